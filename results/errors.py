@@ -1,0 +1,5 @@
+"""What a user can mend: one clear line each, never a traceback."""
+
+
+class ResultsError(Exception):
+    """The database, a file to write or a name asked for is not as it should be; one line says what to do."""

@@ -1,0 +1,206 @@
+"""The messages between study server and worker, and the words both sides share.
+
+Everything that crosses the wire is a pydantic model, so both sides refuse what does not fit.
+Imports nothing heavy: the slim server reads it without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+HEARTBEAT_SECONDS = 5.0
+LEASE_SECONDS = 30.0
+
+Scalar = str | int | float | bool | None
+Scale = Literal["tiny", "standard"]
+Outcome = Literal["complete", "pruned", "failed", "infeasible"]
+
+
+class Message(BaseModel):
+    """Base of all messages: an unknown key is an error, a message never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(Message):
+    """A name of the catalog with the parameters that were chosen for it."""
+
+    name: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class Combination(Message):
+    """What one trial trains: parts and settings, without the seed.
+
+    Attributes:
+        model, backbone, optimizer: one part each.
+        augmentation: parts applied in order; empty means none.
+        schedule: learning-rate schedule; None keeps MMDetection's own for the model.
+        settings: epochs, batch_size, image_size ([width, height] pixels or None), pretrained, adapt.
+        config: dotted path in the rendered MMDetection config -> value.
+    """
+
+    model: Part
+    backbone: Part
+    augmentation: tuple[Part, ...] = ()
+    optimizer: Part
+    schedule: Part | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Eight hex digits that name the combination (SHA-256 of its canonical JSON)."""
+        return digest(self.model_dump(mode="json"))[:8]
+
+    def flat_params(self) -> dict[str, Any]:
+        """Every part's parameter under its dotted name, e.g. ``{"optimizer.lr": 0.001}``."""
+        flat: dict[str, Any] = {}
+        for kind in ("model", "backbone", "optimizer", "schedule"):
+            part: Part | None = getattr(self, kind)
+            for key, value in (part.params if part else {}).items():
+                flat[f"{kind}.{key}"] = value
+        for part in self.augmentation:
+            for key, value in part.params.items():
+                flat[f"augmentation.{part.name}.{key}"] = value
+        flat.update(self.config)
+        return flat
+
+
+class Objective(Message):
+    """What is maximised.
+
+    Attributes:
+        metric: ``segm_mAP``, ``segm_mAP_50``, ``bbox_mAP``, or a range such as ``segm_mAP@0.3:0.6``.
+        at: score of the last validation, or of the best one.
+    """
+
+    metric: str = "segm_mAP"
+    at: Literal["last", "best"] = "last"
+
+    def iou_thresholds(self) -> tuple[float, float, float] | None:
+        """(low, high, step) of a ``segm_mAP@LOW:HIGH[:STEP]`` metric, None for COCO's own .50:.95."""
+        if "@" not in self.metric:
+            return None
+        numbers = [float(x) for x in self.metric.split("@", 1)[1].split(":")]
+        low, high = numbers[0], numbers[1]
+        return low, high, numbers[2] if len(numbers) > 2 else 0.05
+
+
+class DataPaths(Message):
+    """Where the images and labels of a study lie (absolute paths) and what they are.
+
+    Attributes:
+        hash: SHA-256 over label files and over name and size of every image.
+        sizes: (width, height) in pixels of the most common image.
+        max_instances: most labelled objects in one image (train and val).
+        object_sizes: 10th, 50th and 90th percentile of sqrt(mask area) in pixels.
+        validation_images: how many images each validation scores.
+    """
+
+    name: str
+    hash: str
+    classes: tuple[str, ...]
+    train_images: str
+    train_annotations: str
+    val_images: str
+    val_annotations: str
+    sizes: tuple[int, int]
+    n_train: int
+    n_val: int
+    max_instances: int
+    object_sizes: tuple[float, float, float]
+
+
+class EpochReport(Message):
+    """One validation: epoch (from 1), figures by name (null where COCO gives none), seconds since the last."""
+
+    epoch: int = Field(ge=1)
+    metrics: dict[str, float | None]
+    seconds: float = 0.0
+
+
+class Result(Message):
+    """How a training ended and what it was.
+
+    Attributes:
+        seconds: wall-clock training time, over all attempts.
+        peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
+        config: text of the complete rendered MMDetection config.
+        versions: package -> version, plus device, threads and loader workers.
+    """
+
+    outcome: Outcome
+    reason: str | None = None
+    parameters: int | None = None
+    peak_memory_mb: float | None = None
+    seconds: float | None = None
+    config: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Lease(Message):
+    """A trial handed to one worker until it is finished, handed back, or not renewed in time.
+
+    ``fence`` rises with every lease of the trial; a report under an old number is refused.
+    """
+
+    study: str
+    trial: int
+    fence: int
+    combination: Combination
+    seed: int
+    scale: Scale
+    data: DataPaths
+    objective: Objective
+    detections: int
+    work_dir: str
+    reported: tuple[EpochReport, ...] = ()
+    lease_seconds: float = LEASE_SECONDS
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+
+
+class LeaseRequest(Message):
+    """A worker with a free slot asks for a trial."""
+
+    worker: str
+    owner: str
+    device: str
+
+
+class LeaseReply(Message):
+    """A lease, or why there is none: ``wait`` asks again later, ``done`` ends the worker."""
+
+    lease: Lease | None = None
+    wait: bool = False
+
+
+class Renewal(Message):
+    """A heartbeat, a report or a hand-back under a fencing number."""
+
+    fence: int
+    worker: str = ""
+    report: EpochReport | None = None
+    reason: str | None = None
+
+
+class Finish(Message):
+    """The end of a trial under a fencing number."""
+
+    fence: int
+    result: Result
+
+
+class Verdict(Message):
+    """The server's answer to a report: ``go_on``, or ``prune``."""
+
+    action: Literal["go_on", "prune"] = "go_on"
+
+
+def digest(document: object) -> str:
+    """SHA-256 of a JSON document, independent of key order."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
