@@ -1,0 +1,42 @@
+"""The lines below the weekly table: what a reader must know to trust its numbers."""
+
+from __future__ import annotations
+
+from results import tried
+from results.rows import Ranking
+
+
+def captions(ranking: Ranking) -> list[str]:
+    """What was measured how, what all trials share, the baseline, and what is not shown."""
+    lines = [_measured(ranking)]
+    if ranking.rows and ranking.common:
+        lines.append("all with: " + ", ".join(_pairs(ranking)))
+    if ranking.baseline:
+        lines.append(f"+/-: difference to trial {ranking.baseline.trial} ({ranking.baseline.label})")
+    if not ranking.rows:
+        lines.append("no trial is complete yet" if not ranking.all_states else "no trial yet")
+    if ranking.hidden:
+        total = sum(ranking.hidden.values())
+        states = ", ".join(f"{count} {state}" for state, count in sorted(ranking.hidden.items()))
+        noun = "trial is" if total == 1 else "trials are"
+        lines.append(f"{total} {noun} not complete ({states}); see them with: sweep rank --all")
+    return lines
+
+
+def _measured(ranking: Ranking) -> str:
+    study = ranking.study
+    epoch = "the best epoch" if study.at == "best" else "the last epoch"
+    words = [
+        f"{study.name}: {ranking.objective} of {epoch}",
+        f"at most {study.detections} detections an image",
+    ]
+    if study.data.get("n_val") is not None:
+        words.append(f"{study.data['n_val']} validation images")
+    if study.data.get("name"):
+        words.append(f"data {study.data['name']}")
+    words.append(f"scale {study.scale}")
+    return ", ".join(words)
+
+
+def _pairs(ranking: Ranking) -> list[str]:
+    return [f"{name} {tried.show(value)}" for name, value in ranking.common.items()]

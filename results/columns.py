@@ -1,0 +1,68 @@
+"""The columns of the weekly table, whatever it is printed as."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from results.rows import Ranking, Row
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the weekly table.
+
+    Attributes:
+        value: the cell's text.
+        keep: order in which columns go when the terminal is too narrow, lowest first; None stays.
+        right: aligned at its right edge.
+    """
+
+    title: str
+    value: Callable[[Row], str]
+    keep: int | None = None
+    right: bool = True
+
+
+def clean(text: str) -> str:
+    """One printable line: Hangul composed so that it aligns, control characters and line ends as spaces."""
+    composed = unicodedata.normalize("NFC", text)
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in composed)).strip()
+
+
+def weekly(ranking: Ranking) -> list[Column]:
+    """The weekly table's columns from left to right."""
+    name = ranking.objective if len(ranking.objective) <= 12 else "score"
+    columns = [
+        Column("#", lambda row: "-" if row.rank is None else str(row.rank)),
+        Column("trial", lambda row: str(row.trial), keep=5),
+        Column("owner", lambda row: clean(row.owner), keep=4, right=False),
+        Column("tried", lambda row: clean(row.label), right=False),
+        Column(name, lambda row: _number(row.score, ".10f")),
+        Column("+/-", lambda row: _number(row.delta_baseline, "+.4f")),
+        Column("AP50", lambda row: _number(row.metrics["segm_mAP_50"], ".4f"), keep=2),
+        Column("AP75", lambda row: _number(row.metrics["segm_mAP_75"], ".4f"), keep=1),
+        Column("epochs", lambda row: str(row.epochs), keep=0),
+        Column("time", lambda row: _time(row.seconds), keep=3),
+    ]
+    if ranking.all_states:
+        columns.insert(4, Column("state", _state, right=False))
+    return columns
+
+
+def _state(row: Row) -> str:
+    return clean(f"{row.state}: {row.reason}" if row.reason else row.state)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

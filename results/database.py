@@ -1,0 +1,134 @@
+"""Opening a database, and turning what goes wrong with it into one clear line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from results import schema, sqlite
+from results.errors import ResultsError
+
+EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
+
+
+class Database:
+    """An engine with one session for reading and one for writing; both are short and commit at their end.
+
+    Attributes:
+        shown: how messages call the database: the file as it was named, or the URL without its password.
+    """
+
+    def __init__(self, url: str, readonly: bool = False) -> None:
+        """Open the database; see `Store.open` for what is raised."""
+        parsed = _parse(url)
+        self.readonly = readonly
+        self.path = _file(parsed)
+        self.shown = str(self.path) if self.path else parsed.render_as_string(hide_password=True)
+        if readonly and self.path and not self.path.exists():
+            raise ResultsError(
+                f"no sweep has run here yet: {self.shown} does not exist; start one with: sweep start SPACE"
+            )
+        self._engine = self._create(parsed)
+        self._writer = self._engine.execution_options(**{sqlite.WRITES: True})
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _create(self, url: URL) -> Engine:
+        try:
+            if self.path is None:
+                args = {"options": "-c default_transaction_read_only=on"} if self.readonly else {}
+                return create_engine(url, connect_args=args, pool_pre_ping=True)
+            return sqlite.open_engine(url, self.path, self.readonly)
+        except (ImportError, NoSuchModuleError) as error:
+            package = getattr(error, "name", None) or url.get_driver_name()
+            raise ResultsError(
+                f"the storage {self.shown} needs the Python package {package}: pip install {package}"
+            ) from error
+
+    def _prepare(self) -> None:
+        if self.readonly:
+            with self._session(self._engine) as session:
+                schema.require(session.connection(), self.shown)
+            return
+        with self._session(self._writer) as session:
+            schema.upgrade(session.connection(), self.shown)
+        if self.path:  # only now: another program's database stays as it was
+            sqlite.keep_log(self._engine)
+
+    def read(self) -> contextlib.AbstractContextManager[Session]:
+        """A session for reading: one consistent view, never waits for a writer."""
+        return self._session(self._engine)
+
+    def write(self) -> contextlib.AbstractContextManager[Session]:
+        """A session that commits at its end, or changes nothing if an exception leaves it."""
+        if self.readonly:
+            raise ResultsError(f"{self.shown} was opened for reading only")
+        return self._session(self._writer)
+
+    @contextlib.contextmanager
+    def _session(self, engine: Engine) -> Iterator[Session]:
+        try:
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except DBAPIError as error:
+            raise ResultsError(self._explain(error)) from error
+        except SQLAlchemyError as error:
+            raise ResultsError(f"{self.shown}: {_first_line(error)}") from error
+
+    def _explain(self, error: DBAPIError) -> str:
+        """One line for what the driver reported."""
+        line = _first_line(error.orig or error)
+        if self.path is None:
+            verb = "cannot reach" if isinstance(error, OperationalError) else "cannot use"
+            return f"{verb} the database {self.shown}: {line}"
+        folder = self.path.absolute().parent
+        if "not a database" in line or "malformed" in line or self.path.is_dir():
+            return f"{self.shown} is not an SQLite database ({line}); name another --storage"
+        if not folder.is_dir():
+            return f"cannot create {self.shown}: the folder {folder} does not exist"
+        if "readonly" in line or "unable to open" in line:
+            what = "read" if self.readonly else "write"
+            which = f"the file or its folder {folder} is read-only"
+            return f"cannot {what} {self.shown}: {which}; name another --storage"
+        if "locked" in line:
+            since = f"another program has had {self.shown} locked for {sqlite.BUSY_SECONDS:.0f} s"
+            return f"{since}; close it and start again"
+        if "full" in line:
+            return f"cannot write {self.shown}: the disk is full; make room and start again"
+        return f"cannot use {self.shown}: {line}"
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise ResultsError(f"not a storage URL: {url!r}; write {EXAMPLES}") from error
+    if backend not in ("sqlite", "postgresql"):
+        raise ResultsError(f"storage of the kind {backend} is not supported; write {EXAMPLES}")
+    if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
+        raise ResultsError("a storage in memory would be lost; name a file: sqlite:///sweeps.db")
+    if backend == "sqlite" and parsed.database and parsed.database.startswith("file:"):
+        raise ResultsError(f"name the file of the storage plainly: sqlite:///sweeps.db, not {url!r}")
+    return parsed
+
+
+def _file(url: URL) -> Path | None:
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -1,0 +1,159 @@
+"""What is handed back: the winning config, its checkpoint, its parameters."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from results import tried
+from results.errors import ResultsError
+from results.files import copy_atomically, write_atomically
+from results.ranking import ranked
+from results.records import StudyRecord, TrialRecord
+from results.rows import finite
+
+__all__ = [
+    "config_text", "copy_checkpoint", "imported", "params_document", "pick", "write_atomically",
+]  # fmt: skip
+
+MACHINE = ("device", "threads", "loader_workers")  # in versions, but no packages
+
+
+def pick(trials: Sequence[TrialRecord], trial: int | None = None) -> TrialRecord:
+    """The complete trial with the highest score (the first of equals), or the one of that number.
+
+    Args:
+        trials: all trials of a study.
+        trial: a number; None picks the best.
+
+    Raises:
+        ResultsError: no trial is complete, or the named one does not exist or is not complete.
+    """
+    if trial is None:
+        best = max(filter(ranked, trials), key=lambda one: (one.score or 0.0, -one.number), default=None)
+        if best is None:
+            raise ResultsError(f"no trial is complete yet{_states(trials)}; see: sweep status")
+        return best
+    found = next((one for one in trials if one.number == trial), None)
+    if found is None:
+        numbers = f"; there are 0 to {max(one.number for one in trials)}" if trials else "; there is none yet"
+        raise ResultsError(f"there is no trial {trial}{numbers}")
+    if found.state != "complete":
+        why = f" ({_line(found.reason)})" if found.reason else ""
+        raise ResultsError(f"trial {trial} is {found.state}, not complete{why}; see: sweep rank --all")
+    return found
+
+
+def config_text(
+    study: StudyRecord, trial: TrialRecord, config: str, command: str, notes: Sequence[str] = ()
+) -> str:
+    """The config under a header that says where it comes from.
+
+    Args:
+        study: the study.
+        trial: the trial that the config trained.
+        config: its rendered text.
+        command: the line that runs it with MMDetection's own train tool.
+        notes: further lines for the header, e.g. what a standalone config leaves out.
+
+    Returns:
+        Python source; whatever the values hold, the header stays a comment.
+    """
+    epoch = "best" if study.at == "best" else "last"
+    size = f", {study.data['n_val']} validation images" if study.data.get("n_val") is not None else ""
+    packages = {name: value for name, value in trial.versions.items() if name not in MACHINE}
+    plugins = imported(config)
+    header = {
+        "study": study.name,
+        "trial": f"{trial.number}, combination {trial.combination}, seed {trial.seed}, {trial.epochs} epochs",
+        "owner": trial.owner,
+        "parts": ", ".join(
+            f"{part} {name}" for part in tried.PARTS if (name := tried.part_name(trial, part))
+        ),
+        "score": f"{finite(trial.score)!r} ({study.objective} of the {epoch} epoch)",
+        "detections": f"at most {study.detections} an image",
+        "data": f"{study.data.get('name', '?')}{size}, hash {trial.data_hash}",
+        "versions": ", ".join(f"{name} {value}" for name, value in sorted(packages.items())) or "unknown",
+        "machine": ", ".join(_machine(trial)),
+        "imports": ", ".join(plugins) + " (install this project to run it)"
+        if plugins
+        else "MMDetection only",
+        "run": command,
+    }
+    lines = ["MMDetection config, exported by sweep", ""]
+    lines += [f"{name + ':':<12}{_line(value)}" for name, value in header.items()]
+    lines.append(
+        "The score comes out again to the last digit on this type of machine with these threads and workers."
+    )
+    lines += [_line(note) for note in notes]
+    # The first two lines of a file could name an encoding; the first two here are ours and name none.
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    return f"{comment}\n{config.rstrip()}\n"
+
+
+def imported(config: str) -> list[str]:
+    """The modules that a config imports for MMDetection's registries (``custom_imports``)."""
+    try:
+        body = ast.parse(config).body
+    except (SyntaxError, ValueError):
+        return []
+    for node in body:
+        names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
+        if "custom_imports" in names:
+            lists = [item for item in ast.walk(node) if isinstance(item, ast.List | ast.Tuple)]
+            items = [item for one in lists for item in one.elts if isinstance(item, ast.Constant)]
+            return [str(item.value) for item in items]
+    return []
+
+
+def params_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """What was trained, for another program: parts, settings, parameters, seed, and the score it gave."""
+    document = {
+        "study": study.name,
+        "trial": trial.number,
+        "combination": trial.combination,
+        "objective": study.objective,
+        "score": trial.score,
+        "scale": study.scale,
+        "data": study.data.get("name"),
+        "data_hash": trial.data_hash,
+        "seed": trial.seed,
+        "epochs": trial.epochs,
+        "parts": trial.parts,
+        "params": trial.params,
+    }
+    return {name: finite(value) for name, value in document.items()}
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy a trial's checkpoint; the target is the whole file or what it was before.
+
+    Raises:
+        ResultsError: the source is gone, or the target cannot be written.
+    """
+    if not source.is_file():
+        raise ResultsError(
+            f"the checkpoint {source} is gone; export the config and train again: sweep best --export config"
+        )
+    copy_atomically(source, target)
+
+
+def _machine(trial: TrialRecord) -> list[str]:
+    known = {"device": trial.device, **trial.versions}
+    return [f"{name.replace('_', ' ')} {known.get(name) or 'unknown'}" for name in MACHINE]
+
+
+def _states(trials: Sequence[TrialRecord]) -> str:
+    counts = Counter(trial.state for trial in trials)
+    words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return f" ({words})" if words else ""
+
+
+def _line(value: object) -> str:
+    """One line that cannot end the comment; no ``{{`` either, which mmengine would fill in."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return re.sub(r"([{}])(?=\1)", r"\1 ", text)

@@ -1,0 +1,18 @@
+"""Alembic's entry: works on the connection that results.schema hands over, on our tables only."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from results.models import Base
+from results.schema import VERSION_TABLE, is_ours
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    version_table=VERSION_TABLE,
+    include_name=is_ours,
+    render_as_batch=True,  # SQLite changes a column only by rebuilding its table
+)
+with context.begin_transaction():
+    context.run_migrations()

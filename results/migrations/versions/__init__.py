@@ -1,0 +1,1 @@
+"""The steps; results.schema.REVISIONS lists them in order."""

@@ -1,0 +1,121 @@
+"""The questions the store asks of its tables; each works in the session of its caller."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from results.models import CombinationRow, ConfigRow, EpochRow, StudyRow, TrialRow
+from results.records import STATES, EpochRecord, StudyRecord, TrialRecord, TrialState
+
+_STUDY = [getattr(StudyRow, field.name) for field in dataclasses.fields(StudyRecord)]
+_ELSEWHERE = {
+    "study": StudyRow.name.label("study"),
+    "combination": CombinationRow.hash.label("combination"),
+    "parts": CombinationRow.parts,
+}
+# Columns, not mapped objects: 10,000 trials are read in well under a second.
+_TRIAL = [
+    _ELSEWHERE[field.name] if field.name in _ELSEWHERE else getattr(TrialRow, field.name)
+    for field in dataclasses.fields(TrialRecord)
+]
+
+
+def as_columns(record: StudyRecord) -> dict[str, Any]:
+    """The record's fields by column name."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def find_study(session: Session, name: str, lock: bool = False) -> StudyRow | None:
+    """The study's row; ``lock`` keeps other transactions from changing it meanwhile."""
+    query = select(StudyRow).where(StudyRow.name == name)
+    return session.scalars(query.with_for_update() if lock else query).one_or_none()
+
+
+def find_trial(session: Session, study: str, number: int, lock: bool = False) -> TrialRow | None:
+    """The trial's row; ``lock`` keeps other transactions from changing it meanwhile."""
+    query = select(TrialRow).join(StudyRow).where(StudyRow.name == study, TrialRow.number == number)
+    return session.scalars(query.with_for_update(of=TrialRow) if lock else query).one_or_none()
+
+
+def read_studies(session: Session, name: str | None = None) -> list[StudyRecord]:
+    """All studies (or the one of that name), the one started last at the end."""
+    query = select(*_STUDY).order_by(StudyRow.started_at, StudyRow.id)
+    if name is not None:
+        query = query.where(StudyRow.name == name)
+    return [StudyRecord(**row._mapping) for row in session.execute(query)]
+
+
+def read_trials(session: Session, study: str, number: int | None = None) -> list[TrialRecord]:
+    """All trials of a study (or the one of that number) by number."""
+    query = select(*_TRIAL).select_from(TrialRow).join(StudyRow).join(CombinationRow)
+    query = query.where(StudyRow.name == study).order_by(TrialRow.number)
+    if number is not None:
+        query = query.where(TrialRow.number == number)
+    return [TrialRecord(**row._mapping) for row in session.execute(query)]
+
+
+def read_epochs(session: Session, trial_id: int) -> list[EpochRecord]:
+    """The validations of a trial, in order."""
+    query = select(EpochRow).where(EpochRow.trial_id == trial_id).order_by(EpochRow.epoch)
+    return [EpochRecord(row.epoch, row.score, row.metrics, row.seconds) for row in session.scalars(query)]
+
+
+def epoch_scores(session: Session, trial_id: int) -> dict[int, float | None]:
+    """The score of each epoch so far."""
+    query = select(EpochRow.epoch, EpochRow.score).where(EpochRow.trial_id == trial_id)
+    return {epoch: score for epoch, score in session.execute(query)}  # noqa: C416 - typed rows, not tuples
+
+
+def best_epoch(scores: Mapping[int, float | None]) -> int | None:
+    """The first epoch with the highest score, None if no epoch has one."""
+    known = {epoch: score for epoch, score in scores.items() if score is not None}
+    return min(known, key=lambda epoch: (-known[epoch], epoch), default=None)
+
+
+def read_config(session: Session, config_hash: str | None) -> str | None:
+    """The text of a config by its hash."""
+    return session.scalar(select(ConfigRow.text).where(ConfigRow.hash == config_hash))
+
+
+def count_states(session: Session, study_id: int) -> dict[TrialState, int]:
+    """How many trials of a study are in each state, zeros included."""
+    query = select(TrialRow.state, func.count()).where(TrialRow.study_id == study_id).group_by(TrialRow.state)
+    found = {state: count for state, count in session.execute(query)}  # noqa: C416 - as above
+    return {state: found.get(state, 0) for state in STATES}
+
+
+def combination_id(session: Session, short: str, parts: dict[str, Any]) -> int:
+    """The row of a combination, made if it is new."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    query = select(CombinationRow.id).where(CombinationRow.digest == digest)
+    found = session.scalar(query)
+    if found is None:
+        _add_once(session, CombinationRow(digest=digest, hash=short, parts=parts))
+        found = session.scalars(query).one()
+    return found
+
+
+def config_hash(session: Session, config: str) -> str:
+    """The hash (SHA-256) under which a config's text is stored, storing it if it is new."""
+    digest = hashlib.sha256(config.encode("utf-8", "replace")).hexdigest()
+    if session.get(ConfigRow, digest) is None:
+        _add_once(session, ConfigRow(hash=digest, text=config))
+    return digest
+
+
+def _add_once(session: Session, row: CombinationRow | ConfigRow) -> None:
+    """Insert a row that another transaction may be inserting at the same moment."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        session.expire_all()

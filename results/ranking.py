@@ -1,0 +1,118 @@
+"""Pure: a study and its trials -> the ranking. Reads no database and no clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from results import tried
+from results.errors import ResultsError
+from results.records import StudyRecord, TrialRecord
+from results.rows import METRICS, Baseline, Ranking, Row, finite
+
+__all__ = ["BY", "METRICS", "Baseline", "Ranking", "Row", "finite", "rank", "ranked"]
+
+BY = ("model", "backbone", "augmentation", "optimizer", "owner", "schedule")
+
+
+def rank(
+    study: StudyRecord, trials: Sequence[TrialRecord], by: str | None = None, all_states: bool = False
+) -> Ranking:
+    """Rank the trials of a study by score, highest first.
+
+    Args:
+        study: the study.
+        trials: all its trials, in any order.
+        by: one of `BY`: only the best row of each of its values, ranked among themselves.
+        all_states: also list trials that are not complete, after the ranked ones.
+
+    Raises:
+        ResultsError: ``by`` is no such part.
+    """
+    if by is not None and by not in BY:
+        raise ResultsError(f"cannot rank by {by}; choose one of: {', '.join(BY)}")
+    trials = sorted(trials, key=lambda trial: trial.number)
+    names = tried.varied(trials)
+    first = next((trial for trial in trials if ranked(trial)), None)
+    baseline = (
+        Baseline(first.number, first.score, tried.label(first, names))
+        if first is not None and first.score is not None
+        else None
+    )
+    listed = sorted((trial for trial in trials if all_states or trial.state == "complete"), key=_order)
+    if by is not None:
+        listed = list(_first_of_each(listed, by))
+    rows = _share_ranks([_row(trial, names, baseline) for trial in listed])
+    left_out = Counter[str](trial.state for trial in trials if trial.state != "complete" and not all_states)
+    return Ranking(
+        study=study,
+        objective=study.objective,
+        direction="maximize",
+        baseline=baseline,
+        rows=rows,
+        varied=names,
+        common=dict(tried.common(trials, names)),
+        hidden=dict(left_out),
+        all_states=all_states,
+        by=by,
+    )
+
+
+def ranked(trial: TrialRecord) -> bool:
+    """Whether a trial has a place: it is complete and its score is a number."""
+    return trial.state == "complete" and finite(trial.score) is not None
+
+
+def _order(trial: TrialRecord) -> tuple[bool, float, bool, int]:
+    score = trial.score if ranked(trial) and trial.score is not None else 0.0
+    return (not ranked(trial), -score, trial.state != "complete", trial.number)
+
+
+def _first_of_each(trials: Iterable[TrialRecord], by: str) -> Iterable[TrialRecord]:
+    seen: set[str | None] = set()
+    for trial in trials:
+        value = trial.owner if by == "owner" else tried.part_name(trial, by)
+        if value not in seen:
+            seen.add(value)
+            yield trial
+
+
+def _row(trial: TrialRecord, names: Sequence[str], baseline: Baseline | None) -> Row:
+    score = finite(trial.score)
+    return Row(
+        rank=1 if ranked(trial) else None,
+        trial=trial.number,
+        combination=trial.combination,
+        state=trial.state,
+        owner=trial.owner,
+        model=tried.part_name(trial, "model"),
+        backbone=tried.part_name(trial, "backbone"),
+        augmentation=tried.augmentation(trial),
+        optimizer=tried.part_name(trial, "optimizer"),
+        params=dict(trial.params),
+        seed=trial.seed,
+        epochs=trial.epochs,
+        score=score,
+        metrics={name: finite(trial.metrics.get(name)) for name in METRICS},
+        best_score=finite(trial.best_score),
+        best_epoch=trial.best_epoch,
+        delta_baseline=score - baseline.score if baseline and ranked(trial) else None,
+        parameters=trial.parameters,
+        peak_memory_mb=finite(trial.peak_memory_mb),
+        seconds=finite(trial.seconds),
+        reason=trial.reason,
+        label=tried.label(trial, names),
+    )
+
+
+def _share_ranks(rows: Sequence[Row]) -> list[Row]:
+    """Number the ranked rows 1, 2, 2, 4: equal scores share a rank, the next one counts them all."""
+    placed: list[Row] = []
+    for position, row in enumerate(rows, start=1):
+        if row.rank is not None:
+            before = placed[-1] if placed else None
+            shared = before is not None and before.score == row.score
+            row = replace(row, rank=before.rank if before is not None and shared else position)
+        placed.append(row)
+    return placed

@@ -1,0 +1,101 @@
+"""Reading what happened; results.store adds the writing."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from results import queries
+from results.database import Database
+from results.errors import ResultsError
+from results.models import StudyRow, TrialRow
+from results.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+
+
+class Reader:
+    """The reading half of `results.store.Store`."""
+
+    def __init__(self, database: Database) -> None:
+        """Use an open database; `open` is the ordinary way."""
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str, readonly: bool = False) -> Self:
+        """Open the database and bring its tables up to date (created if missing).
+
+        Args:
+            url: ``sqlite:///sweeps.db`` or ``postgresql+psycopg://...``.
+            readonly: neither create nor change anything.
+
+        Raises:
+            ResultsError: not a URL, not a database, another program's, a newer version's, not writable,
+                not reachable; with ``readonly`` also one that holds no sweep yet.
+        """
+        return cls(Database(url, readonly))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def study(self, name: str) -> StudyRecord | None:
+        """The study of that name, None if there is none."""
+        with self._database.read() as session:
+            return next(iter(queries.read_studies(session, name)), None)
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, the one started last at the end."""
+        with self._database.read() as session:
+            return queries.read_studies(session)
+
+    def trials(self, study: str) -> list[TrialRecord]:
+        """All trials of a study by number, in one query."""
+        with self._database.read() as session:
+            self._study(session, study)
+            return queries.read_trials(session, study)
+
+    def trial(self, study: str, number: int) -> TrialRecord | None:
+        """One trial, None if the study has none of that number."""
+        with self._database.read() as session:
+            self._study(session, study)
+            return next(iter(queries.read_trials(session, study, number)), None)
+
+    def epochs(self, study: str, number: int) -> list[EpochRecord]:
+        """Every validation of a trial, in order."""
+        with self._database.read() as session:
+            return queries.read_epochs(session, self._trial(session, study, number, lock=False).id)
+
+    def config(self, study: str, number: int) -> str | None:
+        """Text of the trial's rendered config, None until it has finished with one."""
+        with self._database.read() as session:
+            return queries.read_config(session, self._trial(session, study, number, lock=False).config_hash)
+
+    def counts(self, study: str) -> dict[TrialState, int]:
+        """How many trials are in each state; every state is there."""
+        with self._database.read() as session:
+            return queries.count_states(session, self._study(session, study).id)
+
+    def _study(self, session: Session, name: str, lock: bool = False) -> StudyRow:
+        row = queries.find_study(session, name, lock)
+        if row is None:
+            known = ", ".join(session.scalars(select(StudyRow.name).order_by(StudyRow.id)))
+            there = f"there are: {known}" if known else "there is none yet"
+            raise ResultsError(f"no study {name} in {self._database.shown}; {there}")
+        return row
+
+    def _trial(self, session: Session, study: str, number: int, lock: bool = True) -> TrialRow:
+        row = queries.find_trial(session, study, number, lock)
+        if row is None:
+            self._study(session, study)
+            raise ResultsError(f"study {study} has no trial {number}")
+        return row

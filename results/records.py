@@ -1,0 +1,115 @@
+"""What the store hands out: frozen records, detached from any database session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+StudyState = Literal["running", "finished", "stopped", "paused"]
+TrialState = Literal["waiting", "running", "complete", "pruned", "failed", "infeasible"]
+
+STATES: tuple[TrialState, ...] = ("waiting", "running", "complete", "pruned", "failed", "infeasible")
+FINAL: tuple[TrialState, ...] = ("complete", "pruned", "failed", "infeasible")
+
+
+def now() -> datetime:
+    """The present moment, with the time zone UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study: what is searched, for what, on which data.
+
+    Attributes:
+        objective: the metric that is maximised, e.g. ``segm_mAP``.
+        at: whether a trial's score is that of its last epoch or of its best one.
+        scale: ``tiny`` or ``standard``.
+        identity: what may not change under the same name.
+        space_text: the space file as it was read.
+        data: description of the data (``name``, ``n_val``, ...).
+        detections: most detections an image that every figure of the study counts.
+        adapted: what was fitted to the data.
+        work_dir: folder of the study's trials.
+        created_at, started_at: UTC.
+    """
+
+    name: str
+    state: StudyState
+    objective: str
+    at: Literal["last", "best"]
+    scale: str
+    identity: dict[str, Any]
+    space_text: str
+    data: dict[str, Any]
+    data_hash: str
+    detections: int
+    adapted: dict[str, Any]
+    work_dir: str
+    budget: dict[str, Any]
+    created_at: datetime = field(default_factory=now)
+    started_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One training and what came of it.
+
+    Attributes:
+        combination: eight hex digits that name the parts and parameters (no seed).
+        parts: ``model``, ``backbone``, ``optimizer``, ``schedule`` as ``{"name", "params"}`` (schedule may be
+            None), ``augmentation`` as a list of those, ``settings`` and ``config``.
+        params: flat, dotted: ``{"optimizer.lr": 0.001}``.
+        optuna_params: what the sampler proposed, under its own names.
+        epochs: how many were planned.
+        fence: number of the latest lease, rising with each; 0 before the first.
+        attempts: leases so far.
+        score: the objective at the last epoch (or the best one, as the study says); None without a figure.
+        metrics: figures of the epoch that has the score.
+        parameters: how many the model has.
+        peak_memory_mb: MiB.
+        seconds: training time over all attempts.
+        reason: why the trial is not complete, else None.
+        versions: package -> version, plus device, threads and loader workers.
+        created_at, started_at, finished_at: UTC.
+    """
+
+    study: str
+    number: int
+    combination: str
+    parts: dict[str, Any]
+    params: dict[str, Any]
+    optuna_params: dict[str, Any]
+    seed: int
+    epochs: int
+    owner: str
+    worker: str | None
+    device: str | None
+    state: TrialState
+    fence: int
+    attempts: int
+    score: float | None
+    best_score: float | None
+    best_epoch: int | None
+    metrics: dict[str, float | None]
+    parameters: int | None
+    peak_memory_mb: float | None
+    seconds: float | None
+    reason: str | None
+    versions: dict[str, str]
+    data_hash: str
+    config_hash: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One validation: epoch (from 1), the objective, all figures, seconds since the one before."""
+
+    epoch: int
+    score: float | None
+    metrics: dict[str, float | None]
+    seconds: float = 0.0

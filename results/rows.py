@@ -1,0 +1,119 @@
+"""The rows of a ranking, and the ranking itself, as data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from results.records import StudyRecord
+
+METRICS = (
+    "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s", "segm_mAP_m", "segm_mAP_l", "bbox_mAP",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial in the ranking.
+
+    Attributes:
+        rank: 1 is best; equal scores share it; None if the trial is not complete or has no score.
+        augmentation: names in the order they are applied.
+        score: the objective, all digits.
+        metrics: every name of `METRICS`, None where there is no such figure.
+        delta_baseline: score minus the baseline's, None if unranked.
+        label: what was tried (not part of the document).
+    """
+
+    rank: int | None
+    trial: int
+    combination: str
+    state: str
+    owner: str
+    model: str | None
+    backbone: str | None
+    augmentation: list[str]
+    optimizer: str | None
+    params: dict[str, Any]
+    seed: int
+    epochs: int
+    score: float | None
+    metrics: dict[str, float | None]
+    best_score: float | None
+    best_epoch: int | None
+    delta_baseline: float | None
+    parameters: int | None
+    peak_memory_mb: float | None
+    seconds: float | None
+    reason: str | None
+    label: str
+
+    def document(self) -> dict[str, Any]:
+        """The row as JSON has it: the metrics stand beside the score, no NaN anywhere."""
+        flat: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            if name == "metrics":
+                flat.update(value)
+            elif name != "label":
+                flat[name] = value
+        return {name: finite(value) for name, value in flat.items()}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The complete trial with the lowest number: the first combination that the space lists."""
+
+    trial: int
+    score: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The rows in order, and what a reader must know about them.
+
+    Attributes:
+        varied: names of what differs among the trials (``model``, ``optimizer.lr``).
+        common: what all trials share.
+        hidden: how many trials are left out because they are not complete, by state.
+        all_states: whether trials that are not complete are rows as well.
+        by: the part of which each value has its best row, None for every trial.
+    """
+
+    study: StudyRecord
+    objective: str
+    direction: str
+    baseline: Baseline | None
+    rows: list[Row]
+    varied: tuple[str, ...]
+    common: dict[str, Any] = field(default_factory=dict)
+    hidden: dict[str, int] = field(default_factory=dict)
+    all_states: bool = False
+    by: str | None = None
+
+    @property
+    def best(self) -> Row | None:
+        """The first ranked row."""
+        return next((row for row in self.rows if row.rank is not None), None)
+
+    def document(self) -> dict[str, Any]:
+        """The ranking as JSON has it."""
+        return {
+            "study": self.study.name,
+            "objective": self.objective,
+            "direction": self.direction,
+            "baseline": asdict(self.baseline) if self.baseline else None,
+            "rows": [row.document() for row in self.rows],
+        }
+
+
+def finite(value: Any) -> Any:
+    """The value with every number that JSON does not know (NaN, infinity) as None, also inside it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

@@ -1,0 +1,64 @@
+"""What SQLite needs to be told: transactions, its write-ahead log, opening for reading only."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_SECONDS = 60.0
+WRITES = "sweep_writes"  # execution option of an engine whose transactions write
+
+
+def open_engine(url: URL, path: Path, readonly: bool) -> Engine:
+    """An engine whose connections wait for a lock, keep foreign keys and begin transactions as told."""
+    found = create_engine(
+        _readonly_url(url, path) if readonly else url, connect_args={"timeout": BUSY_SECONDS}
+    )
+    event.listen(found, "connect", _configure)
+    event.listen(found, "begin", _begin)
+    return found
+
+
+def keep_log(engine: Engine) -> None:
+    """Switch the database to its write-ahead log, so that readers never wait for the writer."""
+    connection = engine.raw_connection()
+    try:
+        # A process that opens the database at the same moment switches it as well.
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _readonly_url(url: URL, path: Path) -> URL:
+    """SQLite's URL of a file that is only read.
+
+    A database with a write-ahead log needs two files beside it; where they are missing and cannot be made,
+    nobody is writing it either, and SQLite can be told that it does not change.
+    """
+    file = f"file:{quote(str(path.absolute()))}"
+    query = {"uri": "true", "mode": "ro"}
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT name FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:  # whatever else is wrong shows when the store opens it
+        if isinstance(error, sqlite3.OperationalError) and not Path(f"{path}-wal").exists():
+            query["immutable"] = "1"
+    return url.set(database=file, query=query)
+
+
+def _configure(connection: object, record: ConnectionPoolEntry) -> None:
+    # Transactions are begun below, not by Python's module, which would leave table changes outside of them.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    connection.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined]
+
+
+def _begin(connection: Connection) -> None:
+    # A writer takes the lock at once: one that first reads and then writes would be refused without a wait.
+    mode = "IMMEDIATE" if connection.get_execution_options().get(WRITES) else "DEFERRED"
+    connection.exec_driver_sql(f"BEGIN {mode}")
