@@ -9,11 +9,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from runner.protocol import DataPaths, Scale
+from runner.catalog import AUGMENTATIONS
+from runner.protocol import Combination, DataPaths, Scale
 
 COCO_DETECTIONS = 100
+MMDETECTION_SIZE = (1333, 800)
 _COCO_ANCHOR = 8.0  # smallest anchor in units of the finest stride (4 pixels)
 _PROPOSALS = {"tiny": 128, "standard": 1000}
+
+
+def image_size(combination: Combination) -> tuple[int, int]:
+    """(width, height) that images are fitted into: the augmentation's, shrunk to fit the setting image_size.
+
+    The setting wins over a size an augmentation names, but keeps its aspect: ``resize_1280x1024`` within 256 gives
+    256 x 205, so that choices of size stay apart from each other when a sweep runs small.
+    """
+    limit = combination.settings.get("image_size")
+    named = [a.size for p in combination.augmentation if (a := AUGMENTATIONS[p.name]).size]
+    if not named:
+        return tuple(limit) if limit else MMDETECTION_SIZE
+    width, height = named[-1]
+    if limit:
+        factor = min(limit[0] / width, limit[1] / height)
+        width, height = round(width * factor), round(height * factor)
+    return width, height
 
 
 def detections(data: DataPaths, mode: str) -> int:
@@ -23,22 +42,21 @@ def detections(data: DataPaths, mode: str) -> int:
     return max(COCO_DETECTIONS, math.ceil(1.2 * data.max_instances / 50) * 50)
 
 
-def resize_factor(data: DataPaths, image_size: tuple[int, int] | None) -> float:
-    """By what an image shrinks (or grows) when fitted into image_size (width, height); MMDetection's is 1333 x 800.
+def resize_factor(data: DataPaths, size: tuple[int, int]) -> float:
+    """By what an image shrinks (or grows) when fitted into `size` (width, height).
 
     As mmcv.rescale_size: the longer side stays below the longer limit, the shorter below the shorter.
     """
     width, height = data.sizes
-    limits = image_size or (1333, 800)
-    return min(max(limits) / max(width, height), min(limits) / min(width, height))
+    return min(max(size) / max(width, height), min(size) / min(width, height))
 
 
-def adapt(data: DataPaths, image_size: tuple[int, int] | None, scale: Scale, mode: str) -> dict[str, Any]:
+def adapt(data: DataPaths, size: tuple[int, int], scale: Scale, mode: str) -> dict[str, Any]:
     """What is fitted to the data.
 
     Args:
         data: statistics of the study's data.
-        image_size: (width, height) in pixels that the model sees; None for MMDetection's 1333 x 800.
+        size: (width, height) in pixels that images are fitted into.
         scale: tiny or standard.
         mode: ``auto``, or ``off`` for MMDetection's own numbers.
 
@@ -50,7 +68,7 @@ def adapt(data: DataPaths, image_size: tuple[int, int] | None, scale: Scale, mod
     cap = detections(data, mode)
     if mode == "off":
         return {"detections": cap}
-    factor = resize_factor(data, image_size)
+    factor = resize_factor(data, size)
     small, median, _ = (size * factor for size in data.object_sizes)
     return {
         "detections": cap,

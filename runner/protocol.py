@@ -17,6 +17,7 @@ LEASE_SECONDS = 30.0
 
 Scalar = str | int | float | bool | None
 Scale = Literal["tiny", "standard"]
+Cause = Literal["stopped", "crashed", "node_fault"]
 Outcome = Literal["complete", "pruned", "failed", "infeasible"]
 
 
@@ -172,19 +173,19 @@ class LeaseRequest(Message):
 
 
 class LeaseReply(Message):
-    """A lease, or why there is none: ``wait`` asks again later, ``done`` ends the worker."""
+    """A lease; or none, and then ``wait`` asks again later, without it the worker ends."""
 
     lease: Lease | None = None
     wait: bool = False
 
 
 class Renewal(Message):
-    """A heartbeat, a report or a hand-back under a fencing number."""
+    """A heartbeat, a report or a hand-back under a fencing number; `cause` says why it is handed back."""
 
     fence: int
-    worker: str = ""
     report: EpochReport | None = None
     reason: str | None = None
+    cause: Cause = "stopped"
 
 
 class Finish(Message):
@@ -198,6 +199,15 @@ class Verdict(Message):
     """The server's answer to a report: ``go_on``, or ``prune``."""
 
     action: Literal["go_on", "prune"] = "go_on"
+
+
+class Note(Message):
+    """What the trainer tells its worker: a validation, how it ended, or that the machine failed the trial."""
+
+    kind: Literal["report", "result", "node_fault"]
+    report: EpochReport | None = None
+    result: Result | None = None
+    reason: str | None = None
 
 
 def digest(document: object) -> str:

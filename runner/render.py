@@ -15,13 +15,12 @@ from typing import Any
 
 from mmengine.config import Config
 
-from runner.adapt import adapt
+from runner.adapt import adapt, image_size
 from runner.catalog import AUGMENTATIONS, BACKBONES, MODELS
 from runner.catalog.models import TINY, Model
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, Objective, Part, Scale
 
-MMDETECTION_SIZE = (1333, 800)
 _BASE_EPOCHS = 12  # MMDetection's 1x schedule, whose steps are at epochs 8 and 11
 
 
@@ -35,7 +34,6 @@ def render(
     *,
     threads: int | None = None,
     loader_workers: int = 0,
-    standalone: bool = False,
 ) -> dict[str, Any]:
     """Renders a complete config.
 
@@ -48,7 +46,6 @@ def render(
         detections: cap per image of every figure.
         threads: CPU threads of torch; None leaves them as they are.
         loader_workers: processes that load images.
-        standalone: leave our plugins out, so that MMDetection alone runs it.
 
     Returns:
         Top-level config keys -> values: numbers, strings, lists, tuples, dicts.
@@ -63,8 +60,8 @@ def render(
     _set_data(config, combination, data, loader_workers)
     _set_schedule(config, combination, math.ceil(data.n_train / combination.settings["batch_size"]))
     config["optim_wrapper"] = _optim_wrapper(config["optim_wrapper"], combination.optimizer, scale)
-    _set_metric(config, model, data, objective, detections, standalone)
-    _set_runtime(config, combination, seed, threads, standalone)
+    _set_metric(config, model, data, objective, detections)
+    _set_runtime(config, combination, seed, threads)
     for path, value in combination.config.items():
         set_path(config, path, value)
     return config
@@ -77,23 +74,6 @@ def zoo_config(name: str) -> dict[str, Any]:
     path = Path(spec.submodule_search_locations[0]) / ".mim" / "configs" / name
     plain: dict[str, Any] = Config.fromfile(path).to_dict()
     return plain
-
-
-def image_size(combination: Combination) -> tuple[int, int]:
-    """(width, height) that images are fitted into: the augmentation's, shrunk to fit the setting image_size.
-
-    The setting wins over a size an augmentation names, but keeps its aspect: ``resize_1280x1024`` within 256 gives
-    256 x 205, so that choices of size stay apart from each other when a sweep runs small.
-    """
-    limit = combination.settings.get("image_size")
-    named = [a.size for p in combination.augmentation if (a := AUGMENTATIONS[p.name]).size]
-    if not named:
-        return tuple(limit) if limit else MMDETECTION_SIZE
-    width, height = named[-1]
-    if limit:
-        factor = min(limit[0] / width, limit[1] / height)
-        width, height = round(width * factor), round(height * factor)
-    return width, height
 
 
 def to_text(config: Mapping[str, Any]) -> str:
@@ -265,7 +245,9 @@ def _set_schedule(config: dict[str, Any], combination: Combination, iterations: 
              "gamma": schedule.params["gamma"]}
         )  # fmt: skip
     elif schedule.name == "cosine":
-        steps.append({"type": "CosineAnnealingLR", "T_max": epochs, "by_epoch": True, "begin": 0, "end": epochs})
+        steps.append(
+            {"type": "CosineAnnealingLR", "T_max": epochs, "by_epoch": True, "begin": 0, "end": epochs}
+        )
     config["param_scheduler"] = steps
 
 
@@ -283,23 +265,21 @@ def _optim_wrapper(zoo: dict[str, Any], part: Part, scale: Scale) -> dict[str, A
 
 
 def _set_metric(
-    config: dict[str, Any], model: Model, data: DataPaths, objective: Objective, detections: int, standalone: bool
+    config: dict[str, Any], model: Model, data: DataPaths, objective: Objective, detections: int
 ) -> None:
     metric: dict[str, Any] = {
-        "type": "CocoMetric" if standalone else "StudyMetric",
+        "type": "StudyMetric",
         "ann_file": data.val_annotations,
         "metric": ["bbox", "segm"] if model.boxes else ["segm"],
         "backend_args": None,
+        "detections": detections,
+        "iou_range": objective.iou_thresholds(),
     }
-    if not standalone:
-        metric.update(detections=detections, iou_range=objective.iou_thresholds())
     config["val_evaluator"] = metric
     config["test_evaluator"] = metric
 
 
-def _set_runtime(
-    config: dict[str, Any], combination: Combination, seed: int, threads: int | None, standalone: bool
-) -> None:
+def _set_runtime(config: dict[str, Any], combination: Combination, seed: int, threads: int | None) -> None:
     config["randomness"] = {"seed": seed}
     # what decides is the learning rate in the combination: nothing rescales it afterwards
     config.pop("auto_scale_lr", None)
@@ -310,7 +290,6 @@ def _set_runtime(
     config.pop("vis_backends", None)
     pretrained = combination.settings["pretrained"]
     config["load_from"] = pretrained if pretrained not in ("none", "imagenet") else None
-    if not standalone:
-        config["custom_imports"] = {"imports": ["runner.plugins"], "allow_failed_imports": False}
-        config["custom_hooks"] = [{"type": "ReproducibleHook", "seed": seed, "threads": threads}]
-        config["train_dataloader"]["worker_init_fn"] = {"type": "keep_torch_seeds"}
+    config["custom_imports"] = {"imports": ["runner.plugins"], "allow_failed_imports": False}
+    config["custom_hooks"] = [{"type": "ReproducibleHook", "seed": seed, "threads": threads}]
+    config["train_dataloader"]["worker_init_fn"] = {"type": "keep_torch_seeds"}

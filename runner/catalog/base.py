@@ -41,7 +41,9 @@ class Parameter:
         wanted: tuple[type, ...] = {
             "float": (int, float), "int": (int,), "bool": (bool,), "str": (str,)
         }[self.kind]  # fmt: skip
-        word = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text"}[self.kind]
+        word = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text"}[
+            self.kind
+        ]
         if not isinstance(value, wanted) or (self.kind != "bool" and isinstance(value, bool)):
             return f"expected {word}, found {value!r}"
         if self.choices and value not in self.choices:
@@ -49,7 +51,13 @@ class Parameter:
         if isinstance(value, (int, float)) and self.kind in ("float", "int"):
             low, high = self.low, self.high
             if (low is not None and value < low) or (high is not None and value > high):
-                bounds = f"from {low:g}" if high is None else f"up to {high:g}" if low is None else f"from {low:g} to {high:g}"
+                bounds = (
+                    f"from {low:g}"
+                    if high is None
+                    else f"up to {high:g}"
+                    if low is None
+                    else f"from {low:g} to {high:g}"
+                )
                 return f"expected {word} {bounds}, found {value!r}"
         return None
 

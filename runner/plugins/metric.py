@@ -60,9 +60,7 @@ class StudyMetric(CocoMetric):
         if not found:
             names = ("mAP", "mAP_50", "mAP_75", "AR") + ((self._range_name(),) if self.iou_range else ())
             return {f"{kind}_{name}": 0.0 for name in names if kind == "segm" or "@" not in name}
-        evaluation = COCOeval_faster(
-            self._truth, self._truth.loadRes(found), kind, print_function=_silent
-        )
+        evaluation = COCOeval_faster(self._truth, self._truth.loadRes(found), kind, print_function=_silent)
         p = evaluation.params
         p.catIds, p.imgIds = list(categories), list(images)
         p.maxDets = [1, 10, self.detections]

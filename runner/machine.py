@@ -1,0 +1,58 @@
+"""What one slot of this machine gives to a training. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Threads and loader workers are part of a training's digits, hence recorded with it.
+
+    Attributes:
+        threads: CPU threads of torch.
+        loader_workers: processes that load images.
+    """
+
+    threads: int
+    loader_workers: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One place where a trial can train: a GPU (by NVML index), or a share of the CPU."""
+
+    name: str
+    gpu: int | None
+    machine: Machine
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs that NVML shows, by index; empty without driver or GPU."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def slots(workers: int | None, gpu_count: int) -> list[Slot]:
+    """Shares this machine out: one slot a GPU, or the CPU cores split between `workers` (default 1).
+
+    With GPUs each slot's share of the cores loads images, up to four processes; a CPU training loads them itself,
+    since its threads want every core.
+    """
+    cores = len(os.sched_getaffinity(0))
+    count = workers or gpu_count or 1
+    share = max(1, cores // count)
+    if gpu_count:
+        loaders = max(1, min(4, share - 1))
+        return [Slot(f"gpu{i % gpu_count}-{i}", i % gpu_count, Machine(share, loaders)) for i in range(count)]
+    return [Slot(f"cpu-{i}", None, Machine(share, 0)) for i in range(count)]

@@ -1,0 +1,51 @@
+"""The one owner of every file name below a trial's folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TrialPaths:
+    """Files of one trial, below ``work_dirs/STUDY/TRIAL/``."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, work_dir: str | Path, study: str, trial: int) -> TrialPaths:
+        """The folder of a trial of a study."""
+        return cls(Path(work_dir) / study / str(trial))
+
+    @property
+    def config(self) -> Path:
+        """The complete MMDetection config that was trained."""
+        return self.folder / "config.py"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last validated epoch: resume starts here."""
+        return self.folder / "last.pth"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the best epoch (kept where the objective asks for it)."""
+        return self.folder / "best.pth"
+
+    @property
+    def log(self) -> Path:
+        """All that the trainer printed."""
+        return self.folder / "train.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one trainer that may write here."""
+        return self.folder / ".lock"
+
+
+def replace_with(target: Path, text: str) -> None:
+    """Writes a text file so that a reader finds the old one or the new one, never half of one."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(target)

@@ -1,0 +1,62 @@
+"""Checkpoints that are whole or not there, and can be read without trusting their author."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner import Runner
+
+# mmengine resumes from it. Its own holds the log's smoothing windows, of classes that torch refuses to read unless
+# `getattr` is trusted, which would let a hostile file run code. The windows fill again after a few iterations.
+_EMPTY_HUB: dict[str, dict[str, Any]] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
+
+
+def save(runner: Runner, target: Path, history: list[dict[str, Any]]) -> None:
+    """Saves model, optimizer, schedulers and the validations so far, under a temporary name, then renames.
+
+    The layout is mmengine's (Runner.save_checkpoint), so its tools read it. Called after a validation, so that an
+    epoch on disk has its figures with it.
+
+    Args:
+        runner: in training; its epoch counts finished epochs.
+        target: the checkpoint's final name.
+        history: one entry a validation, plain numbers and strings.
+
+    Raises:
+        OSError: the disk is full or read-only; `target` is as it was.
+    """
+    checkpoint = {
+        "meta": {
+            "epoch": runner.epoch,
+            "iter": runner.iter,
+            "seed": runner.seed,
+            "dataset_meta": runner.train_dataloader.dataset.metainfo,
+            "history": history,
+        },
+        "state_dict": runner.model.state_dict(),
+        "optimizer": runner.optim_wrapper.state_dict(),
+        "param_schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
+        "message_hub": _EMPTY_HUB,
+    }
+    runner.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The validations stored in a checkpoint by `save`; an empty list where there is no file."""
+    if not path.exists():
+        return []
+    meta = torch.load(path, map_location="cpu", weights_only=True)["meta"]
+    history: list[dict[str, Any]] = meta["history"]
+    return history

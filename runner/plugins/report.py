@@ -1,0 +1,82 @@
+"""Tells the worker of each validation, after its checkpoint is on disk."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from runner.paths import TrialPaths
+from runner.plugins import checkpoint
+from runner.protocol import EpochReport, Objective, Verdict
+
+_CHECK_LOSS_EVERY = 10  # iterations; reading the loss waits for the GPU
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+class ReportHook(Hook):
+    """Checkpoint first, then report: a training that is killed in between repeats the report, not the epoch.
+
+    Args:
+        paths: where the checkpoints go.
+        objective: which figure is the score, and whether the best epoch's checkpoint is kept beside the last.
+        history: validations of earlier attempts.
+        report: sends one validation and returns what the server wants.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self,
+        paths: TrialPaths,
+        objective: Objective,
+        history: list[dict[str, Any]],
+        report: Callable[[EpochReport], Verdict],
+    ) -> None:
+        self.paths, self.objective, self.history, self.report = paths, objective, history, report
+        self.pruned = False
+        self._since = time.monotonic()
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: object = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Raises NonFiniteLossError, checked every tenth iteration."""
+        if outputs and batch_idx % _CHECK_LOSS_EVERY == 0 and not math.isfinite(float(outputs["loss"])):
+            raise NonFiniteLossError(
+                f"the loss is {float(outputs['loss'])} in epoch {runner.epoch + 1}, iteration {batch_idx + 1}"
+            )
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
+        """Saves and reports the epoch that was validated."""
+        figures: dict[str, float | None] = {
+            name.removeprefix("coco/"): float(value) for name, value in (metrics or {}).items()
+        }
+        now = time.monotonic()
+        report = EpochReport(epoch=runner.epoch, metrics=figures, seconds=now - self._since)
+        self._since = now
+        earlier = [self._score(entry["metrics"]) for entry in self.history]
+        self.history.append(report.model_dump())
+        checkpoint.save(runner, self.paths.last, self.history)
+        if self.objective.at == "best" and self._score(figures) > max(earlier, default=-math.inf):
+            temporary = self.paths.best.with_suffix(".tmp")
+            shutil.copyfile(self.paths.last, temporary)
+            temporary.replace(self.paths.best)
+        if self.report(report).action == "prune":
+            self.pruned = True
+            runner.train_loop.stop_training = True
+
+    def _score(self, figures: Mapping[str, float | None]) -> float:
+        value = figures.get(self.objective.metric)
+        return -math.inf if value is None else value

@@ -1,0 +1,204 @@
+"""The agent that owns one slot: lease -> train -> report -> finish, until the server has no more trials.
+
+One thread. The trainer is its grandchild, forked by a fork server that has imported torch and mmdet already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+import httpx
+
+from runner.client import Client, LeaseLostError
+from runner.errors import UserError
+from runner.lifeline import die_with_parent
+from runner.machine import Machine
+from runner.protocol import Lease, LeaseRequest, Message, Note, Verdict
+
+log = logging.getLogger("sweep.worker")
+_POLL_SECONDS = 1.0
+
+
+class NodeFaultError(Exception):
+    """This machine can train no trial until somebody mends it."""
+
+
+class Stopped(BaseException):  # noqa: N818  like KeyboardInterrupt, not an error
+    """SIGTERM arrived."""
+
+
+class Worker:
+    """Leases and trains one trial at a time.
+
+    Args:
+        client: of the study server.
+        name: of this slot, unique; a second lease under one name takes the first back.
+        owner: who runs it, as in the table.
+        device: for people, e.g. ``cpu`` or ``cuda:0``.
+        machine: threads and loader workers of each training.
+    """
+
+    def __init__(self, client: Client, name: str, owner: str, device: str, machine: Machine) -> None:
+        self.client, self.machine = client, machine
+        self.request = LeaseRequest(worker=name, owner=owner, device=device)
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["runner.trainer"])
+
+    def run(self) -> None:
+        """Works until the server says that nothing is left.
+
+        Raises:
+            NodeFaultError: the disk is full or the like; the trial has been handed back.
+            UserError: the server refuses the token.
+        """
+        while True:
+            try:
+                reply = self.client.lease(self.request)
+            except httpx.TransportError:
+                log.warning("the study server does not answer; asking again")
+                time.sleep(_POLL_SECONDS)
+                continue
+            if reply.lease:
+                self._train(reply.lease)
+            elif reply.wait:
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
+
+    def _train(self, lease: Lease) -> None:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(
+            target=_trainer, args=(lease.model_dump_json(), self.machine, theirs), name=f"trial-{lease.trial}"
+        )
+        process.start()
+        theirs.close()
+        try:
+            self._accompany(lease, process, ours)
+        except LeaseLostError as error:
+            log.warning("trial %d: %s; its training ends here", lease.trial, error)
+        except Stopped:
+            _kill(process)
+            with contextlib.suppress(httpx.HTTPError, LeaseLostError):
+                self.client.hand_back(lease, "the worker was stopped", "stopped")
+            raise
+        finally:
+            _kill(process)
+            ours.close()
+
+    def _accompany(self, lease: Lease, process: BaseProcess, link: Connection) -> None:
+        """Relays the trainer's notes and renews the lease until the trainer ends."""
+        renewed = time.monotonic()
+        while True:
+            wait([link, process.sentinel], timeout=lease.heartbeat_seconds)
+            note = _receive(link)
+            if note is None and not process.is_alive():
+                note = _receive(link)  # what it said with its last breath
+                if note is None:
+                    process.join()
+                    self.client.hand_back(lease, _death(process.exitcode), "crashed")
+                    return
+            if note is not None:
+                if self._relay(lease, note, link):
+                    return
+                renewed = time.monotonic()
+            elif self._renew(lease):
+                renewed = time.monotonic()
+            elif time.monotonic() - renewed > lease.lease_seconds - 2 * lease.heartbeat_seconds:
+                raise LeaseLostError("the study server has not answered for most of the lease")
+
+    def _relay(self, lease: Lease, note: Note, link: Connection) -> bool:
+        """Passes a note on; True when the trial is over for this worker."""
+        try:
+            if note.kind == "report" and note.report:
+                verdict = self.client.report(lease, note.report)
+                with contextlib.suppress(BrokenPipeError):
+                    link.send_bytes(verdict.model_dump_json().encode())
+                return False
+            if note.kind == "result" and note.result:
+                self.client.finish(lease, note.result)
+                return True
+            self.client.hand_back(lease, note.reason or "node fault", "node_fault")
+        except httpx.TransportError as error:
+            raise LeaseLostError("the study server has not answered for most of the lease") from error
+        raise NodeFaultError(note.reason)
+
+    def _renew(self, lease: Lease) -> bool:
+        try:
+            self.client.heartbeat(lease)
+        except httpx.TransportError:
+            return False
+        return True
+
+
+def _trainer(lease_json: str, machine: Machine, link: Connection) -> None:
+    """Runs in the child, where torch is loaded already; the worker itself never loads it."""
+    from runner.trainer import main
+
+    main(lease_json, machine, link)
+
+
+def _receive(link: Connection) -> Note | None:
+    try:
+        return Note.model_validate_json(link.recv_bytes()) if link.poll() else None
+    except (EOFError, ConnectionResetError):
+        return None
+
+
+def _kill(process: BaseProcess) -> None:
+    """Ends the trainer and its loader workers; checkpoints are renamed into place, so this is safe at any time."""
+    if process.is_alive() and process.pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    process.join()
+
+
+def _death(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"the trainer was killed by {signal.Signals(-exitcode).name}"
+    return f"the trainer ended with exit code {exitcode}"
+
+
+def _stop(*_: object) -> None:
+    raise Stopped
+
+
+def main() -> int:
+    """``python -m runner.worker``: what the pool starts, one process a slot; token in SWEEP_TOKEN."""
+    parser = argparse.ArgumentParser(description="Trains trials of a study server in one slot.")
+    parser.add_argument("--server", required=True, help="URL of the study server")
+    parser.add_argument("--name", required=True, help="name of the slot")
+    parser.add_argument("--owner", required=True, help="who runs it")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, required=True, help="CPU threads of torch")
+    parser.add_argument("--loader-workers", type=int, default=0, help="processes that load images")
+    parser.add_argument("--parent", type=int, help="process this worker must not outlive")
+    options = parser.parse_args()
+    if options.parent:
+        die_with_parent(options.parent)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _stop)
+    machine = Machine(options.threads, options.loader_workers)
+    try:
+        with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
+            Worker(client, options.name, options.owner, options.device, machine).run()
+    except (NodeFaultError, UserError) as error:
+        log.error("%s", error)
+        return 3
+    except Stopped:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
