@@ -39,9 +39,8 @@ class Client:
     """
 
     def __init__(self, url: str, token: str) -> None:
-        self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT, trust_env=False
-        )
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -104,5 +103,6 @@ class Client:
             raise LeaseLostError(response.json()["detail"])
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise UserError("the study server refuses this token (SWEEP_TOKEN)")
-        response.raise_for_status()
+        if response.is_error:
+            raise UserError(f"the study server answers {response.status_code} to {path}: {response.text[:200]}")
         return response.content

@@ -1,0 +1,115 @@
+"""The command line: one file a command. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+
+import click
+
+from results.errors import ResultsError
+from runner.errors import UserError
+
+# command -> module of this package; the order of the help
+_COMMANDS = {
+    "start": "start",
+    "check": "check",
+    "plan": "plan",
+    "status": "status",
+    "stop": "stop",
+    "rank": "rank",
+    "best": "best",
+    "data": "data",
+    "catalog": "catalog",
+    "dashboard": "dashboard",
+    "doctor": "doctor",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is named; turns a user's mistake into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"sweeps.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        _debug_option(command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from sweeps.space.problems import nearest
+
+            raise click.UsageError(f"there is no command {args[0]}; {nearest(args[0], _COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _debug_option(command: click.Command) -> None:
+    """Every command takes --debug."""
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _debug_option(child)
+    elif not any(parameter.name == "debug" for parameter in command.params):
+        command.params.append(
+            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks.")
+        )
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="sweep", prog_name="sweep")
+def cli() -> None:
+    """Find the best MMDetection config for your images, and hand it back.
+
+    \b
+    Examples:
+      sweep start search_spaces/optimizers.yaml --data my_data.yaml
+      sweep rank
+      sweep best --export config
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command line; returns its exit code: 0 done, 1 a mistake, 2 wrong usage, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(arguments, prog_name="sweep", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except click.UsageError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:  # the reader has seen enough
+        sys.stderr.close()
+        return 0
+    except (UserError, ResultsError) as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        lines = str(error).splitlines()
+        # lines that name a place in a file stand alone, as compilers print them
+        click.echo(
+            "\n".join(lines) if len(lines) > 1 or ":" in lines[0].split(" ")[0] else f"sweep: {lines[0]}",
+            err=True,
+        )
+        return 1
+    except Exception as error:  # noqa: BLE001  our own mistake: say so, in one line
+        if "--debug" in arguments:
+            traceback.print_exc()
+        click.echo(
+            f"sweep: this should not happen: {type(error).__name__}: {error}; --debug shows where", err=True
+        )
+        return 1

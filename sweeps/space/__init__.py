@@ -1,0 +1,1 @@
+"""A search space: YAML in, checked and complete, walked trial by trial."""

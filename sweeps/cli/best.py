@@ -1,0 +1,65 @@
+"""``sweep best``: the winner's config, checkpoint or parameters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from results.records import StudyRecord, TrialRecord
+from results.store import Reader
+from sweeps.cli import options
+
+_RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file__))')/.mim/tools/train.py"
+
+
+@click.command(epilog="Example:  sweep best --export config --out best.py")
+@click.option("--export", type=click.Choice(["config", "checkpoint", "params"]), required=True)
+@click.option("--trial", type=int, metavar="N", help="Another trial than the best.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write. [best_STUDY.py or .pth; params: stdout]"
+)
+@click.option("--standalone", is_flag=True, help="Config without our plugins; its header says what changes.")
+@options.storage
+@options.study
+def best(
+    export: str, trial: int | None, out: Path | None, standalone: bool, storage: str, study: str | None
+) -> None:
+    """Export the best trial; prints the path of what was written."""
+    from results.export import copy_checkpoint, params_document, pick, write_atomically
+    from results.store import Store
+    from runner.paths import TrialPaths
+
+    with Store.open(storage, readonly=True) as store:
+        record = options.choose_study(store, study)
+        chosen = pick(store.trials(record.name), trial)
+        if export == "params":
+            text = json.dumps(params_document(record, chosen), ensure_ascii=False, indent=2)
+            if out is None:
+                click.echo(text)
+                return
+            write_atomically(out, text + "\n")
+        elif export == "checkpoint":
+            out = out or Path(f"best_{record.name}.pth")
+            paths = TrialPaths.of(record.work_dir, record.name, chosen.number)
+            copy_checkpoint(paths.best if record.at == "best" else paths.last, out)
+        else:
+            out = out or Path(f"best_{record.name}.py")
+            write_atomically(out, _config(store, record, chosen, out, standalone))
+    click.echo(out)
+
+
+def _config(store: Reader, record: StudyRecord, trial: TrialRecord, out: Path, standalone: bool) -> str:
+    from results.errors import ResultsError
+    from results.export import config_text
+
+    command = f"{_RUN} {out}"
+    config = store.config(record.name, trial.number)
+    if config is None:
+        raise ResultsError(f"trial {trial.number} has no config in the database")
+    if not standalone:
+        return config_text(record, trial, config, command)
+    from runner.standalone import DIFFERENCES, without_plugins
+
+    return config_text(record, trial, without_plugins(config), command, notes=DIFFERENCES)

@@ -1,0 +1,61 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from results.records import StudyRecord
+from results.store import Reader
+from runner.errors import UserError
+
+Command = Callable[..., Any]
+
+storage = click.option(
+    "--storage",
+    envvar="SWEEP_STORAGE",
+    default="sqlite:///sweeps.db",
+    show_default=True,
+    help="URL of the database (or SWEEP_STORAGE).",
+)
+study = click.option("--study", help="Name of the study. [the only one, else the one started last]")
+
+
+def space(command: Command) -> Command:
+    """SPACE with --data, --scale and --set."""
+    for decorate in (
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+            help="Override a key of SPACE, e.g. fixed.epochs=8; repeat it.",
+        ),
+        click.option(
+            "--scale", type=click.Choice(["auto", "tiny", "standard"]),
+            help="Size of the models. [auto: standard with a GPU, else tiny]",
+        ),
+        click.option("--data", type=click.Path(path_type=Path), help="Data file, instead of the one in SPACE."),
+        click.argument("space_file", metavar="SPACE", type=click.Path(path_type=Path)),
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+def choose_study(store: Reader, name: str | None) -> StudyRecord:
+    """The study asked for; else the only one; else the one started last, named on stderr.
+
+    Raises:
+        UserError: there is none, or not that one.
+    """
+    studies = store.studies()
+    if not studies:
+        raise UserError("no study yet; start one with: sweep start SPACE")
+    if name is None:
+        if len(studies) > 1:
+            click.echo(f"study {studies[-1].name} (of {len(studies)}; --study names another)", err=True)
+        return studies[-1]
+    found = next((one for one in studies if one.name == name), None)
+    if found is None:
+        raise UserError(f"there is no study {name}; there are: {', '.join(one.name for one in studies)}")
+    return found

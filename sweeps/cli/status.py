@@ -1,0 +1,71 @@
+"""``sweep status``: what runs, what is done."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import click
+
+from sweeps.cli import options
+
+
+@click.command(epilog="Example:  sweep status --watch")
+@click.option("--watch", is_flag=True, help="Show it again every two seconds until the study ends.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@options.storage
+@options.study
+def status(watch: bool, form: str, storage: str, study: str | None) -> None:
+    """Show how a study stands: trials by state, the best so far, workers, time left."""
+    while True:
+        document = current(storage, study)
+        if form == "json":
+            click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+        else:
+            if watch and sys.stdout.isatty():
+                click.clear()
+            click.echo(table(document))
+        if not watch or document["state"] != "running":
+            return
+        time.sleep(2)
+
+
+def current(storage: str, study: str | None) -> dict[str, Any]:
+    """The status document, from the running server if there is one, else from the database."""
+    from results.store import Store
+    from runner.client import Client
+    from sweeps import runfile
+    from sweeps.status import document
+
+    with Store.open(storage, readonly=True) as store:
+        record = options.choose_study(store, study)
+        run = runfile.read(storage)
+        if run and run.study == record.name:
+            import httpx
+
+            try:
+                with Client(run.url, run.token) as client:
+                    return client.status()
+            except httpx.HTTPError:
+                pass  # it ended between the two looks
+        state = "stopped" if record.state == "running" else record.state
+        return document(store, record, state, [], None)
+
+
+def table(document: dict[str, Any]) -> str:
+    """The document in a few aligned lines."""
+    counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
+    lines = [f"study    {document['study']}: {document['state']}", f"trials   {counts or 'none yet'}"]
+    if best := document["best"]:
+        parts = " ".join(str(best[part]) for part in ("model", "backbone", "optimizer") if best[part])
+        lines.append(f"best     {best['score']:.10f}  trial {best['trial']}  {parts}")
+    for worker in document["workers"]:
+        doing = "idle" if worker["trial"] is None else f"trial {worker['trial']}"
+        lines.append(f"worker   {worker['worker']} ({worker['owner']}, {worker['device']}): {doing}")
+    if document["eta_seconds"] is not None:
+        lines.append(f"left     about {max(1, round(document['eta_seconds'] / 60))} min")
+    if document["state"] == "stopped":
+        lines.append("go on    sweep start SPACE, as before")
+    return "\n".join(lines)

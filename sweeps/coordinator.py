@@ -1,0 +1,196 @@
+"""What the study server does with a message: leases decide, study and store follow. One lock, no HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.protocol import LEASE_SECONDS, Cause, EpochReport, LeaseReply, LeaseRequest, Result, Verdict
+from sweeps import leases
+from sweeps.status import document
+from sweeps.study import Study
+
+
+class RefusedError(Exception):
+    """The worker's lease is not, or no longer, valid; the message says why."""
+
+
+@dataclass
+class Progress:
+    """Where a running trial stands, for people who watch.
+
+    Attributes:
+        epoch: validated so far, of `epochs`.
+        score: the latest, None before the first.
+    """
+
+    trial: int
+    worker: str
+    epoch: int
+    epochs: int
+    score: float | None
+    what: str
+    since: float = field(default_factory=time.time)
+
+
+class Coordinator:
+    """Serves workers of one study.
+
+    Args:
+        study: owner of the trials.
+        announce: takes one line for each thing worth telling (a validation, an end, a return).
+        clock: seconds, monotonic.
+
+    Attributes:
+        progress: running trials.
+        fault: what is wrong with a worker's machine (a full disk), in one line.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        announce: Callable[[str], None] = lambda line: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._study, self._announce, self._clock = study, announce, clock
+        self._lock = threading.RLock()
+        self._stopping = False
+        self._workers: dict[str, LeaseRequest] = {}
+        self.progress: dict[int, Progress] = {}
+        self.fault: str | None = None
+        name = study.record.name
+        rows = study.store.trials(name)
+        self._leases = leases.restore(
+            LEASE_SECONDS,
+            [
+                (row.number, row.fence, max((e.epoch for e in study.store.epochs(name, row.number)), default=0),
+                 row.finished_at is not None)
+                for row in rows
+            ],
+        )  # fmt: skip
+
+    def lease(self, request: LeaseRequest) -> LeaseReply:
+        """A trial for a worker with a free slot, a new one if none waits."""
+        with self._lock:
+            self._workers[request.worker] = request
+            if self._stopping:
+                return LeaseReply()
+            while True:
+                grant = self._apply(leases.LeaseWanted(request.worker, self._clock()))
+                if isinstance(grant, leases.Grant):
+                    return self._granted(grant, request)
+                number = self._study.ask()
+                if number is None:
+                    # a running trial may come back: its worker may die
+                    return LeaseReply(wait=bool(self._leases.unfinished()))
+                self._apply(leases.Added(number))
+
+    def heartbeat(self, trial: int, fence: int) -> None:
+        """Renews a lease. Raises RefusedError."""
+        with self._lock:
+            self._apply(leases.Renewed(trial, fence, self._clock()))
+
+    def report(self, trial: int, fence: int, report: EpochReport) -> Verdict:
+        """Takes one validation. Raises RefusedError."""
+        with self._lock:
+            action = self._apply(leases.Reported(trial, fence, report.epoch, self._clock()))
+            if not isinstance(action, leases.Record):
+                return Verdict()
+            prune = self._study.report(trial, report)
+            self._tell_epoch(trial, report)
+            return Verdict(action="prune" if prune else "go_on")
+
+    def finish(self, trial: int, fence: int, result: Result) -> None:
+        """Takes a trial's end. Raises RefusedError."""
+        with self._lock:
+            self._apply(leases.Finished(trial, fence))
+            self._close(trial, result)
+
+    def hand_back(self, trial: int, fence: int, reason: str, cause: Cause) -> None:
+        """Takes a trial back unfinished. Raises RefusedError."""
+        with self._lock:
+            action = self._apply(leases.HandedBack(trial, fence, cause == "crashed"))
+            if cause == "node_fault":
+                self.fault = reason
+            if isinstance(action, leases.GiveUp):
+                times = f"{action.crashes} times in a row without a finished epoch"
+                self._close(trial, Result(outcome="failed", reason=f"{reason}, {times}"))
+            else:
+                self._announce(f"trial {trial} handed back: {reason}")
+
+    def tick(self) -> None:
+        """Takes back what was not renewed; to be called about once a second."""
+        with self._lock:
+            self._apply(leases.Passed(self._clock()))
+
+    def stop(self) -> None:
+        """No more leases; running trials may still report."""
+        with self._lock:
+            self._stopping = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._stopping
+
+    def finished(self) -> bool:
+        """Whether the budget is spent, or the space tried out, and nothing runs or waits."""
+        with self._lock:
+            return not self._leases.unfinished() and not self._study.more_to_try()
+
+    def status(self) -> dict[str, Any]:
+        """The document of ``sweep status --format json``."""
+        with self._lock:
+            by_worker = {worker: trial for trial, worker in self._leases.running().items()}
+            workers = [
+                {"worker": name, "owner": w.owner, "device": w.device, "trial": by_worker.get(name)}
+                for name, w in self._workers.items()
+            ]
+            state = "stopped" if self._stopping else "finished" if self.finished() else "running"
+            left = self._study.trials_left()
+            waiting = None if left is None else left + len(self._leases.unfinished())
+            return document(self._study.store, self._study.record, state, workers, waiting)
+
+    def _apply(self, event: leases.Event) -> leases.Action:
+        """Steps the machine, carries out the requeues, returns the last action. Raises RefusedError."""
+        self._leases, actions = self._leases.step(event)
+        for action in actions:
+            if isinstance(action, leases.Requeue):
+                self._study.release(action.trial)
+                self.progress.pop(action.trial, None)
+            elif isinstance(action, leases.Refuse):
+                raise RefusedError(action.reason)
+        return actions[-1] if actions else leases.Accept()
+
+    def _granted(self, grant: leases.Grant, request: LeaseRequest) -> LeaseReply:
+        lease = self._study.lease(grant.trial, grant.fence, request.worker, request.owner, request.device)
+        last = lease.reported[-1] if lease.reported else None
+        score = last.metrics.get(self._study.record.objective) if last else None
+        combination = lease.combination
+        self.progress[grant.trial] = Progress(
+            grant.trial, request.worker, last.epoch if last else 0, combination.settings["epochs"], score,
+            f"{combination.model.name} {combination.backbone.name} {combination.optimizer.name}",
+        )  # fmt: skip
+        if last:
+            self._announce(f"trial {grant.trial} goes on after epoch {last.epoch}")
+        return LeaseReply(lease=lease)
+
+    def _tell_epoch(self, trial: int, report: EpochReport) -> None:
+        objective = self._study.record.objective
+        score = report.metrics.get(objective)
+        shown = "none" if score is None else f"{score:.4f}"
+        if seat := self.progress.get(trial):
+            seat.epoch, seat.score = report.epoch, score
+            self._announce(f"trial {trial} epoch {report.epoch}/{seat.epochs} {objective} {shown}")
+
+    def _close(self, trial: int, result: Result) -> None:
+        self._study.finish(trial, result)
+        self.progress.pop(trial, None)
+        row = self._study.row(trial)
+        if row.state == "complete":
+            self._announce(f"trial {trial} complete {self._study.record.objective} {row.score:.10f}")
+        else:
+            self._announce(f"trial {trial} {row.state}: {row.reason}")

@@ -1,0 +1,194 @@
+"""One run of a study on this machine: server and workers up, watch until the end, everything down again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import httpx
+
+from results.ranking import rank
+from results.store import Store
+from runner.client import Client
+from runner.errors import UserError
+from runner.machine import slots
+from runner.pool.local import LocalPool
+from runner.protocol import DataPaths, Scale
+from sweeps import runfile
+from sweeps.cli.show import print_ranking
+from sweeps.coordinator import Coordinator
+from sweeps.live import Live
+from sweeps.server import Server, create_app
+from sweeps.session import open_study
+from sweeps.space.schema import SearchSpace
+from sweeps.study import Study
+
+_TICK_SECONDS = 0.5
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run and where.
+
+    Attributes:
+        workers: trainings at a time; None for one a GPU, or one.
+        gpus: how many this machine has.
+        command: the command line that goes on with it.
+    """
+
+    space: SearchSpace
+    scale: Scale
+    data: DataPaths
+    storage: str
+    work_dir: Path
+    owner: str
+    workers: int | None
+    gpus: int
+    command: str
+
+
+class _Interrupts:
+    """Counts Ctrl-C and SIGTERM: the first asks for a polite end, the second ends at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.pool: LocalPool | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._take)
+
+    def _take(self, *_: object) -> None:
+        self.count += 1
+        if self.count == 1:
+            click.echo("\nending politely: trials are handed back; Ctrl-C again ends at once", err=True)
+            return
+        if self.pool:
+            self.pool.stop(polite=False)
+        os._exit(INTERRUPTED)
+
+
+def attach_or_run(plan: Plan) -> int:
+    """Owns the database and runs the study; where another process runs it already, watches that one.
+
+    Returns:
+        The exit code: 0 if a trial is complete, 1 if none is, 130 if interrupted.
+
+    Raises:
+        UserError, ResultsError: what stands in the way, in one line.
+    """
+    lock = runfile.own(plan.storage)
+    if lock is None:
+        return _watch(plan)
+    try:
+        with Store.open(plan.storage) as store:
+            return _run(plan, store)
+    finally:
+        runfile.remove(plan.storage)
+        lock.release()
+
+
+def _run(plan: Plan, store: Store) -> int:
+    interrupts = _Interrupts()
+    _check_writable(plan.work_dir)
+    record = open_study(store, plan.space, plan.scale, plan.data, plan.work_dir)
+    study = Study(plan.storage, store, record, plan.space, plan.data)
+    live = Live(record, study.trials_left)
+    coordinator = Coordinator(study, live.announce)
+    token = secrets.token_urlsafe(32)
+    state = "stopped"
+    with Server(create_app(coordinator, token)) as server:
+        runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
+        pool = None
+        try:
+            if not coordinator.finished():
+                log = plan.work_dir / record.name / "workers.log"
+                pool = LocalPool(server.url, token, plan.owner, slots(plan.workers, plan.gpus), log)
+                interrupts.pool = pool
+            with live.shown(coordinator):
+                while pool and pool.alive and not (interrupts.count or coordinator.stopping):
+                    time.sleep(_TICK_SECONDS)
+                    coordinator.tick()
+                    pool.tend()
+                    live.refresh()
+            coordinator.stop()
+        finally:
+            if pool:
+                pool.stop()
+    if coordinator.finished():
+        state = "finished"
+    store.touch_study(record.name, state=state)  # type: ignore[arg-type]
+    return _report(plan, store, record.name, interrupts.count > 0, state, coordinator.fault or _fault(pool))
+
+
+def _fault(pool: LocalPool | None) -> str | None:
+    return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
+
+
+def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: str, fault: str | None) -> int:
+    """Prints the ranking and how to go on; returns the exit code."""
+    record = store.study(name)
+    assert record
+    ranking = rank(record, store.trials(name))
+    if ranking.rows:
+        print_ranking(ranking, "table", sys.stdout)
+    if state != "finished":
+        if fault and not interrupted:
+            click.echo(f"sweep: {fault}", err=True)
+        click.echo(f"study {name} is not finished; go on with: {plan.command}", err=True)
+    if interrupted:
+        return INTERRUPTED
+    return 0 if ranking.rows and not (fault and state != "finished") else 1
+
+
+def _check_writable(work_dir: Path) -> None:
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        probe = work_dir / f".sweep-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{work_dir}: {(error.strerror or str(error)).lower()}; name another folder with --work-dir"
+        ) from error
+
+
+def _watch(plan: Plan) -> int:
+    """Follows the run of another process, line by line, until it ends; Ctrl-C ends the watching only."""
+    run = None
+    for _ in range(20):  # the owner may have just begun
+        run = runfile.read(plan.storage)
+        if run:
+            break
+        time.sleep(0.25)
+    if run is None:
+        raise UserError(f"{plan.storage} is in use by another process; try again in a moment")
+    if run.study != plan.space.study:
+        raise UserError(
+            f"{plan.storage} is in use: process {run.pid} runs study {run.study}; "
+            "wait, end it with `sweep stop`, or name another database with --storage"
+        )
+    click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)
+    with Store.open(plan.storage, readonly=True) as store, Client(run.url, run.token) as client:
+        told = ""
+        while True:
+            try:
+                document = client.status()
+            except httpx.HTTPError:
+                break
+            counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
+            if counts != told:
+                click.echo(counts, err=True)
+                told = counts
+            time.sleep(1)
+        record = store.study(run.study)
+        assert record
+        ranking = rank(record, store.trials(run.study))
+        if ranking.rows:
+            print_ranking(ranking, "table", sys.stdout)
+        return 0 if ranking.rows else 1

@@ -1,0 +1,86 @@
+"""Who owns a database right now: a lock that ends with its process, and how to reach it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from runner.errors import UserError
+from runner.protocol import digest
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """How to reach the process that owns the database; the file is readable by its user alone."""
+
+    url: str
+    token: str
+    pid: int
+    study: str
+
+
+def _beside(storage: str, suffix: str) -> Path:
+    """Beside an SQLite file; for a database server, in the user's state folder."""
+    if storage.startswith(_SQLITE):
+        path = Path(storage.removeprefix(_SQLITE)).absolute()
+        return path.with_name(path.name + suffix)
+    folder = platformdirs.user_state_path("sweep", ensure_exists=True)
+    return folder / (digest(storage)[:16] + suffix)
+
+
+def own(storage: str) -> filelock.BaseFileLock | None:
+    """Takes the database's lock, or returns None if another process has it.
+
+    Raises:
+        UserError: the folder can't be written to.
+    """
+    path = _beside(storage, ".lock")
+    lock = filelock.FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return None
+    except (PermissionError, FileNotFoundError, OSError) as error:
+        reason = "no such folder" if isinstance(error, FileNotFoundError) else "not writable"
+        raise UserError(
+            f"{path.parent}: {reason}; name another database with --storage sqlite:///PATH"
+        ) from error
+    return lock
+
+
+def write(storage: str, run: RunFile) -> None:
+    """Says how to reach this process (mode 0600)."""
+    path = _beside(storage, ".run")
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(run), file)
+
+
+def read(storage: str) -> RunFile | None:
+    """The owner's run file, or None where no process owns the database."""
+    path = _beside(storage, ".run")
+    try:
+        run = RunFile(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+    lock_path = _beside(storage, ".lock")
+    try:
+        with filelock.FileLock(lock_path, timeout=0):
+            return None  # nobody holds it: the owner died without tidying up
+    except filelock.Timeout:
+        return run
+    except OSError:
+        return None
+
+
+def remove(storage: str) -> None:
+    """Forgets the run; the lock goes with its holder."""
+    _beside(storage, ".run").unlink(missing_ok=True)

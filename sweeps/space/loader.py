@@ -1,0 +1,113 @@
+"""YAML file -> SearchSpace. Every mistake in it is reported at once, with file, line and column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.catalog import PARTS, SETTINGS
+from sweeps.space import sections
+from sweeps.space.document import read
+from sweeps.space.forms import form, is_form
+from sweeps.space.overrides import Overridden, apply
+from sweeps.space.parts import fixed_part, part_choice
+from sweeps.space.problems import Report, shown
+from sweeps.space.rules import check, forbidden_rules
+from sweeps.space.schema import Form, SearchSpace
+from sweeps.space.settings import setting_reader
+
+KEYS = (
+    "study", "from", "data", "objective", "scale", "fixed", "search", "config", "forbid", "plugins",
+    "sampler", "pruner", "repeats", "budget",
+)  # fmt: skip
+_PATH = re.compile(r"\+?\w+(\.\w+)*")
+
+
+def load(path: Path, overrides: Sequence[str] = (), data: Path | None = None) -> SearchSpace:
+    """Reads and checks a space.
+
+    Args:
+        path: the YAML file.
+        overrides: ``KEY=VALUE`` texts of ``--set``; paths in them are relative to the current folder.
+        data: data file of ``--data``, instead of the one the space names.
+
+    Raises:
+        SpaceErrors: all mistakes, in the order of the file.
+    """
+    changed = apply(read(path), overrides)
+
+    def locate(key: str) -> tuple[str, int, int]:
+        return ("--data", 1, 1) if key == "data" and data is not None else changed.locate(key)
+
+    report = Report(locate)
+    plain = report.mapping(changed.data, "", KEYS)
+    space = SearchSpace(
+        study=sections.study_name(plain.get("study"), report),
+        data=sections.data_file(plain.get("data"), _base(changed, "data"), data, report),
+        objective=sections.objective(plain.get("objective"), report),
+        scale=sections.scale(plain.get("scale"), report),
+        fixed=_fixed(plain.get("fixed"), changed, report),
+        search=_search(plain.get("search"), changed, report),
+        config=_config(plain.get("config"), report),
+        forbid=forbidden_rules(plain.get("forbid"), report),
+        sampler=sections.sampler(plain.get("sampler"), report),
+        pruner=sections.pruner(plain.get("pruner"), report),
+        budget=sections.budget(plain.get("budget"), report),
+        path=path,
+        text=changed.document.text,
+    )
+    sections.not_yet(plain, report)
+    if not any(plain.get(key) for key in ("fixed", "search", "config")):
+        report.add("", "expected fixed or search, found neither: a space says what to try")
+    notes = check(space, plain, report)
+    report.finish()
+    return SearchSpace(**{**vars(space), "notes": (*changed.notes, *notes)})
+
+
+def _base(changed: Overridden, key: str) -> Path:
+    """The folder that a path at `key` is relative to."""
+    return Path.cwd() if changed.is_set(key) else changed.document.path.parent
+
+
+def _fixed(raw: Any, changed: Overridden, report: Report) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in report.mapping(raw, "fixed", (*PARTS, *SETTINGS)).items():
+        key = f"fixed.{name}"
+        if name in PARTS:
+            found[name] = fixed_part(name, value, key, report)
+        elif isinstance(value, dict):
+            report.add(key, f"expected a value, found {shown(value)}", "what varies belongs under search")
+        else:
+            found[name] = setting_reader(name, _base(changed, key), report)(value, key)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _search(raw: Any, changed: Overridden, report: Report) -> Mapping[str, Form]:
+    found: dict[str, Form | None] = {}
+    for name, value in report.mapping(raw, "search", (*PARTS, *SETTINGS)).items():
+        key = f"search.{name}"
+        if name in PARTS:
+            found[name] = part_choice(name, value, key, report)
+        else:
+            reader = setting_reader(name, _base(changed, key), report)
+            found[name] = form(value, key, SETTINGS[name].kind, reader, report)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _config(raw: Any, report: Report) -> dict[str, Any]:
+    """Paths of the rendered config; a list is a value here, what varies is written with its word."""
+    if raw is not None and not isinstance(raw, dict):
+        report.add("config", f"expected a mapping of dotted paths to values, found {shown(raw)}")
+        return {}
+    found: dict[str, Any] = {}
+    for path, value in (raw or {}).items():
+        key = f"config.{path}"
+        if not _PATH.fullmatch(path):
+            report.add(key, f"expected a dotted path such as model.rpn_head.loss_cls, found {shown(path)}")
+        elif is_form(value):
+            found[path] = form(value, key, None, lambda item, _: item, report)
+        else:
+            found[path] = value
+    return found

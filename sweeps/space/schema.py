@@ -1,0 +1,192 @@
+"""A search space that was checked: plain, frozen data that the rest of the program walks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from runner.catalog import Parameter
+from runner.protocol import Objective, Scalar
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A name of the catalog that a space chooses; a parameter is a value, or a form to search it by."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the things a choice offers.
+
+    Attributes:
+        label: what the study stores ("SGD", 0.001, "flip + resize_1280x1024").
+        value: what it stands for: a plain value, or for a part its picks (one; several for an augmentation
+            applied in order; none for no augmentation).
+    """
+
+    label: Scalar
+    value: Any
+
+    def forms(self, key: str) -> Iterator[tuple[str, Form]]:
+        """(full dotted name, form) of the parameters that exist only while this is chosen for `key`."""
+        if isinstance(self.value, tuple) and all(isinstance(pick, Pick) for pick in self.value):
+            for pick in self.value:
+                for name, value in pick.params.items():
+                    if isinstance(value, (Choice, FloatRange, IntRange)):
+                        yield self.parameter(key, pick, name), value
+
+    def parameter(self, key: str, pick: Pick, name: str) -> str:
+        """ "optimizer.SGD.lr"; inside a list of augmentations the label of the list is in between."""
+        inner = f"{pick.name}.{name}" if self.label == pick.name else f"{self.label}.{pick.name}.{name}"
+        return f"{key}.{inner}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several, in the order of the file."""
+
+    options: tuple[Option, ...]
+
+    @property
+    def labels(self) -> tuple[Scalar, ...]:
+        """What the study stores for each option."""
+        return tuple(option.label for option in self.options)
+
+    def option(self, label: Scalar) -> Option:
+        """The option of a label.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for option in self.options:
+            if option.label == label:
+                return option
+        raise KeyError(label)
+
+
+@dataclass(frozen=True)
+class FloatRange:
+    """A real number from low to high (inclusive); with a step only low + n * step."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+
+@dataclass(frozen=True)
+class IntRange:
+    """A whole number from low to high (inclusive), in steps."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+
+
+Form = Choice | FloatRange | IntRange
+SamplerKind = Literal["auto", "exhaustive", "tpe", "random"]
+PrunerKind = Literal["none", "median", "successive_halving", "hyperband"]
+
+SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "tpe", "random")
+PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
+    "none": {},
+    "median": {
+        "startup_trials": Parameter("int", 5, 0, help="trials that finish before any is pruned"),
+        "warmup_epochs": Parameter("int", 0, 0, help="epochs in which none is pruned"),
+        "interval": Parameter("int", 1, 1, help="epochs between two looks"),
+    },
+    "successive_halving": {
+        "min_epochs": Parameter("int", 1, 1, help="epochs before the first rung"),
+        "reduction_factor": Parameter("int", 3, 2, help="one in so many goes on"),
+    },
+    "hyperband": {
+        "min_epochs": Parameter("int", 1, 1, help="epochs before the first rung"),
+        "reduction_factor": Parameter("int", 3, 2, help="one in so many goes on"),
+    },
+}
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """Who proposes; ``auto`` is exhaustive where all combinations fit the budget, else TPE."""
+
+    kind: SamplerKind = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PrunerSpec:
+    """Who stops hopeless trials early; options are complete, with defaults from PRUNERS."""
+
+    kind: PrunerKind = "none"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a study ends: trials begun, GPU hours, hours of the clock, or a score that was reached."""
+
+    trials: int | None = None
+    gpu_hours: float | None = None
+    hours: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a study tries.
+
+    Attributes:
+        study: its name, usable as the name of a folder.
+        data: ``demo``, or the absolute path of a data file.
+        objective: what is maximised.
+        scale: auto, tiny or standard.
+        fixed: part -> tuple of picks, setting -> value.
+        search: part or setting -> form, in the order of the file.
+        config: dotted path in the rendered MMDetection config -> plain value or form.
+        forbid: rules; a combination is forbidden when every key of one rule matches.
+        path: the file as the user named it.
+        text: the file as it was read, without ``--set``.
+        notes: lines a user should see: what was dropped, adjusted, or never matches.
+    """
+
+    study: str
+    data: str
+    objective: Objective
+    scale: Literal["auto", "tiny", "standard"]
+    fixed: Mapping[str, Any]
+    search: Mapping[str, Form]
+    config: Mapping[str, Any]
+    forbid: tuple[Mapping[str, tuple[Scalar, ...]], ...]
+    sampler: SamplerSpec
+    pruner: PrunerSpec
+    budget: Budget
+    path: Path
+    text: str
+    plugins: tuple[Path, ...] = ()
+    repeats: int = 1
+    notes: tuple[str, ...] = ()
+
+    def forms(self) -> dict[str, Form]:
+        """All that is searched at the top level: the search entries, then ``config.PATH`` ones."""
+        found = dict(self.search)
+        for path, value in self.config.items():
+            if isinstance(value, (Choice, FloatRange, IntRange)):
+                found[f"config.{path}"] = value
+        return found
+
+
+def label_of(value: Any) -> Scalar:
+    """What a study stores for a plain value: a scalar itself, a size as "640x512", else its JSON."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(x) is int for x in value):
+        return f"{value[0]}x{value[1]}"
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,178 @@
+"""The smaller sections of a space: name, data, objective, sampler, pruner, budget, and what is not yet read."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from runner.catalog import Parameter
+from runner.protocol import Objective
+from sweeps.space.problems import Report, nearest, shown
+from sweeps.space.schema import PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
+
+SCALES = ("auto", "tiny", "standard")
+METRICS = ("segm_mAP", "segm_mAP_50", "bbox_mAP")
+DEMO = "demo"
+
+_NAME = re.compile(r"\w(?:[\w.-]{0,78}[\w-])?")
+_RANGE = re.compile(r"segm_mAP@([^:]+):([^:]+)(?::([^:]+))?")
+_SEED = Parameter("int", 0, 0, 2**31 - 1)
+_BUDGET = {
+    "trials": Parameter("int", None, 1, 1_000_000),
+    "gpu_hours": Parameter("float", None, 0),
+    "hours": Parameter("float", None, 0),
+    "until": Parameter("float", None, 0, 1),
+}
+
+
+def study_name(raw: Any, report: Report) -> str:
+    """The name of the study, which is also the name of its folder."""
+    if raw is None:
+        report.add("study", "expected the name of the study, found none", "write study: NAME")
+    elif not isinstance(raw, str):
+        report.add("study", f"expected a text, found {shown(raw)}", f'write study: "{shown(raw)}"')
+    elif not _NAME.fullmatch(raw):
+        better = re.sub(r"[^\w.-]+", "_", raw).strip("._-")[:80] or "NAME"
+        message = f"expected letters, digits, '_', '-' and '.' (it names a folder), found {shown(raw)}"
+        report.add("study", message, f"write study: {better}")
+    else:
+        return raw
+    return ""
+
+
+def data_file(raw: Any, base: Path, option: Path | None, report: Report) -> str:
+    """``demo``, or the absolute path of a data file.
+
+    Args:
+        raw: what the space says.
+        base: the folder its path is relative to.
+        option: what ``--data`` named instead, relative to the current folder.
+        report: takes the mistakes.
+    """
+    if option is not None:
+        raw, base = str(option), Path.cwd()
+    if raw is None:
+        report.add("data", "expected demo or a data file, found none", "write data: demo, or use --data FILE")
+        return ""
+    if raw == DEMO:
+        return DEMO
+    if not isinstance(raw, str):
+        report.add("data", f"expected demo or the path of a data file, found {shown(raw)}")
+        return ""
+    path = (base / Path(raw).expanduser()).resolve()
+    if path.is_dir():
+        hint = f"did you mean {Path(raw) / 'data.yaml'}?" if (path / "data.yaml").is_file() else None
+        report.add("data", f"expected a data file, found the folder {raw}", hint)
+    elif not path.is_file():
+        there = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        hint = nearest(path.name, there) if there else None
+        report.add("data", f"expected demo or a data file, found {raw}; there is no such file", hint)
+    return str(path)
+
+
+def scale(raw: Any, report: Report) -> Any:
+    """auto, tiny or standard."""
+    return _one_of(raw, SCALES, "scale", "auto", report)
+
+
+def objective(raw: Any, report: Report) -> Objective:
+    """What is maximised."""
+    at, metric, key = "last", raw, "objective"
+    if isinstance(raw, dict):
+        entries = report.mapping(raw, key, ("metric", "at"))
+        at = _one_of(entries.get("at"), ("last", "best"), "objective.at", "last", report)
+        metric, key = entries.get("metric"), "objective.metric"
+    if metric is None:
+        metric = METRICS[0]
+    expected = f"expected {', '.join(METRICS)} or segm_mAP@LOW:HIGH[:STEP]"
+    match = _RANGE.fullmatch(metric) if isinstance(metric, str) else None
+    if match:
+        problem = _bad_range(*match.groups())
+        if problem:
+            report.add(key, f"{problem}, found {metric}", "write e.g. segm_mAP@0.3:0.6")
+            metric = METRICS[0]
+    elif metric not in METRICS:
+        names = [*METRICS, "segm_mAP@LOW:HIGH"]
+        report.add(key, f"{expected}, found {shown(metric)}", nearest(metric, names))
+        metric = METRICS[0]
+    return Objective.model_validate({"metric": metric, "at": at})
+
+
+def _bad_range(low: str, high: str, step: str | None) -> str | None:
+    try:
+        numbers = [float(low), float(high), float(step or 0.05)]
+    except ValueError:
+        return "expected numbers in LOW:HIGH[:STEP]"
+    if not all(map(math.isfinite, numbers)) or not 0 < numbers[0] <= numbers[1] < 1:
+        return "expected IoU thresholds 0 < LOW <= HIGH < 1"
+    if numbers[2] < 0.001:
+        return "expected a STEP of at least 0.001"
+    return None
+
+
+def sampler(raw: Any, report: Report) -> SamplerSpec:
+    """Who proposes."""
+    entries = report.mapping(raw, "sampler", ("kind", "seed"))
+    kind: Any = _one_of(entries.get("kind"), SAMPLERS, "sampler.kind", "auto", report)
+    seed = entries.get("seed", 0)
+    problem = _SEED.problem(seed)
+    if problem:
+        report.add("sampler.seed", problem)
+    return SamplerSpec(kind, 0 if problem else seed)
+
+
+def pruner(raw: Any, report: Report) -> PrunerSpec:
+    """Who stops hopeless trials, with its options complete."""
+    kind: Any = raw.get("kind") if isinstance(raw, dict) else None
+    kind = _one_of(kind, tuple(PRUNERS), "pruner.kind", "none", report)
+    known = PRUNERS[kind]
+    entries = report.mapping(raw, "pruner", ("kind", *known))
+    options = {name: parameter.default for name, parameter in known.items()}
+    for name, parameter in known.items():
+        if name in entries:
+            options[name] = entries[name]
+            problem = parameter.problem(entries[name])
+            if problem:
+                report.add(f"pruner.{name}", problem)
+    return PrunerSpec(kind, options)
+
+
+def budget(raw: Any, report: Report) -> Budget:
+    """When a study ends."""
+    found: dict[str, Any] = {}
+    for name, value in report.mapping(raw, "budget", _BUDGET).items():
+        problem = _BUDGET[name].problem(value)
+        if not problem and value == 0:
+            problem = "expected a number above 0, found 0"
+        if problem:
+            report.add(f"budget.{name}", problem)
+        else:
+            found[name] = value
+    return Budget(**found)
+
+
+def not_yet(data: dict[str, Any], report: Report) -> None:
+    """Keys of the grammar that no release reads yet."""
+    for key in ("from", "plugins"):
+        if data.get(key):
+            report.add(key, f"{key} is not available yet", "leave it out")
+    if data.get("repeats", 1) != 1:
+        report.add(
+            "repeats", f"repeats is not available yet, found {shown(data['repeats'])}", "write repeats: 1"
+        )
+
+
+def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:
+    if raw is None:
+        return default
+    if raw not in names:
+        report.add(key, f"expected one of {', '.join(names)}, found {shown(raw)}", _near(raw, names))
+        return default
+    return str(raw)
+
+
+def _near(raw: Any, names: tuple[str, ...]) -> str | None:
+    hint = nearest(raw, names)
+    return hint if hint.startswith("did") else None

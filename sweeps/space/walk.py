@@ -1,0 +1,181 @@
+"""Walks a space: asks for one assignment, counts them, lists them all; conditional ones only where chosen.
+
+An assignment maps the study's parameter names to values: ``{"model": "mask_rcnn", "optimizer": "SGD",
+"optimizer.SGD.lr": 0.01}``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from runner.protocol import Scalar
+from sweeps.space.exclusion import Assignment, forbidden, ruled, ruled_choices
+from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SamplerKind, SearchSpace
+
+__all__ = [
+    "Assignment", "assignments", "count", "first", "forbidden", "planned", "size", "suggest", "values",
+]  # fmt: skip
+
+MANY = 1000  # a range of more values counts as infinite: nobody tries them all
+
+
+class Suggester(Protocol):
+    """Who chooses, parameter by parameter (an Optuna trial behind an adapter, or a test)."""
+
+    def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        """One of the choices."""
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        """A number from low to high, inclusive."""
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        """A whole number from low to high, inclusive."""
+
+
+def suggest(space: SearchSpace, suggester: Suggester) -> Assignment:
+    """One assignment, in the order of the file; it may be a forbidden one."""
+    found: Assignment = {}
+    for name, form in space.forms().items():
+        _ask(name, form, suggester, found)
+    return found
+
+
+def _ask(name: str, form: Form, suggester: Suggester, found: Assignment) -> None:
+    if isinstance(form, FloatRange):
+        found[name] = suggester.float(name, form.low, form.high, form.log, form.step)
+    elif isinstance(form, IntRange):
+        found[name] = suggester.int(name, form.low, form.high, form.log, form.step)
+    else:
+        found[name] = suggester.categorical(name, form.labels)
+        for inner, sub in form.option(found[name]).forms(name):
+            _ask(inner, sub, suggester, found)
+
+
+class _First:
+    """Chooses the first of everything: the first name, the low end."""
+
+    def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        return choices[0]
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        return low
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        return low
+
+
+def first(space: SearchSpace) -> Assignment:
+    """The first assignment that is allowed, ranges at their low end; for infinite spaces as well."""
+    for chosen in ruled_choices(space):
+        if not forbidden(space, chosen):
+            return suggest(space, _Given(chosen))
+    raise ValueError("every combination is forbidden")
+
+
+class _Given(_First):
+    """As far as something is given, that; else the first."""
+
+    def __init__(self, given: Assignment) -> None:
+        self._given = given
+
+    def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        return self._given.get(name, choices[0])
+
+
+def values(form: Form) -> Sequence[Scalar] | None:
+    """All that a form can give, in order; None where there are infinitely (or more than MANY) many."""
+    if isinstance(form, Choice):
+        return form.labels
+    if isinstance(form, FloatRange) and form.step is None:
+        return None
+    low, high, step = (Decimal(str(x)) for x in (form.low, form.high, form.step))
+    number = int((high - low) // step) + 1
+    if number > MANY:
+        return None
+    kind = int if isinstance(form, IntRange) else float
+    return [kind(low + n * step) for n in range(number)]
+
+
+def size(form: Form, name: str = "") -> int | None:
+    """How many assignments a form and what stands below it have; None where infinite."""
+    if not isinstance(form, Choice):
+        found = values(form)
+        return None if found is None else len(found)
+    total = 0
+    for option in form.options:
+        inner = _product(size(sub) for _, sub in option.forms(name))
+        if inner is None:
+            return None
+        total += inner
+    return total
+
+
+def count(space: SearchSpace, *, seeds: bool = True, allowed: bool = True) -> int | None:
+    """How many assignments there are; None where infinite.
+
+    Args:
+        space: a checked space.
+        seeds: whether searched seeds count, too (without them: combinations).
+        allowed: leave the forbidden ones out.
+    """
+    forms = {name: form for name, form in space.forms().items() if seeds or name != "seed"}
+    if not allowed:
+        return _product(size(form) for form in forms.values())
+    choices = {key: space.search[key] for key in ruled(space)}
+    rest = _product(size(form) for name, form in forms.items() if name not in choices)
+    if rest is None or any(size(form) is None for form in choices.values()):
+        return None
+    total = 0
+    for chosen in ruled_choices(space):
+        if not forbidden(space, chosen):
+            options = (choices[key].option(label) for key, label in chosen.items())  # type: ignore[union-attr]
+            total += math.prod(size(sub) or 0 for option in options for _, sub in option.forms(""))
+    return total * rest
+
+
+def assignments(space: SearchSpace) -> Iterator[Assignment]:
+    """All assignments but the forbidden ones: the first of every choice first, the last key varies fastest.
+
+    Raises:
+        ValueError: the space is infinite.
+    """
+    for assignment in _expand(list(space.forms().items())):
+        if not forbidden(space, assignment):
+            yield assignment
+
+
+def _expand(forms: list[tuple[str, Form]]) -> Iterator[Assignment]:
+    if not forms:
+        yield {}
+        return
+    (name, form), *rest = forms
+    found = values(form)
+    if found is None:
+        raise ValueError(f"{name} has infinitely many values")
+    for value in found:
+        inner = list(form.option(value).forms(name)) if isinstance(form, Choice) else []
+        for tail in _expand([*inner, *rest]):
+            yield {name: value, **tail}
+
+
+def planned(space: SearchSpace) -> tuple[SamplerKind, int]:
+    """(sampler, trials to begin): ``auto`` is decided, a finite space has no more trials than assignments."""
+    number, budget = count(space), space.budget.trials
+    kind = space.sampler.kind
+    if kind == "auto":
+        fits = number is not None and (budget is None or number <= budget)
+        kind = "exhaustive" if fits else "tpe"
+    trials = [n for n in (number, budget) if n is not None]
+    return kind, min(trials)
+
+
+def _product(sizes: Iterator[int | None]) -> int | None:
+    total = 1
+    for number in sizes:
+        if number is None:
+            return None
+        total *= number
+    return total

@@ -1,0 +1,59 @@
+"""Ctrl-C: once politely, twice at once; a second start goes on or watches."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from conftest import Desk, alive, family
+
+
+def start_until(desk: Desk, line: str) -> None:
+    desk.spawn("start", "space.yaml", "--owner", "김하늘")
+    desk.wait_for(lambda: line in desk.err())
+
+
+def test_ctrl_c_once_hands_back_and_says_how_to_go_on(small: Desk, undisturbed: Desk) -> None:
+    start_until(small, "trial 0 epoch 1/4")
+    sweep = small.started[-1]
+    before = family(sweep.pid)
+    begun = time.monotonic()
+    sweep.send_signal(signal.SIGINT)
+    assert sweep.wait(timeout=20) == 130
+    assert time.monotonic() - begun < 10
+    assert not alive(before)
+    assert "go on with: sweep start space.yaml --owner 김하늘" in small.err()
+    assert small.json("status")["trials"]["waiting"] == 1
+
+    done = small.run("start", "space.yaml", "--owner", "김하늘")
+    assert done.returncode == 0, done.stderr
+    assert small.json("rank")["rows"][0]["score"] == undisturbed.json("rank")["rows"][0]["score"]
+
+
+def test_ctrl_c_twice_ends_at_once(small: Desk) -> None:
+    start_until(small, "trial 0 epoch 1/4")
+    sweep = small.started[-1]
+    before = family(sweep.pid)
+    sweep.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    sweep.send_signal(signal.SIGINT)
+    assert sweep.wait(timeout=5) == 130
+    small.wait_for(lambda: not alive(before), seconds=10)
+
+
+def test_sweep_stop_ends_a_run_and_a_second_start_watches_it(small: Desk) -> None:
+    start_until(small, "trial 0 epoch 1/4")
+    watching = small.spawn("start", "space.yaml")
+    small.wait_for(lambda: "study small runs already" in small.err())
+    assert small.json("status")["state"] == "running"
+    other = small.run("start", "space.yaml", "--set", "study=other")
+    assert other.returncode == 1
+    assert "is in use: process" in other.stderr and "runs study small" in other.stderr
+
+    stopped = small.run("stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "study small stopped; go on with: sweep start SPACE\n")
+    assert watching.wait(timeout=20) == 1
+    assert small.started[0].wait(timeout=20) == 1
+    assert small.json("status")["state"] == "stopped"
+    again = small.run("stop")
+    assert (again.returncode, again.stderr) == (1, "sweep: no sweep runs on sqlite:///sweeps.db\n")
