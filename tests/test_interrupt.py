@@ -22,7 +22,7 @@ def test_ctrl_c_once_hands_back_and_says_how_to_go_on(small: Desk, undisturbed: 
     assert sweep.wait(timeout=20) == 130
     assert time.monotonic() - begun < 10
     assert not alive(before)
-    assert "go on with: sweep start space.yaml --owner 김하늘" in small.err()
+    assert "go on with: sweep start space.yaml --owner '김하늘'" in small.err()
     assert small.json("status")["trials"]["waiting"] == 1
 
     done = small.run("start", "space.yaml", "--owner", "김하늘")

@@ -31,7 +31,7 @@ class Statistics:
         covered: share of the pixels that some mask covers.
         overlapping_pairs: pairs of instances of one image whose masks share a pixel.
         overlapping: share of the instances that are in such a pair.
-        touching: share of the instances with at most 1 pixel between them and another, overlapping ones included.
+        touching: share of the instances with at most 1 pixel between them and another; overlaps included.
     """
 
     images: int

@@ -56,9 +56,16 @@ def check(file: Path, out: Path | None, form: str, overlays: int) -> None:
     from runner.data.report import check_data
     from runner.data.statistics import Statistics, compute
     from runner.errors import UserError
-    from sweeps.cli.data_report import as_json, print_report, progress
+    from sweeps.cli.data_report import as_json, mistakes_as_json, print_report, progress
+    from sweeps.space.problems import SpaceErrors
 
-    described = _read(file)
+    try:
+        described = _read(file)
+    except SpaceErrors as error:
+        if form != "json":
+            raise
+        click.echo(json.dumps(mistakes_as_json(file, error.problems), ensure_ascii=False, indent=2))
+        click.get_current_context().exit(1)
     with progress() as tell:
         report = check_data(described, tell)
         figures: dict[str, Statistics] = {}

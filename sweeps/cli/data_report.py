@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,9 @@ import click
 if TYPE_CHECKING:
     from runner.data.report import Report
     from runner.data.statistics import Statistics
+    from sweeps.space.problems import SpaceProblem
 
+WIDTH = 100  # columns in a log
 Tell = Callable[[str, int, int], None]
 
 
@@ -49,11 +51,18 @@ def as_json(
         "classes": list(report.classes),
         "parts": {part: _part(numbers) for part, numbers in figures.items()},
         "problems": [
-            {"part": finding.part, "file": str(finding.file)} | asdict(finding.problem)
+            {"part": finding.part, "file": str(finding.file), "line": None, "column": None}
+            | asdict(finding.problem)
             for finding in report.findings
         ],
         "overlays": [str(path) for path in drawn],
     }
+
+
+def mistakes_as_json(file: Path, problems: Sequence[SpaceProblem]) -> dict[str, Any]:
+    """Mistakes in the data file itself, which nothing else can be said about, in the same form."""
+    mistakes = [{"part": None} | asdict(problem) | {"fatal": True} for problem in problems]
+    return {"ok": False, "file": str(file), "problems": mistakes}
 
 
 def _part(numbers: Statistics) -> dict[str, Any]:
@@ -81,7 +90,8 @@ def print_report(report: Report, figures: Mapping[str, Statistics], drawn: list[
         columns = [[text for _, text in _rows(numbers)] for numbers in figures.values()]
         for label, *texts in zip(labels, *columns, strict=True):
             table.add_row(label, *texts)
-        Console().print(table)
+        console = Console()
+        console.print(table, width=None if console.is_terminal else WIDTH)
     for finding in report.findings[:most]:
         click.echo(f"{'error' if finding.problem.fatal else 'warning'}: {finding.text()}")
     if len(report.findings) > most:
