@@ -48,9 +48,7 @@ def pick(trials: Sequence[TrialRecord], trial: int | None = None) -> TrialRecord
     return found
 
 
-def config_text(
-    study: StudyRecord, trial: TrialRecord, config: str, command: str, notes: Sequence[str] = ()
-) -> str:
+def config_text(study: StudyRecord, trial: TrialRecord, config: str, command: str, notes: Sequence[str] = ()) -> str:
     """The config under a header that says where it comes from.
 
     Args:
@@ -71,24 +69,18 @@ def config_text(
         "study": study.name,
         "trial": f"{trial.number}, combination {trial.combination}, seed {trial.seed}, {trial.epochs} epochs",
         "owner": trial.owner,
-        "parts": ", ".join(
-            f"{part} {name}" for part in tried.PARTS if (name := tried.part_name(trial, part))
-        ),
+        "parts": ", ".join(f"{part} {name}" for part in tried.PARTS if (name := tried.part_name(trial, part))),
         "score": f"{finite(trial.score)!r} ({study.objective} of the {epoch} epoch)",
         "detections": f"at most {study.detections} an image",
         "data": f"{study.data.get('name', '?')}{size}, hash {trial.data_hash}",
         "versions": ", ".join(f"{name} {value}" for name, value in sorted(packages.items())) or "unknown",
         "machine": ", ".join(_machine(trial)),
-        "imports": ", ".join(plugins) + " (install this project to run it)"
-        if plugins
-        else "MMDetection only",
+        "imports": ", ".join(plugins) + " (install this project to run it)" if plugins else "MMDetection only",
         "run": command,
     }
     lines = ["MMDetection config, exported by sweep", ""]
     lines += [f"{name + ':':<12}{_line(value)}" for name, value in header.items()]
-    lines.append(
-        "The score comes out again to the last digit on this type of machine with these threads and workers."
-    )
+    lines.append("The score comes out again to the last digit on this type of machine with these threads and workers.")
     lines += [_line(note) for note in notes]
     # The first two lines of a file could name an encoding; the first two here are ours and name none.
     comment = "".join(f"# {line}".rstrip() + "\n" for line in lines)

@@ -16,9 +16,7 @@ __all__ = ["BY", "METRICS", "Baseline", "Ranking", "Row", "finite", "rank", "ran
 BY = ("model", "backbone", "augmentation", "optimizer", "owner", "schedule")
 
 
-def rank(
-    study: StudyRecord, trials: Sequence[TrialRecord], by: str | None = None, all_states: bool = False
-) -> Ranking:
+def rank(study: StudyRecord, trials: Sequence[TrialRecord], by: str | None = None, all_states: bool = False) -> Ranking:
     """Rank the trials of a study by score, highest first.
 
     Args:

@@ -33,9 +33,7 @@ def revision(connection: Connection, shown: str) -> str | None:
     if VERSION_TABLE not in tables:
         if tables and not tables >= OPTUNA_TABLES:
             some = ", ".join(sorted(tables)[:2])
-            raise ResultsError(
-                f"{shown} belongs to another program (it has the tables {some}); name another --storage"
-            )
+            raise ResultsError(f"{shown} belongs to another program (it has the tables {some}); name another --storage")
         return None
     found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
     if found is not None and found not in REVISIONS:
@@ -54,9 +52,7 @@ def require(connection: Connection, shown: str) -> None:
     """
     found = revision(connection, shown)
     if found is None:
-        raise ResultsError(
-            f"no sweep has run here yet: {shown} holds no sweep; start one with: sweep start SPACE"
-        )
+        raise ResultsError(f"no sweep has run here yet: {shown} holds no sweep; start one with: sweep start SPACE")
     if found != REVISIONS[-1]:
         raise ResultsError(
             f"{shown} has the layout {found} of an older version of sweep; any command that writes brings "

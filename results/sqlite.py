@@ -16,9 +16,7 @@ WRITES = "sweep_writes"  # execution option of an engine whose transactions writ
 
 def open_engine(url: URL, path: Path, readonly: bool) -> Engine:
     """An engine whose connections wait for a lock, keep foreign keys and begin transactions as told."""
-    found = create_engine(
-        _readonly_url(url, path) if readonly else url, connect_args={"timeout": BUSY_SECONDS}
-    )
+    found = create_engine(_readonly_url(url, path) if readonly else url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(found, "connect", _configure)
     event.listen(found, "begin", _begin)
     return found

@@ -96,9 +96,7 @@ class Store(Reader):
             if row.state in FINAL:
                 raise ResultsError(f"trial {number} of study {study} is {row.state} already")
             if fence < row.fence:
-                raise ResultsError(
-                    f"trial {number} of study {study} has a later lease: {row.fence}, not {fence}"
-                )
+                raise ResultsError(f"trial {number} of study {study} has a later lease: {row.fence}, not {fence}")
             row.state, row.fence, row.attempts = "running", fence, row.attempts + 1
             row.worker, row.owner, row.device = worker, owner, device
             row.started_at = row.started_at or now()

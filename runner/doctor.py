@@ -140,11 +140,7 @@ def gpus() -> list[Check]:
     except pynvml.NVMLError_LibraryNotFound:
         return [Check(NO_GPU, "none: no NVIDIA driver; trainings run on the CPU")]
     except pynvml.NVMLError as error:
-        return [
-            Check(
-                NO_GPU, "unknown", f"the NVIDIA driver does not answer ({_line(error)}): restart or update it"
-            )
-        ]
+        return [Check(NO_GPU, "unknown", f"the NVIDIA driver does not answer ({_line(error)}): restart or update it")]
     try:
         driver = pynvml.nvmlSystemGetDriverVersion()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(each) for each in range(pynvml.nvmlDeviceGetCount())]
@@ -154,9 +150,7 @@ def gpus() -> list[Check]:
             for each in handles
         ]
     except pynvml.NVMLError as error:
-        return [
-            Check(NO_GPU, "unknown", f"the NVIDIA driver answers with an error ({_line(error)}): update it")
-        ]
+        return [Check(NO_GPU, "unknown", f"the NVIDIA driver answers with an error ({_line(error)}): update it")]
     finally:
         pynvml.nvmlShutdown()
     none = [Check(NO_GPU, "none: trainings run on the CPU")]
@@ -195,9 +189,7 @@ def agreement(present: int, usable: int, torch: str, built: str | None, visible:
     if visible is not None:
         return Check("torch.cuda", f"{found}, CUDA_VISIBLE_DEVICES={visible}")
     if usable < present:
-        return Check(
-            "torch.cuda", found, f"torch cannot use every GPU: update the driver to one for CUDA {built}"
-        )
+        return Check("torch.cuda", found, f"torch cannot use every GPU: update the driver to one for CUDA {built}")
     return Check("torch.cuda", found)
 
 
@@ -228,20 +220,14 @@ def machine() -> Iterator[Check]:
 
     yield Check("CPU cores", f"{cores():g}")
     memory = min(psutil.virtual_memory().total, _number("/sys/fs/cgroup/memory.max") or sys.maxsize) / GIB
-    little = (
-        "less than 4 GiB: a trial may be killed; close other programs, or train fewer at once: --workers 1"
-    )
+    little = "less than 4 GiB: a trial may be killed; close other programs, or train fewer at once: --workers 1"
     yield Check("memory", f"{memory:.1f} GiB", little if memory < 4 else None)
     yield shared_memory(Path("/dev/shm"))
 
 
 def cores() -> float:
     """CPU cores that this process may use; a container's share may be a fraction."""
-    count = (
-        float(len(os.sched_getaffinity(0)))
-        if hasattr(os, "sched_getaffinity")
-        else float(os.cpu_count() or 1)
-    )
+    count = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else float(os.cpu_count() or 1)
     limit, period = _number("/sys/fs/cgroup/cpu.max"), _number("/sys/fs/cgroup/cpu.max", word=1)
     return min(count, limit / period) if limit and period else count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from dataclasses import dataclass
 
@@ -29,8 +30,11 @@ class Slot:
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that NVML shows, by index; empty without driver or GPU."""
+    """Names of the GPUs that NVML shows, by index; empty without driver or GPU, or if torch is its CPU build."""
     import pynvml
+
+    if "+cpu" in importlib.metadata.version("torch"):
+        return []
 
     try:
         pynvml.nvmlInit()

@@ -15,7 +15,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from runner.adapt import adapt, image_size
+from runner.adapt import MMDETECTION_SIZE, adapt, image_size
 from runner.catalog import AUGMENTATIONS, BACKBONES, MODELS
 from runner.catalog.models import TINY, Model
 from runner.errors import UserError
@@ -111,9 +111,26 @@ def set_path(config: dict[str, Any], path: str, value: Any) -> None:
     node[last] = value
 
 
+def unknown_paths(combination: Combination, scale: Scale) -> dict[str, str]:
+    """The paths under ``config`` that the rendered config does not have, each with what it has instead."""
+    nowhere = DataPaths(
+        name="any", hash="", classes=("any",), train_images="", train_annotations="", val_images="",
+        val_annotations="", sizes=MMDETECTION_SIZE, n_train=100, n_val=1, max_instances=1, object_sizes=(32, 32, 32),
+    )  # fmt: skip
+    plain = combination.model_copy(update={"config": {}})
+    found = {}
+    for path, value in combination.config.items():
+        config = render(plain, 0, scale, nowhere, Objective(), 100)
+        try:
+            set_path(config, path, value)
+        except UserError as error:
+            found[path] = str(error)
+    return found
+
+
 def _no_path(path: str, where: str, node: object) -> str:
     there = ", ".join(sorted(map(str, node))) if isinstance(node, dict) else type(node).__name__
-    return f"config: {path}: {where} is not in the rendered config; there are {there}; +{path} adds one"
+    return f"{where} is not in the rendered config, there are {there}; +{path} adds one"
 
 
 def _model(
@@ -235,9 +252,7 @@ def _set_schedule(config: dict[str, Any], combination: Combination, iterations: 
     warmup = min(schedule.params["warmup"], epochs * iterations // 10)
     steps: list[dict[str, Any]] = []
     if warmup:
-        steps.append(
-            {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "begin": 0, "end": warmup}
-        )
+        steps.append({"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "begin": 0, "end": warmup})
     if schedule.name == "step":
         milestones = sorted({max(1, round(epochs * at / _BASE_EPOCHS)) for at in (8, 11)})
         steps.append(
@@ -245,9 +260,7 @@ def _set_schedule(config: dict[str, Any], combination: Combination, iterations: 
              "gamma": schedule.params["gamma"]}
         )  # fmt: skip
     elif schedule.name == "cosine":
-        steps.append(
-            {"type": "CosineAnnealingLR", "T_max": epochs, "by_epoch": True, "begin": 0, "end": epochs}
-        )
+        steps.append({"type": "CosineAnnealingLR", "T_max": epochs, "by_epoch": True, "begin": 0, "end": epochs})
     config["param_scheduler"] = steps
 
 
@@ -264,9 +277,7 @@ def _optim_wrapper(zoo: dict[str, Any], part: Part, scale: Scale) -> dict[str, A
     return wrapper
 
 
-def _set_metric(
-    config: dict[str, Any], model: Model, data: DataPaths, objective: Objective, detections: int
-) -> None:
+def _set_metric(config: dict[str, Any], model: Model, data: DataPaths, objective: Objective, detections: int) -> None:
     metric: dict[str, Any] = {
         "type": "StudyMetric",
         "ann_file": data.val_annotations,

@@ -61,9 +61,7 @@ def _detach() -> None:
     die_with_parent(os.getppid())
 
 
-def _guarded(
-    lease: Lease, machine: Machine, paths: TrialPaths, report: Callable[[EpochReport], Verdict]
-) -> Note:
+def _guarded(lease: Lease, machine: Machine, paths: TrialPaths, report: Callable[[EpochReport], Verdict]) -> Note:
     """Trains and tells failures of the trial from failures of the machine."""
     try:
         paths.folder.mkdir(parents=True, exist_ok=True)
@@ -106,5 +104,5 @@ def _log_to(paths: TrialPaths) -> None:
     with paths.log.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115

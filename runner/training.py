@@ -32,9 +32,7 @@ class TrialRunner(Runner):
         super().setup_env(env_cfg)
         self._timestamp = "log"
 
-    def build_logger(
-        self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
-    ) -> MMLogger:
+    def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
         """As mmengine's, but a later attempt appends."""
         return super().build_logger(log_level, log_file, **{"file_mode": "a", **kwargs})
 
@@ -101,11 +99,7 @@ def _peak_memory() -> float:
 
 
 def _versions(machine: Machine) -> dict[str, str]:
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else platform.processor() or platform.machine()
-    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in _PACKAGES},

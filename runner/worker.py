@@ -22,7 +22,7 @@ from runner.client import Client, LeaseLostError
 from runner.errors import UserError
 from runner.lifeline import die_with_parent
 from runner.machine import Machine
-from runner.protocol import Lease, LeaseRequest, Message, Note, Verdict
+from runner.protocol import Lease, LeaseRequest, Note
 
 log = logging.getLogger("sweep.worker")
 _POLL_SECONDS = 1.0
@@ -32,7 +32,7 @@ class NodeFaultError(Exception):
     """This machine can train no trial until somebody mends it."""
 
 
-class Stopped(BaseException):  # noqa: N818  like KeyboardInterrupt, not an error
+class Stopped(BaseException):
     """SIGTERM arrived."""
 
 

@@ -1,0 +1,1 @@
+"""Spaces and data files that come with the project: data, no code."""

@@ -214,9 +214,7 @@ class Leases:
         seat = replace(seat, worker=worker, fence=seat.fence + 1, until=at + self.lease_seconds)
         return state._with(trial, seat), (*freed, Grant(trial, worker, seat.fence))
 
-    def _from_holder(
-        self, event: Renewed | Reported | Finished | HandedBack
-    ) -> tuple[Leases, tuple[Action, ...]]:
+    def _from_holder(self, event: Renewed | Reported | Finished | HandedBack) -> tuple[Leases, tuple[Action, ...]]:
         trial = event.trial
         seat = self.seats.get(trial)
         if seat is None:

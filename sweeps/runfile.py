@@ -49,9 +49,7 @@ def own(storage: str) -> filelock.BaseFileLock | None:
         return None
     except (PermissionError, FileNotFoundError, OSError) as error:
         reason = "no such folder" if isinstance(error, FileNotFoundError) else "not writable"
-        raise UserError(
-            f"{path.parent}: {reason}; name another database with --storage sqlite:///PATH"
-        ) from error
+        raise UserError(f"{path.parent}: {reason}; name another database with --storage sqlite:///PATH") from error
     return lock
 
 

@@ -26,9 +26,7 @@ def create_app(coordinator: Coordinator, token: str) -> FastAPI:
         if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             raise HTTPException(401, "a valid token is needed")
 
-    app = FastAPI(
-        title="sweep study server", dependencies=[Depends(check_token)], docs_url=None, redoc_url=None
-    )
+    app = FastAPI(title="sweep study server", dependencies=[Depends(check_token)], docs_url=None, redoc_url=None)
 
     @app.exception_handler(RefusedError)
     async def refused(_: object, error: RefusedError) -> Any:
@@ -82,9 +80,7 @@ class Server:
     def __init__(self, app: FastAPI) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
-        )
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         self._server = uvicorn.Server(config)
         # signals are the command's business; uvicorn's own handlers only work in the main thread anyway
         self._thread = threading.Thread(

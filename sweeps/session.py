@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from sweeps.space.identity import differences, identity
 from sweeps.space.problems import SpaceErrors, SpaceProblem
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import assignments
+from sweeps.space.walk import assignments, count, first
 
 Tell = Callable[[str, int, int], None]  # (what is done, how much, of how much)
 
@@ -50,15 +51,45 @@ def locate_data(data: str, scale: Scale, folder: Path, tell: Tell | None = None)
     """
     path = Path(data)
     if data == "demo":
-        path = demo_data(platformdirs.user_cache_path("sweep") / "data", scale, tell)
+        path = demo_data(
+            platformdirs.user_cache_path("sweep") / "data",
+            scale,
+            lambda done, of: tell("generating particles", done, of) if tell else None,
+        )
     document = read(path)
     described, problems = parse(document.data, path.absolute().parent)
     if described is None or problems:
-        found = [
-            SpaceProblem(str(path), *document.locate(p.key), p.key, p.message, p.suggestion) for p in problems
-        ]
+        found = [SpaceProblem(str(path), *document.locate(p.key), p.key, p.message, p.suggestion) for p in problems]
         raise SpaceErrors(found)
     return prepare(described, folder, tell)
+
+
+def check_config(space: SearchSpace, scale: Scale) -> None:
+    """Checks that every path under ``config`` is in the rendered config of every model that can be chosen.
+
+    Loads mmengine (seconds), and only if the space has such paths.
+
+    Raises:
+        SpaceErrors: for each path that is not.
+    """
+    if not space.config:
+        return
+    from runner.render import unknown_paths
+
+    document, problems = read(space.path), {}
+    candidates = itertools.islice(assignments(space), 1000) if count(space) is not None else [first(space)]
+    seen: set[tuple[str, str]] = set()
+    for assignment in candidates:
+        combination, _ = resolve(space, assignment, scale, n_train=100)
+        names = (combination.model.name, combination.optimizer.name)
+        if names in seen:
+            continue
+        seen.add(names)
+        for path, message in unknown_paths(combination, scale).items():
+            line, column = document.locate(f"config.{path}")
+            problems[path] = SpaceProblem(str(space.path), line, column, f"config.{path}", f"{names[0]}: {message}")
+    if problems:
+        raise SpaceErrors(list(problems.values()))
 
 
 @dataclass(frozen=True)
@@ -71,14 +102,12 @@ class Fit:
 
 def fit(space: SearchSpace, scale: Scale, data: DataPaths) -> Fit:
     """Fits detections, proposals and anchors; `detections` holds for every trial of the study."""
-    first, _ = resolve(space, next(assignments(space), {}), scale, data.n_train)
-    mode = first.settings["adapt"]
-    return Fit(detections(data, mode), adapt(data, image_size(first), scale, mode))
+    combination, _ = resolve(space, first(space), scale, data.n_train)
+    mode = combination.settings["adapt"]
+    return Fit(detections(data, mode), adapt(data, image_size(combination), scale, mode))
 
 
-def open_study(
-    store: Store, space: SearchSpace, scale: Scale, data: DataPaths, work_dir: Path
-) -> StudyRecord:
+def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, work_dir: Path) -> StudyRecord:
     """The study's record, made new or found again.
 
     Raises:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from results.ranking import rank
+from results.reader import Reader
 from results.records import StudyRecord
-from results.store import Reader
 
 
 def document(

@@ -44,9 +44,7 @@ class Study:
         data: where the data lie.
     """
 
-    def __init__(
-        self, storage: str, store: Store, record: StudyRecord, space: SearchSpace, data: DataPaths
-    ) -> None:
+    def __init__(self, storage: str, store: Store, record: StudyRecord, space: SearchSpace, data: DataPaths) -> None:
         self.store, self.record, self.space, self.data = store, record, space, data
         self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
         arguments = {"connect_args": {"timeout": _LOCK_TIMEOUT}} if storage.startswith("sqlite") else {}
@@ -62,9 +60,7 @@ class Study:
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 self._optuna.set_metric_names([record.objective])
         self._recover()
-        self._proposer = Proposer(
-            space, space.budget.trials or math.inf, self._optuna.get_trials(deepcopy=False)
-        )
+        self._proposer = Proposer(space, space.budget.trials or math.inf, self._optuna.get_trials(deepcopy=False))
 
     def _recover(self) -> None:
         """Brings store and study in step after a crash: no trial lost, none left RUNNING."""
@@ -104,9 +100,7 @@ class Study:
             return False
         if budget.hours is not None and now() - self.record.started_at >= timedelta(hours=budget.hours):
             return False
-        best = max(
-            (r.score for r in rows if r.state == "complete" and r.score is not None), default=-math.inf
-        )
+        best = max((r.score for r in rows if r.state == "complete" and r.score is not None), default=-math.inf)
         return budget.until is None or best < budget.until
 
     def more_to_try(self) -> bool:
@@ -192,9 +186,7 @@ class Study:
         trial.set_user_attr("folder", f"{self.record.work_dir}/{self.record.name}/{trial.number}")
 
     def _trial(self, number: int) -> optuna.Trial:
-        trial_id = self._optuna._storage.get_trial_id_from_study_id_trial_number(
-            self._optuna._study_id, number
-        )
+        trial_id = self._optuna._storage.get_trial_id_from_study_id_trial_number(self._optuna._study_id, number)
         return optuna.Trial(self._optuna, trial_id)
 
     def _tell(self, row: TrialRecord) -> None:

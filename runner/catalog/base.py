@@ -41,9 +41,7 @@ class Parameter:
         wanted: tuple[type, ...] = {
             "float": (int, float), "int": (int,), "bool": (bool,), "str": (str,)
         }[self.kind]  # fmt: skip
-        word = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text"}[
-            self.kind
-        ]
+        word = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text"}[self.kind]
         if not isinstance(value, wanted) or (self.kind != "bool" and isinstance(value, bool)):
             return f"expected {word}, found {value!r}"
         if self.choices and value not in self.choices:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from runner.catalog.base import Entry, Parameter
 
-_WARMUP = Parameter(
-    "int", 500, 0, 100_000, help="iterations of linear warm-up (at most a tenth of the training)"
-)
+_WARMUP = Parameter("int", 500, 0, 100_000, help="iterations of linear warm-up (at most a tenth of the training)")
 
 SCHEDULES = {
     entry.name: entry

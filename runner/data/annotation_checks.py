@@ -79,9 +79,7 @@ class AnnotationChecks:
     def summarise(self, images: int) -> None:
         """What concerns all annotations together."""
         if not self._ids and not self._labelled:
-            self._wrong(
-                "annotations", "is empty: nothing to learn from", "take the label file of labelled images"
-            )
+            self._wrong("annotations", "is empty: nothing to learn from", "take the label file of labelled images")
             return
         bare = [name for number, name in self.images.known.items() if number not in self._labelled]
         if bare:
@@ -120,9 +118,7 @@ class AnnotationChecks:
         number = entry.get("image_id")
         if is_whole(number) and number in self.images.known:
             return int(number)
-        self._wrong(
-            f"{key}.image_id", f"image {shown(number)} is not in the list of images", "remove the annotation"
-        )
+        self._wrong(f"{key}.image_id", f"image {shown(number)} is not in the list of images", "remove the annotation")
         return None
 
     def _crowd(self, key: str, entry: dict[str, Any]) -> bool:

@@ -65,9 +65,7 @@ def _inside(text: str, box: Box, size: tuple[int, int], remarks: list[Remark]) -
     seen = max(0.0, min(x + w, size[0]) - max(x, 0)) * max(0.0, min(y + h, size[1]) - max(y, 0))
     image = f"the image of {size[0]} x {size[1]}"
     if seen == 0:
-        raise LabelError(
-            f"{text} lies outside {image}", "check that label and picture belong together", PLACE
-        )
+        raise LabelError(f"{text} lies outside {image}", "check that label and picture belong together", PLACE)
     message = f"{text} leaves {image} by {over:.3g} pixels"
     if over > OUTSIDE_PIXELS and 1 - seen / (w * h) > OUTSIDE_SHARE:
         raise LabelError(message, "clip it to the image, or remove the key: the mask gives it", PLACE)

@@ -121,9 +121,7 @@ def _draw_debris(picture: Plane, debris: Debris, zoom: float) -> None:
     thickness = max(1, round(debris.width * zoom))
     strength = debris.strength * min(1.0, max(0.35, debris.width * zoom))
     if debris.kind in ("thread", "scratch"):
-        cv2.polylines(
-            layer, [np.round(points * 8).astype(np.int32)], False, strength, thickness, cv2.LINE_AA, 3
-        )
+        cv2.polylines(layer, [np.round(points * 8).astype(np.int32)], False, strength, thickness, cv2.LINE_AA, 3)
     elif debris.kind == "speck":
         centre = (round(points[0][0] * 8), round(points[0][1] * 8))
         cv2.circle(layer, centre, max(4, round(debris.width * zoom * 8)), strength, -1, cv2.LINE_AA, 3)

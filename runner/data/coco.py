@@ -48,9 +48,7 @@ def read(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     return (None if problems else document), problems
 
 
-def check(
-    path: Path, images: Path, classes: tuple[str, ...] | None = None, progress: Progress | None = None
-) -> Labels:
+def check(path: Path, images: Path, classes: tuple[str, ...] | None = None, progress: Progress | None = None) -> Labels:
     """Read a label file and check all of it against the folder of its pictures.
 
     Args:

@@ -89,11 +89,7 @@ class _Reader:
         if not isinstance(name, str) or not name.strip():
             self.wrong("name", f"expected a name, found {_shown(name)}")
         train = self.images(document, "train", True)
-        val = (
-            self.split(document["val"])
-            if _is_split(document.get("val"))
-            else self.images(document, "val", True)
-        )
+        val = self.split(document["val"]) if _is_split(document.get("val")) else self.images(document, "val", True)
         test = self.images(document, "test", False) if "test" in document else None
         classes = self.classes(document["classes"]) if "classes" in document else None
         if not isinstance(train, LabelledImages) or not isinstance(val, LabelledImages | Split):
@@ -107,9 +103,7 @@ class _Reader:
                 message = f"unknown key; known are {', '.join(keys)}"
                 self.wrong(f"{prefix}{key}", message, meant(str(key), keys))
 
-    def images(
-        self, document: Mapping[object, object], key: str, labelled: bool
-    ) -> LabelledImages | Images | None:
+    def images(self, document: Mapping[object, object], key: str, labelled: bool) -> LabelledImages | Images | None:
         form = "{images: FOLDER, annotations: FILE}" if labelled else "{images: FOLDER}"
         if key not in document:
             other = ", or {split: SHARE, seed: N}" if key == "val" else ""
@@ -166,11 +160,7 @@ class _Reader:
         return None if self.problems else Split(float(share), int(seed))
 
     def classes(self, value: object) -> tuple[str, ...] | None:
-        if (
-            not isinstance(value, list)
-            or not value
-            or not all(isinstance(name, str) and name for name in value)
-        ):
+        if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
             self.wrong("classes", f"expected a list of names, found {_shown(value)}")
             return None
         for name in sorted({name for name in value if value.count(name) > 1}):

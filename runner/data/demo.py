@@ -45,7 +45,5 @@ def demo_data(folder: Path, scale: Scale, progress: Progress | None = None) -> P
             # what lies there without a data file is what somebody left of an old one
             shutil.rmtree(target, ignore_errors=True)
             demo = SIZES[scale]
-            write_dataset(
-                target, demo.train, demo.size, SEED, val=demo.val, test=demo.test, progress=progress
-            )
+            write_dataset(target, demo.train, demo.size, SEED, val=demo.val, test=demo.test, progress=progress)
     return target / "data.yaml"

@@ -87,9 +87,7 @@ def write_dataset(
                 files.write_json(part / f"{split}_truth.json", coco(entries, found, complete=True))
                 if split != "test":
                     files.write_json(part / f"{split}.json", coco(entries, found, complete=False))
-            files.write_bytes(
-                part / "data.yaml", _data_file(folder.name, counts, size, seed, unlabelled).encode()
-            )
+            files.write_bytes(part / "data.yaml", _data_file(folder.name, counts, size, seed, unlabelled).encode())
             part.chmod(0o755)  # mkdtemp gives 0700, but a team shares its data
             part.replace(folder)  # an empty folder of that name is replaced, a filled one refuses
         except BaseException:
@@ -124,9 +122,7 @@ def generate(
     picture, owner = photograph(scene, height, width, rng)
     # a stream of its own: another share leaves the picture as it is
     lots = np.random.default_rng([*stream, 1]).random(len(scene.particles))
-    found = [
-        instance_of(owner == number, bool(lot >= unlabelled)) for number, lot in enumerate(lots, start=1)
-    ]
+    found = [instance_of(owner == number, bool(lot >= unlabelled)) for number, lot in enumerate(lots, start=1)]
     return picture, [instance for instance in found if instance]
 
 
@@ -147,23 +143,17 @@ def _quarter(images: int, given: int | None) -> int:
     return max(2, images // 4) if given is None else given
 
 
-def _check(
-    counts: dict[str, int], size: tuple[int, int], seed: int, unlabelled: float, density: float
-) -> None:
+def _check(counts: dict[str, int], size: tuple[int, int], seed: int, unlabelled: float, density: float) -> None:
     if min(counts.values()) < 1:
         raise UserError(f"at least 1 picture of each kind is generated, not {min(counts.values())}")
     if min(size) < 64 or max(size) > 16384:
-        raise UserError(
-            f"pictures of {size[0]}x{size[1]}: height and width must lie between 64 and 16384 pixels"
-        )
+        raise UserError(f"pictures of {size[0]}x{size[1]}: height and width must lie between 64 and 16384 pixels")
     if seed < 0:
         raise UserError(f"the seed must be 0 or more, not {seed}")
     if not 0 <= unlabelled < 1:
         raise UserError(f"the unlabelled share must be 0 or more and less than 1, not {unlabelled:g}")
     if not 0 < density <= 200:
-        raise UserError(
-            f"the density must be more than 0 and at most 200 particles a picture, not {density:g}"
-        )
+        raise UserError(f"the density must be more than 0 and at most 200 particles a picture, not {density:g}")
 
 
 def _refuse_filled(folder: Path) -> None:

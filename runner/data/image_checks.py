@@ -24,9 +24,7 @@ def check_categories(
         elif not isinstance(name, str) or not name:
             problems.append(Problem(f"{key}.name", f"expected a name, found {shown(name)}"))
         elif number in found:
-            problems.append(
-                Problem(f"{key}.id", f"category id {number} is used twice: {found[number]} and {name}")
-            )
+            problems.append(Problem(f"{key}.id", f"category id {number} is used twice: {found[number]} and {name}"))
         elif name in found.values():
             problems.append(Problem(f"{key}.name", f"category {name} is listed twice"))
         else:
@@ -92,9 +90,7 @@ class ImageChecks:
             message = f"{count} in {self.folder} not in the label file: {listed(spare)}"
             self.problems.append(Problem("images", message, fatal=False))
         for key, lacking in self.incomplete.items():
-            message = (
-                f"{key} is missing in {lacking} of {len(self.known)} images and is taken from the picture"
-            )
+            message = f"{key} is missing in {lacking} of {len(self.known)} images and is taken from the picture"
             self.problems.append(Problem("images", message, fatal=False))
 
     def _picture(self, key: str, name: str) -> tuple[int, int] | None:

@@ -50,9 +50,7 @@ def _polygons(polygons: list[Any], remarks: list[Remark]) -> list[list[float]]:
     if not polygons or polygons == [[]]:
         raise LabelError("empty polygon")
     if _all_finite(polygons):
-        raise LabelError(
-            "one polygon where a list of polygons is expected", "put brackets round it: [[x, y, ...]]"
-        )
+        raise LabelError("one polygon where a list of polygons is expected", "put brackets round it: [[x, y, ...]]")
     for part, points in enumerate(polygons):
         place = f"{PLACE}[{part}]"
         if not isinstance(points, list):
@@ -63,9 +61,7 @@ def _polygons(polygons: list[Any], remarks: list[Remark]) -> list[list[float]]:
             bad = next((number for number in points if not is_finite(number)), points)
             raise LabelError(f"expected finite numbers in the polygon, found {shown(bad)}", place=place)
         if len(points) % 2:
-            raise LabelError(
-                f"polygon of {len(points)} numbers, an odd count; they are x, y in turn", place=place
-            )
+            raise LabelError(f"polygon of {len(points)} numbers, an odd count; they are x, y in turn", place=place)
         if len(points) < 6:
             count = len(points) // 2
             raise LabelError(
@@ -97,17 +93,13 @@ def _run_lengths(rle: Mapping[str, Any], height: int, width: int) -> None:
         hint = "export the label again for this picture"
         if size == [width, height]:
             hint = "size is [height, width]; " + hint
-        message = (
-            f"run lengths (RLE) of {size[0]} x {size[1]} (height x width), the image is {height} x {width}"
-        )
+        message = f"run lengths (RLE) of {size[0]} x {size[1]} (height x width), the image is {height} x {width}"
         raise LabelError(message, hint)
     if isinstance(counts, list):
         if bad := [n for n in counts if not is_whole(n) or n < 0]:
             raise LabelError(f"run lengths (RLE): expected whole numbers from 0, found {shown(bad[0])}")
     elif not isinstance(counts, str) or not re.fullmatch(r"[0-o]+", counts):
-        raise LabelError(
-            f"run lengths (RLE): expected a list of numbers or COCO's string, found {shown(counts)}"
-        )
+        raise LabelError(f"run lengths (RLE): expected a list of numbers or COCO's string, found {shown(counts)}")
     try:
         lengths = masks.runs(counts)
         if lengths.size and lengths.min() < 0:

@@ -43,9 +43,7 @@ def write_overlays(report: Report, folder: Path, most: int, progress: Progress |
     for done, (part, labels, image, instances) in enumerate(jobs, start=1):
         name = labels.names[image]
         crowd = [i for i in labels.instances if i.image == image and i.crowd]
-        picture = draw(
-            files.read_picture(labels.images / name), instances, crowd, f"{part}  id {image}", labels
-        )
+        picture = draw(files.read_picture(labels.images / name), instances, crowd, f"{part}  id {image}", labels)
         # names may hold folders, and two of them the same name: the whole name's hash keeps them apart
         tag = "" if "/" not in name else "_" + hashlib.sha256(name.encode()).hexdigest()[:6]
         path = folder / f"{part}_{Path(name).stem}{tag}.png"
@@ -56,9 +54,7 @@ def write_overlays(report: Report, folder: Path, most: int, progress: Progress |
     return written
 
 
-def draw(
-    picture: Pixels, instances: list[Instance], crowd: list[Instance], title: str, labels: Labels
-) -> Pixels:
+def draw(picture: Pixels, instances: list[Instance], crowd: list[Instance], title: str, labels: Labels) -> Pixels:
     """The picture (height, width, 3), enlarged where small, with one colour an instance and a caption."""
     import cv2
     import numpy as np
@@ -70,9 +66,7 @@ def draw(
         _paint(canvas, instance, colour, zoom)
     height, width = picture.shape[:2]
     names = {entry["id"]: entry["name"] for entry in labels.document["categories"]}
-    counted = ", ".join(
-        f"{sum(names[i.category] == name for i in instances)} {name}" for name in labels.classes
-    )
+    counted = ", ".join(f"{sum(names[i.category] == name for i in instances)} {name}" for name in labels.classes)
     lines = [f"{title}  {width} x {height}  {counted}", "one colour per label; grey: crowd, not scored"]
     return _captioned(canvas, lines)
 

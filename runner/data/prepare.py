@@ -86,9 +86,7 @@ def _counts(labels: Labels, images: frozenset[int]) -> list[int]:
 def _label_file(labels: Labels, images: frozenset[int], path: Path) -> Path:
     """The label file itself where it serves as it is, else one written to ``path``."""
     whole = images == frozenset(labels.names)
-    marked = labels.path.read_bytes().startswith(
-        b"\xef\xbb\xbf"
-    )  # a byte order mark: MMDetection's reader stops at it
+    marked = labels.path.read_bytes().startswith(b"\xef\xbb\xbf")  # a byte order mark: MMDetection's reader stops at it
     if whole and not labels.incomplete and not marked:
         return labels.path
     document = labels.document if whole else part_of(labels.document, images)

@@ -109,9 +109,7 @@ def _particle(rng: np.random.Generator, height: float, width: float, others: lis
         radius=radius,
         ratio=float(rng.uniform(0.72, 1.0)),
         angle=float(rng.uniform(0, math.pi)),
-        bumps=tuple(
-            (float(abs(rng.normal(0, 0.07 / k))), float(rng.uniform(0, 2 * math.pi))) for k in range(2, 6)
-        ),
+        bumps=tuple((float(abs(rng.normal(0, 0.07 / k))), float(rng.uniform(0, 2 * math.pi))) for k in range(2, 6)),
         defocus=float(rng.beta(1.1, 2.6)),
         body=float(rng.uniform(0.42, 0.62) if dark else rng.uniform(0.82, 0.98)),
         rim=float(rng.uniform(0.12, 0.22) if dark else rng.uniform(0.42, 0.6)),
@@ -127,18 +125,14 @@ def _debris(rng: np.random.Generator, height: float, width: float) -> list[Debri
         return float(rng.uniform(0, width)), float(rng.uniform(0, height))
 
     for _ in range(rng.poisson(1.6 * share)):
-        found.append(
-            Debris("thread", _walk(rng, spot()), rng.uniform(3, 8), rng.uniform(0.2, 0.5), rng.uniform(1, 7))
-        )
+        found.append(Debris("thread", _walk(rng, spot()), rng.uniform(3, 8), rng.uniform(0.2, 0.5), rng.uniform(1, 7)))
     for _ in range(rng.poisson(1.2 * share)):
         (x, y), turn, length = spot(), rng.uniform(0, math.pi), rng.uniform(120, 500)
         end = (x + length * math.cos(turn), y + length * math.sin(turn))
         strength = rng.uniform(0.08, 0.2) * rng.choice([-1, 1])
         found.append(Debris("scratch", ((x, y), end), rng.uniform(2, 4), strength, rng.uniform(0.5, 2)))
     for _ in range(rng.poisson(0.8 * share)):
-        found.append(
-            Debris("bubble", (spot(),), rng.uniform(30, 80), rng.uniform(0.75, 0.9), rng.uniform(1, 4))
-        )
+        found.append(Debris("bubble", (spot(),), rng.uniform(30, 80), rng.uniform(0.75, 0.9), rng.uniform(1, 4)))
     for _ in range(rng.poisson(22 * share)):
         found.append(Debris("speck", (spot(),), rng.uniform(2, 7), rng.uniform(0.1, 0.4), rng.uniform(1, 6)))
     return found

@@ -49,9 +49,7 @@ class Statistics:
     touching: float
 
 
-def compute(
-    labels: Labels, images: Collection[int] | None = None, progress: Progress | None = None
-) -> Statistics:
+def compute(labels: Labels, images: Collection[int] | None = None, progress: Progress | None = None) -> Statistics:
     """Figures of a checked label file.
 
     Args:

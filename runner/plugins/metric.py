@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from mmdet.evaluation import CocoMetric
-from pycocotools import mask as rle
-
 from mmdet.registry import METRICS
+from pycocotools import mask as rle
 
 _AREAS = ("all", "small", "medium", "large")
 _THRESHOLDS = np.linspace(0.5, 0.95, 10)

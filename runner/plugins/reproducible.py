@@ -6,11 +6,10 @@ import random
 
 import numpy as np
 import torch
+from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
-
-from mmdet.registry import HOOKS
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

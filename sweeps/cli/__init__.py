@@ -57,14 +57,10 @@ def _debug_option(command: click.Command) -> None:
         for child in command.commands.values():
             _debug_option(child)
     elif not any(parameter.name == "debug" for parameter in command.params):
-        command.params.append(
-            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks.")
-        )
+        command.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."))
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="sweep", prog_name="sweep")
 def cli() -> None:
     """Find the best MMDetection config for your images, and hand it back.
@@ -109,7 +105,5 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  our own mistake: say so, in one line
         if "--debug" in arguments:
             traceback.print_exc()
-        click.echo(
-            f"sweep: this should not happen: {type(error).__name__}: {error}; --debug shows where", err=True
-        )
+        click.echo(f"sweep: this should not happen: {type(error).__name__}: {error}; --debug shows where", err=True)
         return 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from results.reader import Reader
 from results.records import StudyRecord, TrialRecord
-from results.store import Reader
 from sweeps.cli import options
 
 _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file__))')/.mim/tools/train.py"
@@ -17,15 +17,11 @@ _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file
 @click.command(epilog="Example:  sweep best --export config --out best.py")
 @click.option("--export", type=click.Choice(["config", "checkpoint", "params"]), required=True)
 @click.option("--trial", type=int, metavar="N", help="Another trial than the best.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="File to write. [best_STUDY.py or .pth; params: stdout]"
-)
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. [best_STUDY.py or .pth; params: stdout]")
 @click.option("--standalone", is_flag=True, help="Config without our plugins; its header says what changes.")
 @options.storage
 @options.study
-def best(
-    export: str, trial: int | None, out: Path | None, standalone: bool, storage: str, study: str | None
-) -> None:
+def best(export: str, trial: int | None, out: Path | None, standalone: bool, storage: str, study: str | None) -> None:
     """Export the best trial; prints the path of what was written."""
     from results.export import copy_checkpoint, params_document, pick, write_atomically
     from results.store import Store

@@ -21,9 +21,7 @@ class Size(click.ParamType[tuple[int, int]]):
 
     name = "HxW"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """(height, width)."""
         if isinstance(value, tuple):
             return value
@@ -40,13 +38,9 @@ def data() -> None:
 
 @data.command(epilog="Example:  sweep data check search_spaces/data/hackathon.yaml --out check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the overlays. [data_check]"
-)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the overlays. [data_check]")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option(
-    "--overlays", type=click.IntRange(0), default=6, show_default=True, help="Pictures of each part."
-)
+@click.option("--overlays", type=click.IntRange(0), default=6, show_default=True, help="Pictures of each part.")
 def check(file: Path, out: Path | None, form: str, overlays: int) -> None:
     """Check FILE's pictures and labels: counts, sizes, overlaps, and every broken thing.
 
@@ -98,10 +92,7 @@ def _read(file: Path) -> DataFile:
     described, problems = parse(document.data, file.absolute().parent, file)
     if described is None:
         raise SpaceErrors(
-            [
-                SpaceProblem(str(file), *document.locate(p.key), p.key, p.message, p.suggestion)
-                for p in problems
-            ]
+            [SpaceProblem(str(file), *document.locate(p.key), p.key, p.message, p.suggestion) for p in problems]
         )
     return described
 
@@ -109,14 +100,10 @@ def _read(file: Path) -> DataFile:
 @data.command(epilog="Example:  sweep data demo particles --images 40 --size 256x320 --seed 1")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--images", type=click.IntRange(1), default=100, show_default=True, help="Training pictures.")
-@click.option(
-    "--val", type=click.IntRange(1), help="Validation pictures. [a quarter of --images, at least 2]"
-)
+@click.option("--val", type=click.IntRange(1), help="Validation pictures. [a quarter of --images, at least 2]")
 @click.option("--test", type=click.IntRange(1), help="Test pictures. [a quarter of --images, at least 2]")
 @click.option("--size", type=Size(), default="1024x1280", show_default=True, help="Height x width in pixels.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same pictures."
-)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same pictures.")
 @click.option(
     "--unlabelled",
     type=click.FloatRange(0, 1, max_open=True),

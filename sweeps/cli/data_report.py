@@ -40,9 +40,7 @@ def progress() -> Iterator[Tell]:
         yield tell
 
 
-def as_json(
-    file: Path, report: Report, figures: Mapping[str, Statistics], drawn: list[Path]
-) -> dict[str, Any]:
+def as_json(file: Path, report: Report, figures: Mapping[str, Statistics], drawn: list[Path]) -> dict[str, Any]:
     """The check as one JSON document."""
     return {
         "ok": not report.fatal,
@@ -51,8 +49,7 @@ def as_json(
         "classes": list(report.classes),
         "parts": {part: _part(numbers) for part, numbers in figures.items()},
         "problems": [
-            {"part": finding.part, "file": str(finding.file), "line": None, "column": None}
-            | asdict(finding.problem)
+            {"part": finding.part, "file": str(finding.file), "line": None, "column": None} | asdict(finding.problem)
             for finding in report.findings
         ],
         "overlays": [str(path) for path in drawn],

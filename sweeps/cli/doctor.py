@@ -92,18 +92,14 @@ def database(storage: str) -> Check:
         return Check("database", "cannot be used", str(error))
     found = f"{studies} {'study' if studies == 1 else 'studies'}"
     if file and not (os.access(file, os.W_OK) and os.access(file.absolute().parent, os.W_OK)):
-        return Check(
-            "database", f"{found}, read-only", f"{file} or its folder is read-only: name another --storage"
-        )
+        return Check("database", f"{found}, read-only", f"{file} or its folder is read-only: name another --storage")
     return Check("database", found)
 
 
 def _new_database(file: Path) -> Check:
     folder = file.absolute().parent
     if not folder.is_dir():
-        return Check(
-            "database", "not there yet", f"{folder} does not exist: make it, or name another --storage"
-        )
+        return Check("database", "not there yet", f"{folder} does not exist: make it, or name another --storage")
     if not os.access(folder, os.W_OK):
         return Check("database", "not there yet", f"{folder} is read-only: name another --storage")
     return Check("database", f"not there yet; the first sweep makes {file}")
@@ -111,9 +107,7 @@ def _new_database(file: Path) -> Check:
 
 def as_json(checks: list[Check]) -> str:
     """All checks as one JSON document: ``{"ok", "checks": [{"name", "found", "ok", "problem"}]}``."""
-    rows = [
-        {"name": each.name, "found": each.found, "ok": each.ok, "problem": each.problem} for each in checks
-    ]
+    rows = [{"name": each.name, "found": each.found, "ok": each.ok, "problem": each.problem} for each in checks]
     return json.dumps({"ok": all(each.ok for each in checks), "checks": rows}, indent=2, ensure_ascii=False)
 
 

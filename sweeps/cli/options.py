@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from results.reader import Reader
 from results.records import StudyRecord
-from results.store import Reader
 from runner.errors import UserError
 
 Command = Callable[..., Any]

@@ -10,9 +10,7 @@ from sweeps.cli import options
 
 
 @click.command(epilog="Example:  sweep rank --by model --format markdown")
-@click.option(
-    "--by", metavar="PART", help="Best row of each model, backbone, augmentation, optimizer, owner."
-)
+@click.option("--by", metavar="PART", help="Best row of each model, backbone, augmentation, optimizer, owner.")
 @click.option("--all", "all_states", is_flag=True, help="Also trials that are not complete.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "html"]),

@@ -11,9 +11,7 @@ import click
 from sweeps.cli import options
 
 
-@click.command(
-    epilog="Example:  sweep start search_spaces/models.yaml --data my_data.yaml --set fixed.epochs=8"
-)
+@click.command(epilog="Example:  sweep start search_spaces/models.yaml --data my_data.yaml --set fixed.epochs=8")
 @options.space
 @click.option("--workers", type=click.IntRange(1), help="Trainings at a time. [one a GPU, else one]")
 @click.option(
@@ -40,12 +38,13 @@ def start(
     from runner.machine import gpus
     from sweeps.cli.data_report import progress
     from sweeps.run import Plan, attach_or_run
-    from sweeps.session import choose_scale, locate_data
+    from sweeps.session import check_config, choose_scale, locate_data
     from sweeps.space.loader import load
 
     space = load(space_file, overrides, data)
     found = gpus()
     chosen = choose_scale(space, scale, len(found))
+    check_config(space, chosen)
     for note in space.notes:
         click.echo(note, err=True)
     if (scale or space.scale) == "auto":

@@ -28,9 +28,7 @@ def stop(storage: str) -> None:
         with Client(run.url, run.token) as client:
             client.stop()
     except httpx.HTTPError as error:
-        raise UserError(
-            f"the sweep of study {run.study} (process {run.pid}) does not answer: {error}"
-        ) from error
+        raise UserError(f"the sweep of study {run.study} (process {run.pid}) does not answer: {error}") from error
     for _ in range(_WAIT_SECONDS * 5):
         if runfile.read(storage) is None:
             click.echo(f"study {run.study} stopped; go on with: sweep start SPACE")

@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
 from sweeps.space.plain import MAX_DEPTH, PlainBuilder
-from sweeps.space.problems import SpaceErrors, SpaceProblem, nearest
+from sweeps.space.problems import SpaceErrors, SpaceProblem, near_file
 
 MAX_BYTES = 1_000_000
 _HINTS = {
@@ -66,9 +66,7 @@ def read(path: Path) -> Document:
     """
     document = parse(_text(path), path)
     if not isinstance(document.data, dict):
-        kind = (
-            "nothing" if document.data is None else "a list" if isinstance(document.data, list) else "a value"
-        )
+        kind = "nothing" if document.data is None else "a list" if isinstance(document.data, list) else "a value"
         raise SpaceErrors([_at(path, 1, 1, f"expected a mapping of keys to values, found {kind}")])
     return document
 
@@ -116,10 +114,7 @@ def _text(path: Path) -> str:
             raise SpaceErrors([_at(path, 1, 1, f"expected at most {MAX_BYTES:,} bytes of YAML")])
         raw = path.read_bytes()
     except FileNotFoundError:
-        folder = path.parent
-        names = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
-        hint = nearest(path.name, names) if names else None
-        raise SpaceErrors([_at(path, 1, 1, "there is no such file", hint)]) from None
+        raise SpaceErrors([_at(path, 1, 1, "there is no such file", near_file(path))]) from None
     except IsADirectoryError:
         raise SpaceErrors([_at(path, 1, 1, "expected a YAML file, found a folder")]) from None
     except OSError as error:

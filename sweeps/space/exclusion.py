@@ -13,9 +13,7 @@ Assignment = dict[str, Scalar]
 
 def forbidden(space: SearchSpace, assignment: Mapping[str, Scalar]) -> bool:
     """Whether every key of one rule matches."""
-    return any(
-        all(_matches(space, key, wanted, assignment) for key, wanted in rule.items()) for rule in space.forbid
-    )
+    return any(all(_matches(space, key, wanted, assignment) for key, wanted in rule.items()) for rule in space.forbid)
 
 
 def everything_forbidden(space: SearchSpace) -> bool:
@@ -26,8 +24,7 @@ def everything_forbidden(space: SearchSpace) -> bool:
 def never_matches(space: SearchSpace, rule: Mapping[str, tuple[Scalar, ...]]) -> bool:
     """Whether nothing in the space is forbidden by a rule."""
     return not any(
-        all(_matches(space, key, wanted, chosen) for key, wanted in rule.items())
-        for chosen in ruled_choices(space)
+        all(_matches(space, key, wanted, chosen) for key, wanted in rule.items()) for chosen in ruled_choices(space)
     )
 
 
@@ -45,9 +42,7 @@ def ruled_choices(space: SearchSpace) -> Iterator[Assignment]:
         yield dict(zip(keys, chosen, strict=True))
 
 
-def _matches(
-    space: SearchSpace, key: str, wanted: tuple[Scalar, ...], assignment: Mapping[str, Scalar]
-) -> bool:
+def _matches(space: SearchSpace, key: str, wanted: tuple[Scalar, ...], assignment: Mapping[str, Scalar]) -> bool:
     """Whether what is chosen for a key is one of `wanted`; a list of augmentations is each name in it."""
     form = space.search.get(key)
     value = form.option(assignment[key]).value if isinstance(form, Choice) else space.fixed.get(key)

@@ -123,8 +123,8 @@ def _range(entries: dict[str, Any], word: str, key: str, read: Read, report: Rep
     if len(report.problems) > before:
         return None
     if step is not None:  # the last value that steps reach, so that nobody is told of one that is never tried
-        begin, stride = Decimal(str(low)), Decimal(str(step))
-        high = type(high)(begin + (Decimal(str(high)) - begin) // stride * stride)
+        begin, stride = _exact(low), _exact(step)
+        high = type(high)(begin + (_exact(high) - begin) // stride * stride)
     if word == "int":
         return IntRange(low, high, log, step or 1)
     return FloatRange(float(low), float(high), log, None if step is None else float(step))
@@ -141,9 +141,7 @@ def _relations(low: Any, high: Any, log: bool, step: Any, where: str, report: Re
     """Mistakes between the numbers of a range."""
     key = where.rpartition(".")[0]
     if low > high:
-        report.add(
-            where, f"expected low below high, found low {low} and high {high}", f"write [{high}, {low}]"
-        )
+        report.add(where, f"expected low below high, found low {low} and high {high}", f"write [{high}, {low}]")
     elif low == high:
         report.add(where, f"expected low below high, found {low} twice", f"a choice of one value is [{low}]")
     if log and low <= 0:
@@ -152,7 +150,12 @@ def _relations(low: Any, high: Any, log: bool, step: Any, where: str, report: Re
         return
     if step <= 0:
         report.add(f"{key}.step", f"expected a step above 0, found {step}")
-    elif low < high and step > high - low:
+    elif low < high and _exact(step) > _exact(high) - _exact(low):
         report.add(f"{key}.step", f"expected a step of at most high - low, found {step}")
     if log and (step != 1 or where.endswith(".float")):
         report.add(f"{key}.step", "expected no step where log is true", "write either log or step")
+
+
+def _exact(number: float) -> Decimal:
+    """The number as it was written: 0.03 - 0.01 is 0.02 here."""
+    return Decimal(str(number))

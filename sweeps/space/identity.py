@@ -42,8 +42,7 @@ def plain(value: Any) -> Any:
         return entry
     if isinstance(value, tuple) and all(isinstance(pick, Pick) for pick in value):
         names = [
-            {pick.name: {k: plain(v) for k, v in pick.params.items()}} if pick.params else pick.name
-            for pick in value
+            {pick.name: {k: plain(v) for k, v in pick.params.items()}} if pick.params else pick.name for pick in value
         ]
         return "none" if not names else names[0] if len(names) == 1 else names
     return value

@@ -37,6 +37,9 @@ class Overridden:
                 return OPTION, self.origins[name], 1
             if name in self.document.marks and not self._replaced(name):
                 return str(self.document.path), *self.document.marks[name]
+            made = [n for key, n in self.origins.items() if name in ancestors(key)]
+            if made:  # not in the file: an option brought it along
+                return OPTION, made[0], 1
         return str(self.document.path), 1, 1
 
     def _replaced(self, name: str) -> bool:

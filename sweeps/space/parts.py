@@ -29,9 +29,7 @@ def part_choice(part: str, raw: Any, key: str, report: Report) -> Choice | None:
         items, where = [(item, f"{key}[{number}]") for number, item in enumerate(raw)], ""
     else:
         fix = f"write {part}: {raw} under fixed" if isinstance(raw, str) else None
-        report.add(
-            key, f"expected a list of names, or a mapping of names to parameters, found {shown(raw)}", fix
-        )
+        report.add(key, f"expected a list of names, or a mapping of names to parameters, found {shown(raw)}", fix)
         return None
     if not items:
         report.add(key, "expected at least one name, found none")
@@ -46,9 +44,7 @@ def _choice(found: list[tuple[tuple[Pick, ...], str]], report: Report) -> Choice
     options: list[Option] = []
     for picks, key in found:
         label = _label(picks)
-        add_option(
-            options, Option(_label(picks, full=True) if times[label] > 1 else label, picks), key, report
-        )
+        add_option(options, Option(_label(picks, full=True) if times[label] > 1 else label, picks), key, report)
     return Choice(tuple(options)) if options else None
 
 
@@ -113,9 +109,7 @@ def _params(part: str, name: str, raw: Any, key: str, report: Report, searched: 
     found: dict[str, Any] = {}
     if isinstance(raw, dict):
         for parameter in raw.keys() - known.keys():
-            report.add(
-                f"{key}.{parameter}", f"{name} has no parameter {shown(parameter)}", nearest(parameter, known)
-            )
+            report.add(f"{key}.{parameter}", f"{name} has no parameter {shown(parameter)}", nearest(parameter, known))
         raw = {parameter: raw[parameter] for parameter in raw if parameter in known}
     for parameter, value in report.mapping(raw, key, known).items():
         read, at = reader(known[parameter], report), f"{key}.{parameter}"

@@ -70,9 +70,7 @@ def _bounds(form: Any) -> list[Any]:
 def _fixed(space: SearchSpace, scale: Scale, data: DataPaths | None) -> dict[str, Any]:
     """What every trial shares, with the defaults that hold where the space says nothing."""
     form = space.search.get("model")
-    options = (
-        [option.value for option in form.options] if isinstance(form, Choice) else [space.fixed.get("model")]
-    )
+    options = [option.value for option in form.options] if isinstance(form, Choice) else [space.fixed.get("model")]
     models = [picks[0].name if picks else DEFAULT_MODEL for picks in options]
     found: dict[str, Any] = {
         "model": DEFAULT_MODEL,
@@ -85,11 +83,7 @@ def _fixed(space: SearchSpace, scale: Scale, data: DataPaths | None) -> dict[str
         if name != "lr" and not (name == "epochs" and scale == "tiny" and data is None):
             found[name] = default_setting(name, scale, data.n_train if data else 0)
     found |= {key: plain(value) for key, value in space.fixed.items()}
-    found |= {
-        f"config.{path}": value
-        for path, value in space.config.items()
-        if f"config.{path}" not in space.forms()
-    }
+    found |= {f"config.{path}": value for path, value in space.config.items() if f"config.{path}" not in space.forms()}
     return {key: value for key, value in found.items() if key not in space.search}
 
 

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from runner.errors import UserError
@@ -93,6 +94,13 @@ def nearest(name: object, names: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]}?"
     return f"write one of {', '.join(known)}" if len(known) > 1 else f"write {known[0]}"
+
+
+def near_file(path: Path) -> str | None:
+    """The suggestion for a YAML file that is not there: one of a similar name in its folder, or None."""
+    there = {p.stem: p.name for p in path.parent.glob("*.yaml")} if path.parent.is_dir() else {}
+    near = difflib.get_close_matches(path.stem, sorted(there), n=1, cutoff=0.6)
+    return f"did you mean {there[near[0]]}?" if near else None
 
 
 def shown(value: object) -> str:

@@ -30,15 +30,11 @@ def resolve(
     """
     model = _parts(space, assignment, "model")[0]
     settings = {
-        name: _setting(space, assignment, name, scale, n_train)
-        for name in SETTINGS
-        if name not in ("lr", "seed")
+        name: _setting(space, assignment, name, scale, n_train) for name in SETTINGS if name not in ("lr", "seed")
     }
     combination = Combination(
         model=_complete("model", model, scale),
-        backbone=_complete(
-            "backbone", _one(space, assignment, "backbone", default_backbone(model.name, scale)), scale
-        ),
+        backbone=_complete("backbone", _one(space, assignment, "backbone", default_backbone(model.name, scale)), scale),
         augmentation=tuple(
             _complete("augmentation", pick, scale) for pick in _parts(space, assignment, "augmentation")
         ),
@@ -67,18 +63,14 @@ def default_setting(name: str, scale: Scale, n_train: int) -> Any:
     return SETTINGS[name].at(scale)
 
 
-def _setting(
-    space: SearchSpace, assignment: Mapping[str, Scalar], name: str, scale: Scale, n_train: int
-) -> Any:
+def _setting(space: SearchSpace, assignment: Mapping[str, Scalar], name: str, scale: Scale, n_train: int) -> Any:
     value = _chosen(space, assignment, name)
     if value is None:
         value = default_setting(name, scale, n_train)
     return [value, value] if name == "image_size" and isinstance(value, int) else value
 
 
-def _optimizer(
-    space: SearchSpace, assignment: Mapping[str, Scalar], model: str, scale: Scale, batch: int
-) -> Part:
+def _optimizer(space: SearchSpace, assignment: Mapping[str, Scalar], model: str, scale: Scale, batch: int) -> Part:
     """The optimizer; the setting `lr` is its learning rate, else the catalog's.
 
     SGD's at standard is the model's own of the zoo, made for 16 images and scaled linearly to the batch
@@ -121,8 +113,7 @@ def _one(space: SearchSpace, assignment: Mapping[str, Scalar], part: str, defaul
 
 def _filled(option: Option, pick: Pick, assignment: Mapping[str, Scalar], part: str) -> Pick:
     params = {
-        name: _plain(value, assignment, option.parameter(part, pick, name))
-        for name, value in pick.params.items()
+        name: _plain(value, assignment, option.parameter(part, pick, name)) for name, value in pick.params.items()
     }
     return Pick(pick.name, params)
 
@@ -133,8 +124,5 @@ def _complete(part: str, pick: Pick, scale: Scale) -> Part:
     params = {name: parameter.at(scale) for name, parameter in known.items()} | dict(pick.params)
     return Part(
         name=pick.name,
-        params={
-            name: float(v) if known[name].kind == "float" and v is not None else v
-            for name, v in params.items()
-        },
+        params={name: float(v) if known[name].kind == "float" and v is not None else v for name, v in params.items()},
     )

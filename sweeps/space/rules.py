@@ -36,7 +36,7 @@ def _wanted(name: str, raw: Any, key: str, report: Report) -> tuple[Scalar, ...]
     if not items:
         report.add(key, "expected at least one name, found an empty list")
     for item in items:
-        if name in PARTS and item not in PARTS[name]:
+        if name in PARTS and item not in list(PARTS[name]):
             report.add(key, f"unknown {name} {shown(item)}", nearest(item, PARTS[name]))
         elif name in SETTINGS and SETTINGS[name].problem(item):
             report.add(key, str(SETTINGS[name].problem(item)))
@@ -62,7 +62,7 @@ def check(space: SearchSpace, plain: dict[str, Any], report: Report) -> list[str
 
 
 def _twice(plain: dict[str, Any], report: Report) -> None:
-    fixed, search = (plain.get(key) for key in ("fixed", "search"))
+    fixed, search = plain.get("fixed"), plain.get("search")
     if not isinstance(fixed, dict) or not isinstance(search, dict):
         return
     for name in search:
@@ -100,7 +100,8 @@ def _picks(space: SearchSpace, part: str) -> list[tuple[str, tuple[Pick, ...]]]:
 
 
 def _forbid_keys(space: SearchSpace, plain: dict[str, Any], report: Report) -> None:
-    named = {key for section in ("fixed", "search") for key in plain.get(section) or ()}
+    sections = [plain.get(section) for section in ("fixed", "search")]
+    named = {key for section in sections if isinstance(section, dict) for key in section}
     for number, rule in enumerate(space.forbid):
         for key in rule:
             if key not in named:

@@ -1,4 +1,4 @@
-"""The smaller sections of a space: name, data, objective, sampler, pruner, budget, and what is not yet read."""
+"""The smaller sections of a space: name, data, objective, sampler, pruner, budget, and what comes later."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.catalog import Parameter
 from runner.protocol import Objective
-from sweeps.space.problems import Report, nearest, shown
+from sweeps.space.problems import Report, near_file, nearest, shown
 from sweeps.space.schema import PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
 
 SCALES = ("auto", "tiny", "standard")
@@ -20,7 +20,7 @@ _NAME = re.compile(r"\w(?:[\w.-]{0,78}[\w-])?")
 _RANGE = re.compile(r"segm_mAP@([^:]+):([^:]+)(?::([^:]+))?")
 _SEED = Parameter("int", 0, 0, 2**31 - 1)
 _BUDGET = {
-    "trials": Parameter("int", None, 1, 1_000_000),
+    "trials": Parameter("int", None, 1),
     "gpu_hours": Parameter("float", None, 0),
     "hours": Parameter("float", None, 0),
     "until": Parameter("float", None, 0, 1),
@@ -66,9 +66,8 @@ def data_file(raw: Any, base: Path, option: Path | None, report: Report) -> str:
         hint = f"did you mean {Path(raw) / 'data.yaml'}?" if (path / "data.yaml").is_file() else None
         report.add("data", f"expected a data file, found the folder {raw}", hint)
     elif not path.is_file():
-        there = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        hint = nearest(path.name, there) if there else None
-        report.add("data", f"expected demo or a data file, found {raw}; there is no such file", hint)
+        message = f"expected demo or a data file, found {raw}, and there is no such file in {path.parent}"
+        report.add("data", message, near_file(path))
     return str(path)
 
 
@@ -114,6 +113,9 @@ def _bad_range(low: str, high: str, step: str | None) -> str | None:
 
 def sampler(raw: Any, report: Report) -> SamplerSpec:
     """Who proposes."""
+    if isinstance(raw, str):
+        report.add("sampler", f"expected a mapping, found {raw}", f"write sampler: {{kind: {raw}}}")
+        return SamplerSpec()
     entries = report.mapping(raw, "sampler", ("kind", "seed"))
     kind: Any = _one_of(entries.get("kind"), SAMPLERS, "sampler.kind", "auto", report)
     seed = entries.get("seed", 0)
@@ -125,6 +127,9 @@ def sampler(raw: Any, report: Report) -> SamplerSpec:
 
 def pruner(raw: Any, report: Report) -> PrunerSpec:
     """Who stops hopeless trials, with its options complete."""
+    if isinstance(raw, str):
+        report.add("pruner", f"expected a mapping, found {raw}", f"write pruner: {{kind: {raw}}}")
+        return PrunerSpec()
     kind: Any = raw.get("kind") if isinstance(raw, dict) else None
     kind = _one_of(kind, tuple(PRUNERS), "pruner.kind", "none", report)
     known = PRUNERS[kind]
@@ -159,9 +164,7 @@ def not_yet(data: dict[str, Any], report: Report) -> None:
         if data.get(key):
             report.add(key, f"{key} is not available yet", "leave it out")
     if data.get("repeats", 1) != 1:
-        report.add(
-            "repeats", f"repeats is not available yet, found {shown(data['repeats'])}", "write repeats: 1"
-        )
+        report.add("repeats", f"repeats is not available yet, found {shown(data['repeats'])}", "write repeats: 1")
 
 
 def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:

@@ -68,7 +68,11 @@ class _First:
 
 
 def first(space: SearchSpace) -> Assignment:
-    """The first assignment that is allowed, ranges at their low end; for infinite spaces as well."""
+    """The first assignment that is allowed, ranges at their low end; for infinite spaces as well.
+
+    Raises:
+        ValueError: the rules forbid everything.
+    """
     for chosen in ruled_choices(space):
         if not forbidden(space, chosen):
             return suggest(space, _Given(chosen))
@@ -140,8 +144,11 @@ def assignments(space: SearchSpace) -> Iterator[Assignment]:
     """All assignments but the forbidden ones: the first of every choice first, the last key varies fastest.
 
     Raises:
-        ValueError: the space is infinite.
+        ValueError: the space is infinite; raised after its first assignment, ranges at their low end.
     """
+    if count(space) is None:
+        yield first(space)
+        raise ValueError("the space is infinite: there is no second assignment")
     for assignment in _expand(list(space.forms().items())):
         if not forbidden(space, assignment):
             yield assignment
@@ -152,10 +159,7 @@ def _expand(forms: list[tuple[str, Form]]) -> Iterator[Assignment]:
         yield {}
         return
     (name, form), *rest = forms
-    found = values(form)
-    if found is None:
-        raise ValueError(f"{name} has infinitely many values")
-    for value in found:
+    for value in values(form) or ():
         inner = list(form.option(value).forms(name)) if isinstance(form, Choice) else []
         for tail in _expand([*inner, *rest]):
             yield {name: value, **tail}

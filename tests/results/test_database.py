@@ -59,9 +59,7 @@ def test_urls_that_are_none() -> None:
     assert line("mysql://host/x") == f"storage of the kind mysql is not supported; {examples}"
     memory = "a storage in memory would be lost; name a file: sqlite:///sweeps.db"
     assert line("sqlite://") == line("sqlite:///:memory:") == memory
-    plain = (
-        "name the file of the storage plainly: sqlite:///sweeps.db, not 'sqlite:///file:x?mode=ro&uri=true'"
-    )
+    plain = "name the file of the storage plainly: sqlite:///sweeps.db, not 'sqlite:///file:x?mode=ro&uri=true'"
     assert line("sqlite:///file:x?mode=ro&uri=true") == plain
 
 
@@ -89,8 +87,7 @@ def test_another_programs_database_is_refused_and_untouched(tmp_path: Path) -> N
     foreign(path, "moz_places", "alembic_version", "moz_bookmarks")
     before = path.read_bytes()
     expected = (
-        f"{path} belongs to another program (it has the tables alembic_version, moz_bookmarks); "
-        "name another --storage"
+        f"{path} belongs to another program (it has the tables alembic_version, moz_bookmarks); name another --storage"
     )
     assert line(f"sqlite:///{path}") == expected
     assert line(f"sqlite:///{path}", readonly=True) == expected
@@ -248,9 +245,7 @@ def optuna_trials(url: str) -> list[optuna.trial.FrozenTrial]:
 def test_several_processes_may_open_a_new_database_at_once(url: str) -> None:
     program = f"from results.store import Store; print(len(Store.open({url!r}).studies()))"
     running = [
-        subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
     ended = [process.communicate(timeout=60) for process in running]

@@ -63,9 +63,7 @@ def test_a_standalone_config_says_what_it_leaves_out(study: StudyRecord, trial_o
         "-*- coding: utf-7 -*-", "\u202e이름",
     ],
 )  # fmt: skip
-def test_no_value_leaves_the_header(
-    study: StudyRecord, trial_of: TrialMaker, tmp_path: Path, evil: str
-) -> None:
+def test_no_value_leaves_the_header(study: StudyRecord, trial_of: TrialMaker, tmp_path: Path, evil: str) -> None:
     """Python and mmengine read only the config below, whatever a name holds."""
     trial = trial_of(0, owner=evil, device=evil, versions={"torch": evil, evil: "1"}, combination=evil)
     shady = replace(study, name=evil, data={"name": evil, "n_val": 4}, objective=evil)

@@ -43,9 +43,7 @@ def test_scores_that_differ_in_the_last_digit_are_no_tie(study: StudyRecord, tri
 
 
 @pytest.mark.parametrize("score", [None, math.nan, math.inf])
-def test_without_a_score_there_is_no_rank(
-    study: StudyRecord, trial_of: TrialMaker, score: float | None
-) -> None:
+def test_without_a_score_there_is_no_rank(study: StudyRecord, trial_of: TrialMaker, score: float | None) -> None:
     trials = [trial_of(0, score), trial_of(1, 0.4)]
     ranking = rank(study, trials)
     assert places(study, trials) == [(1, 1), (None, 0)]
@@ -57,9 +55,7 @@ def test_a_score_of_zero_is_ranked(study: StudyRecord, trial_of: TrialMaker) -> 
     assert places(study, [trial_of(0, 0.0), trial_of(1, -1.0)]) == [(1, 0), (2, 1)]
 
 
-def test_trials_that_are_not_complete_come_last_and_only_if_asked(
-    study: StudyRecord, trial_of: TrialMaker
-) -> None:
+def test_trials_that_are_not_complete_come_last_and_only_if_asked(study: StudyRecord, trial_of: TrialMaker) -> None:
     trials = [
         trial_of(0, 0.9, state="pruned"),
         trial_of(1, 0.4),
@@ -76,9 +72,7 @@ def test_trials_that_are_not_complete_come_last_and_only_if_asked(
     assert (pruned.rank, pruned.score, pruned.delta_baseline) == (None, 0.9, None)
 
 
-def test_the_baseline_is_the_complete_trial_with_the_lowest_number(
-    study: StudyRecord, trial_of: TrialMaker
-) -> None:
+def test_the_baseline_is_the_complete_trial_with_the_lowest_number(study: StudyRecord, trial_of: TrialMaker) -> None:
     trials = [trial_of(0, None, state="failed"), trial_of(2, 0.5, model="solov2"), trial_of(1, 0.4)]
     ranking = rank(study, trials)
     assert ranking.document()["baseline"] == {"trial": 1, "score": 0.4, "label": "mask_rcnn"}
@@ -139,9 +133,7 @@ def test_what_differs_is_what_was_tried(study: StudyRecord, trial_of: TrialMaker
     }
 
 
-def test_defaults_of_another_optimizer_are_not_what_was_tried(
-    study: StudyRecord, trial_of: TrialMaker
-) -> None:
+def test_defaults_of_another_optimizer_are_not_what_was_tried(study: StudyRecord, trial_of: TrialMaker) -> None:
     trials = [
         trial_of(0, 0.4, optimizer="SGD", params={"optimizer.lr": 0.02, "optimizer.momentum": 0.9}),
         trial_of(1, 0.5, optimizer="AdamW", params={"optimizer.lr": 0.001}),
@@ -172,9 +164,7 @@ def test_settings_and_config_paths_that_differ(study: StudyRecord, trial_of: Tri
     assert ranking.rows[1].label == "image_size 512x384, train_cfg.max_iters 6"
 
 
-def test_the_seed_is_named_only_where_a_combination_is_repeated(
-    study: StudyRecord, trial_of: TrialMaker
-) -> None:
+def test_the_seed_is_named_only_where_a_combination_is_repeated(study: StudyRecord, trial_of: TrialMaker) -> None:
     different = [trial_of(n, 0.4, seed=n, model=model) for n, model in enumerate(["mask_rcnn", "solov2"])]
     assert rank(study, different).varied == ("model",)
     repeated = [trial_of(n, 0.4, seed=n, combination="abcdef01") for n in range(2)]

@@ -58,9 +58,7 @@ def test_a_trial_from_waiting_to_complete(store: Store) -> None:
     assert (trial.score, trial.metrics) == (SCORE, {"segm_mAP": SCORE, "segm_mAP_s": None})
     assert (trial.parameters, trial.peak_memory_mb, trial.seconds) == (3_000_000_000, 1.5, 9.0)
     assert trial.versions == {"torch": "2.13.0"} and trial.reason is None
-    assert (
-        trial.started_at and trial.finished_at and trial.created_at <= trial.started_at <= trial.finished_at
-    )
+    assert trial.started_at and trial.finished_at and trial.created_at <= trial.started_at <= trial.finished_at
     assert store.config("models", 0) == "model = 1\n"
     assert store.epochs("models", 0) == [EpochRecord(1, SCORE, {"segm_mAP": SCORE, "segm_mAP_s": None}, 2.5)]
 

@@ -26,9 +26,7 @@ def trials(trial_of: TrialMaker) -> list[TrialRecord]:
         trial_of(0, 0.58612912331234, owner="김철수"),
         trial_of(1, 0.6084128911, model="cascade_mask_rcnn", owner="Ann"),
         trial_of(2, 0.6065363398, model="solov2", owner="이영", seconds=3725.0),
-        trial_of(
-            3, None, model="htc", owner="B", state="failed", reason="out of memory\nwith [red]batch[/red] 2"
-        ),
+        trial_of(3, None, model="htc", owner="B", state="failed", reason="out of memory\nwith [red]batch[/red] 2"),
         trial_of(4, None, model="scnet", owner="C", state="running"),
     ]
 

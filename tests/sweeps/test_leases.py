@@ -157,10 +157,10 @@ def granted(state: Leases, worker: str = "a", at: float = 0.0) -> tuple[Leases, 
 
 def test_a_trial_whose_training_always_dies_is_given_up() -> None:
     state, _ = Leases(LEASE).step(Added(0))
-    for crash in range(1, MAX_CRASHES + 1):
+    for _ in range(MAX_CRASHES):
         state, grant = granted(state)
         state, actions = state.step(HandedBack(0, grant.fence, crashed=True))
-    assert actions == (GiveUp(0, crash),)
+    assert actions == (GiveUp(0, MAX_CRASHES),)
     assert state.unfinished() == []
 
 

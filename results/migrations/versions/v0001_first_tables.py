@@ -83,9 +83,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["combination_id"], ["sweep_combinations.id"], name=op.f("fk_sweep_trials_combination_id")
         ),
-        sa.ForeignKeyConstraint(
-            ["config_hash"], ["sweep_configs.hash"], name=op.f("fk_sweep_trials_config_hash")
-        ),
+        sa.ForeignKeyConstraint(["config_hash"], ["sweep_configs.hash"], name=op.f("fk_sweep_trials_config_hash")),
         sa.ForeignKeyConstraint(
             ["study_id"], ["sweep_studies.id"], name=op.f("fk_sweep_trials_study_id"), ondelete="CASCADE"
         ),

@@ -32,9 +32,7 @@ def square(number: int, image: int, x: float, y: float, side: float = 10) -> Doc
 def document() -> Document:
     names = ["a.png", "b.png", "c.png"]
     return {
-        "images": [
-            {"id": i, "file_name": name, "width": 60, "height": 40} for i, name in enumerate(names, start=1)
-        ],
+        "images": [{"id": i, "file_name": name, "width": 60, "height": 40} for i, name in enumerate(names, start=1)],
         "annotations": [
             square(11, 1, 5, 5),
             square(12, 1, 30, 20),

@@ -432,9 +432,7 @@ def test_cut_anywhere_says_where(tmp_path: Path, sound: Document, keep: int) -> 
     sound["images"][2]["colour"] = True
     text = json.dumps(sound, ensure_ascii=False).encode()
     message = text_of(tmp_path, text[: len(text) * keep // 240])
-    assert re.fullmatch(
-        r": is cut off: the JSON ends unfinished at byte \d+ \(line 1, column \d+\); .*", message
-    )
+    assert re.fullmatch(r": is cut off: the JSON ends unfinished at byte \d+ \(line 1, column \d+\); .*", message)
 
 
 def test_lists_that_are_missing_or_none(tmp_path: Path) -> None:

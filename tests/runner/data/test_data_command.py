@@ -195,9 +195,7 @@ def test_help_has_examples_and_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'mmdet', 'cv2', 'numpy', 'pycocotools', 'PIL'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == "[]\n"
     assert "sweep data check search_spaces/data/hackathon.yaml" in done.stdout
     assert "sweep data demo particles --images 40 --size 256x320 --seed 1" in done.stdout
@@ -210,7 +208,5 @@ def test_the_data_room_is_free_of_torch() -> None:
         "    importlib.import_module(f'runner.data.{module.name}')\n"
         "print(sorted({'torch', 'mmdet', 'mmengine', 'mmcv', 'optuna', 'ruamel'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

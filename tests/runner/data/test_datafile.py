@@ -80,9 +80,7 @@ def problems_of(document: object, base: Path) -> list[Problem]:
         ({"train": TRAIN | {"images": 7}}, Problem("train.images", "expected the path of a folder, found 7")),
         (
             {"val": {"split": 1.5}},
-            Problem(
-                "val.split", "expected a share of the training images between 0 and 1, found 1.5", "write 0.2"
-            ),
+            Problem("val.split", "expected a share of the training images between 0 and 1, found 1.5", "write 0.2"),
         ),
         (
             {"val": {"split": True}},
@@ -115,13 +113,9 @@ def test_mistakes(base: Path, change: dict[str, Any], expected: Problem) -> None
 
 
 def test_missing_paths(base: Path) -> None:
-    assert problems_of(
-        {"train": {"images": "trian", "annotations": "label_tran.json"}, "val": VAL}, base
-    ) == [
+    assert problems_of({"train": {"images": "trian", "annotations": "label_tran.json"}, "val": VAL}, base) == [
         Problem("train.images", f"no such folder: {base}/trian", "did you mean train?"),
-        Problem(
-            "train.annotations", f"no such file: {base}/label_tran.json", "did you mean label_train.json?"
-        ),
+        Problem("train.annotations", f"no such file: {base}/label_tran.json", "did you mean label_train.json?"),
     ]
     assert problems_of({"train": TRAIN | {"images": "val.json"}, "val": VAL}, base) == [
         Problem("train.images", f"expected a folder, {base}/val.json is none")
@@ -131,9 +125,7 @@ def test_missing_paths(base: Path) -> None:
 def test_missing_parts_are_all_reported(base: Path) -> None:
     assert problems_of({}, base) == [
         Problem("train", "is missing; expected {images: FOLDER, annotations: FILE}"),
-        Problem(
-            "val", "is missing; expected {images: FOLDER, annotations: FILE}, or {split: SHARE, seed: N}"
-        ),
+        Problem("val", "is missing; expected {images: FOLDER, annotations: FILE}, or {split: SHARE, seed: N}"),
     ]
     assert problems_of(["train"], base) == [
         Problem("", "expected a mapping with train and val, found the list ['train']")

@@ -30,9 +30,7 @@ def nuclei() -> DataFile:
     return data
 
 
-def halved(
-    path: Path, share: float = 0.34, seed: int = 0, classes: tuple[str, ...] | None = None
-) -> DataFile:
+def halved(path: Path, share: float = 0.34, seed: int = 0, classes: tuple[str, ...] | None = None) -> DataFile:
     train = LabelledImages(path.parent / "train", path)
     return DataFile("mine", train, Split(share, seed), None, classes, path.parent / "data.yaml")
 

@@ -33,9 +33,7 @@ def test_figures_by_hand(labels: Write, sound: Document) -> None:
     ]
     path = labels(sound)
     seen: list[tuple[int, int]] = []
-    numbers = compute(
-        coco.check(path, path.parent / "train"), progress=lambda done, of: seen.append((done, of))
-    )
+    numbers = compute(coco.check(path, path.parent / "train"), progress=lambda done, of: seen.append((done, of)))
     assert numbers.images == 3 and numbers.images_without_labels == 1
     assert numbers.instances == 4 and numbers.crowd_regions == 1
     assert numbers.image_sizes == {(60, 40): 3}

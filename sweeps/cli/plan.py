@@ -1,0 +1,42 @@
+"""``sweep plan``: what a start would do."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from sweeps.cli import options
+
+
+@click.command(epilog="Example:  sweep plan search_spaces/models.yaml --data my_data.yaml --set budget.trials=6")
+@options.space
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def plan(space_file: Path, data: Path | None, scale: str | None, overrides: tuple[str, ...], form: str) -> None:
+    """Show what SPACE would try: combinations, trials, epochs, what is fixed and what is fitted to the data.
+
+    The data are read, nothing is trained and nothing is kept.
+    """
+    from runner.machine import gpus
+    from sweeps.cli.data_report import progress
+    from sweeps.session import check_config, choose_scale, fit, locate_data
+    from sweeps.space.loader import load
+    from sweeps.space.plan import plan as planned
+    from sweeps.space.plan import plan_table
+
+    space = load(space_file, overrides, data)
+    chosen = choose_scale(space, scale, len(gpus()))
+    check_config(space, chosen)
+    for note in space.notes:
+        click.echo(note, err=True)
+    with tempfile.TemporaryDirectory() as folder, progress() as tell:
+        paths = locate_data(space.data, chosen, Path(folder), tell)
+    document = planned(space, chosen, paths, fit(space, chosen, paths).adapted)
+    if form == "json":
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    Console().print(plan_table(document))
