@@ -6,14 +6,17 @@ is replaced. The result is plain Python data, written as a config file that need
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 import pprint
 from collections.abc import Iterator, Mapping
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.config.config import RESERVED_KEYS
 
 from runner.adapt import MMDETECTION_SIZE, adapt, image_size
 from runner.catalog import AUGMENTATIONS, BACKBONES, MODELS
@@ -79,11 +82,13 @@ def zoo_config(name: str) -> dict[str, Any]:
 def to_text(config: Mapping[str, Any]) -> str:
     """The config as Python source: one ``key = literal`` a top-level key.
 
-    Values are written with ``repr``, so no text in them can become code.
+    Values are written with ``repr``, so no text in them can become code. mmengine replaces ``{{ name }}`` in the
+    file's text before it reads it, quotes included: two braces in a row are only ever found in texts, and there
+    the second is written as an escape.
     """
     parts = []
     for key, value in config.items():
-        literal = pprint.pformat(value, width=100, sort_dicts=False)
+        literal = pprint.pformat(value, width=100, sort_dicts=False).replace("{{", "{\\x7b")
         parts.append(f"{key} = {literal}\n")
     return "\n".join(parts)
 
@@ -92,9 +97,12 @@ def set_path(config: dict[str, Any], path: str, value: Any) -> None:
     """Sets a dotted path; list items by number. A leading ``+`` allows one that is not there yet.
 
     Raises:
-        UserError: the path is not in the config (mmengine's own merge would add it without a word).
+        UserError: the path is not in the config (mmengine's own merge would add it without a word), or what it adds
+            cannot be a name in a config file.
     """
     add, keys = path.startswith("+"), path.removeprefix("+").split(".")
+    if add and keys[0] not in config and not _is_name(keys[0]):
+        raise UserError(f"{path}: {keys[0]!r} cannot be a name in an MMDetection config")
     node: Any = config
     for depth, key in enumerate(keys[:-1]):
         index: Any = int(key) if isinstance(node, (list, tuple)) and key.isdigit() else key
@@ -108,7 +116,7 @@ def set_path(config: dict[str, Any], path: str, value: Any) -> None:
     known = last in node if isinstance(node, dict) else isinstance(last, int) and last < len(node)
     if not known and not (add and isinstance(node, dict)):
         raise UserError(_no_path(path, path.removeprefix("+"), node))
-    node[last] = value
+    node[last] = copy.deepcopy(value)
 
 
 def unknown_paths(combination: Combination, scale: Scale) -> dict[str, str]:
@@ -126,6 +134,11 @@ def unknown_paths(combination: Combination, scale: Scale) -> dict[str, str]:
         except UserError as error:
             found[path] = str(error)
     return found
+
+
+def _is_name(key: str) -> bool:
+    """Whether a config file can hold ``key = value`` and mmengine leaves it as it is."""
+    return key.isidentifier() and not iskeyword(key) and not key.startswith("_") and key not in RESERVED_KEYS
 
 
 def _no_path(path: str, where: str, node: object) -> str:
@@ -155,7 +168,8 @@ def _model(
             node["num_classes"] = classes
     backbone = BACKBONES[combination.backbone.name]
     pretrained = combination.settings["pretrained"]
-    zoo["backbone"] = {**backbone.config, **(backbone.tiny if scale == "tiny" else {})}
+    # a copy: what a path under `config` sets below it must not reach the catalog
+    zoo["backbone"] = copy.deepcopy({**backbone.config, **(backbone.tiny if scale == "tiny" else {})})
     zoo["neck"]["in_channels"] = list(backbone.tiny_channels if scale == "tiny" else backbone.channels)
     if pretrained == "imagenet":
         zoo["backbone"]["init_cfg"] = {"type": "Pretrained", "checkpoint": backbone.imagenet}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import http.client
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Literal
+from urllib.error import URLError
 
 import filelock
 import torch
@@ -24,6 +26,7 @@ from runner.plugins.report import NonFiniteLossError
 from runner.protocol import EpochReport, Lease, Note, Result, Verdict
 from runner.training import train
 
+_OTHER_WEIGHTS = "train without (--set fixed.pretrained=none) or from a file (--set fixed.pretrained=PATH)"
 _LOCK_SECONDS = 20  # a predecessor that was killed is gone long before
 
 
@@ -70,13 +73,15 @@ def _guarded(lease: Lease, machine: Machine, paths: TrialPaths, report: Callable
             return Note(kind="result", result=train(lease, machine, report))
     except torch.OutOfMemoryError as error:
         return _ended("infeasible", f"out of GPU memory: {_line(error)}")
+    except filelock.Timeout:  # an OSError too, so it comes first
+        return Note(kind="node_fault", reason=f"{paths.folder}: another trainer still writes here")
+    except (URLError, http.client.HTTPException) as error:
+        return _ended("failed", f"pretrained weights can't be fetched: {_line(error)}; {_OTHER_WEIGHTS}")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
             return Note(kind="node_fault", reason=_disk(error, paths))
         traceback.print_exc()
         return _ended("failed", _line(error))
-    except filelock.Timeout:
-        return Note(kind="node_fault", reason=f"{paths.folder}: another trainer still writes here")
     except NonFiniteLossError as error:
         return _ended("failed", str(error))
     except UserError as error:

@@ -31,7 +31,7 @@ class Backbone(Entry):
 _RESNET = {
     "type": "ResNet",
     "num_stages": 4,
-    "out_indices": [0, 1, 2, 3],
+    "out_indices": (0, 1, 2, 3),
     "frozen_stages": 1,
     "norm_cfg": {"type": "BN", "requires_grad": True},
     "norm_eval": True,

@@ -44,7 +44,7 @@ class StudyMetric(CocoMetric):
             self._extra = low + step * np.arange(round((high - low) / step) + 1)
 
     def compute_metrics(self, results: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, float]:
-        """All figures of one validation. `results`: (truth, prediction) of each image, as CocoMetric.process left them."""
+        """All figures of one validation, from the (truth, prediction) pairs that CocoMetric.process kept."""
         categories = self._truth.getCatIds(catNms=list(self.dataset_meta["classes"]))
         images = [truth["img_id"] for truth, _ in results]
         figures: dict[str, float] = {}

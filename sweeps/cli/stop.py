@@ -13,7 +13,8 @@ _WAIT_SECONDS = 20
 
 @click.command(epilog="Example:  sweep stop && sweep rank")
 @options.storage
-def stop(storage: str) -> None:
+@options.study
+def stop(storage: str, study: str | None) -> None:
     """End the running sweep: trials are handed back and go on from their last epoch at the next start."""
     import httpx
 
@@ -22,8 +23,8 @@ def stop(storage: str) -> None:
     from sweeps import runfile
 
     run = runfile.read(storage)
-    if run is None:
-        raise UserError(f"no sweep runs on {storage}")
+    if run is None or study not in (None, run.study):
+        raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {storage}")
     try:
         with Client(run.url, run.token) as client:
             client.stop()
