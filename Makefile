@@ -21,7 +21,6 @@ demo: setup ## A sweep on generated particles, its ranking and its best config, 
 	@mkdir -p demo; \
 	$(BIN)/sweep start search_spaces/demo.yaml $(STORE) --work-dir demo/work_dirs || \
 		{ echo "make demo: the sweep did not finish; make demo goes on from there" >&2; exit 1; }; \
-	$(BIN)/sweep rank $(STORE); \
 	$(BIN)/sweep best $(STORE) --export config --out demo/best_demo.py; \
 	echo; \
 	echo "The sweep took $$SECONDS s (less if it had run before). What lies where:"; \

@@ -62,8 +62,9 @@ def adapt(data: DataPaths, size: tuple[int, int], scale: Scale, mode: str) -> di
 
     Returns:
         ``detections`` (per image), and with ``auto`` also ``proposals`` (per image, of the RPN), ``anchor_scale``
-        (smallest anchor in units of the finest stride, 4 pixels) and ``object_size`` (pixels, median, as the
-        model sees it).
+        (smallest anchor in units of the finest stride, 4 pixels), ``object_size`` (pixels, median, as the
+        model sees it) and ``size_factor`` (the shorter side the model sees over MMDetection's 800, by which
+        lengths in pixels shrink).
     """
     cap = detections(data, mode)
     if mode == "off":
@@ -75,4 +76,5 @@ def adapt(data: DataPaths, size: tuple[int, int], scale: Scale, mode: str) -> di
         "proposals": max(_PROPOSALS[scale], math.ceil(4 * data.max_instances / 50) * 50),
         "anchor_scale": round(min(_COCO_ANCHOR, max(1.0, small / 4)), 2),
         "object_size": round(median, 1),
+        "size_factor": round(min(size) / min(MMDETECTION_SIZE), 3),
     }

@@ -214,6 +214,8 @@ def _fit(model: dict[str, Any], fitted: Mapping[str, Any]) -> None:
     for node in _nodes(model):
         if node.get("type") == "AnchorGenerator":
             node["scales"] = [fitted["anchor_scale"]]
+        if "scale_ranges" in node:  # SOLO: which level sees objects of which size, in pixels
+            node["scale_ranges"] = [[max(1, round(x * fitted["size_factor"])) for x in r] for r in node["scale_ranges"]]
 
 
 def _set_data(config: dict[str, Any], combination: Combination, data: DataPaths, workers: int) -> None:
