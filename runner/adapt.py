@@ -30,7 +30,7 @@ def image_size(combination: Combination) -> tuple[int, int]:
         return tuple(limit) if limit else MMDETECTION_SIZE
     width, height = named[-1]
     if limit:
-        factor = min(limit[0] / width, limit[1] / height)
+        factor = min(1.0, resize_factor((width, height), limit))
         width, height = round(width * factor), round(height * factor)
     return width, height
 
@@ -42,13 +42,12 @@ def detections(data: DataPaths, mode: str) -> int:
     return max(COCO_DETECTIONS, math.ceil(1.2 * data.max_instances / 50) * 50)
 
 
-def resize_factor(data: DataPaths, size: tuple[int, int]) -> float:
-    """By what an image shrinks (or grows) when fitted into `size` (width, height).
+def resize_factor(image: tuple[int, int], limits: tuple[int, int]) -> float:
+    """By what an image of (width, height) shrinks or grows when fitted into `limits`, given in either order.
 
     As mmcv.rescale_size: the longer side stays below the longer limit, the shorter below the shorter.
     """
-    width, height = data.sizes
-    return min(max(size) / max(width, height), min(size) / min(width, height))
+    return min(max(limits) / max(image), min(limits) / min(image))
 
 
 def adapt(data: DataPaths, size: tuple[int, int], scale: Scale, mode: str) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def adapt(data: DataPaths, size: tuple[int, int], scale: Scale, mode: str) -> di
     cap = detections(data, mode)
     if mode == "off":
         return {"detections": cap}
-    factor = resize_factor(data, size)
+    factor = resize_factor(data.sizes, size)
     small, median, _ = (size * factor for size in data.object_sizes)
     return {
         "detections": cap,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 import tenacity
@@ -23,7 +23,7 @@ from runner.protocol import (
 )
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-M = TypeVar("M", bound=Message)
+_PATIENCE = 20.0  # seconds; a worker says how much of its lease is left
 
 
 class LeaseLostError(Exception):
@@ -56,22 +56,22 @@ class Client:
         """Renews a lease. Tried once: the caller keeps the time."""
         self._send(f"/trials/{lease.trial}/heartbeat", Renewal(fence=lease.fence))
 
-    def report(self, lease: Lease, report: EpochReport) -> Verdict:
-        """Reports one validation; repeating it changes nothing."""
+    def report(self, lease: Lease, report: EpochReport, patience: float = _PATIENCE) -> Verdict:
+        """Reports one validation; repeating it changes nothing. `patience`: seconds to wait for the server."""
         return Verdict.model_validate_json(
-            self._insist(f"/trials/{lease.trial}/report", Renewal(fence=lease.fence, report=report), lease)
+            self._insist(f"/trials/{lease.trial}/report", Renewal(fence=lease.fence, report=report), patience)
         )
 
-    def finish(self, lease: Lease, result: Result) -> None:
+    def finish(self, lease: Lease, result: Result, patience: float = _PATIENCE) -> None:
         """Ends the trial."""
-        self._insist(f"/trials/{lease.trial}/finish", Finish(fence=lease.fence, result=result), lease)
+        self._insist(f"/trials/{lease.trial}/finish", Finish(fence=lease.fence, result=result), patience)
 
-    def hand_back(self, lease: Lease, reason: str, cause: Cause) -> None:
+    def hand_back(self, lease: Lease, reason: str, cause: Cause, patience: float = _PATIENCE) -> None:
         """Gives the trial back unfinished; it goes on from its last checkpoint under the next lease."""
         self._insist(
             f"/trials/{lease.trial}/hand_back",
             Renewal(fence=lease.fence, reason=reason, cause=cause),
-            lease,
+            patience,
         )
 
     def status(self) -> dict[str, Any]:
@@ -85,12 +85,12 @@ class Client:
         """Asks the server to stop politely."""
         self._http.post("/stop").raise_for_status()
 
-    def _insist(self, path: str, message: Message, lease: Lease) -> bytes:
-        """Repeats over a server that is away, until the lease would have ended."""
+    def _insist(self, path: str, message: Message, patience: float) -> bytes:
+        """Repeats while the server is away, for `patience` seconds at most."""
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(httpx.TransportError),
             wait=tenacity.wait_random_exponential(max=3),
-            stop=tenacity.stop_after_delay(max(1.0, lease.lease_seconds - 2 * lease.heartbeat_seconds)),
+            stop=tenacity.stop_before_delay(patience),
             reraise=True,
         ):
             with attempt:

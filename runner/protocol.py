@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
@@ -40,7 +40,7 @@ class Combination(Message):
     Attributes:
         model, backbone, optimizer: one part each.
         augmentation: parts applied in order; empty means none.
-        schedule: learning-rate schedule; None keeps MMDetection's own for the model.
+        schedule: learning-rate schedule; None is constant without warm-up.
         settings: epochs, batch_size, image_size ([width, height] pixels or None), pretrained, adapt.
         config: dotted path in the rendered MMDetection config -> value.
     """
@@ -81,6 +81,16 @@ class Objective(Message):
 
     metric: str = "segm_mAP"
     at: Literal["last", "best"] = "last"
+
+    @field_validator("metric")
+    @classmethod
+    def _one_spelling(cls, metric: str) -> str:
+        """``segm_mAP@.3:0.60:0.05`` is ``segm_mAP@0.3:0.6``: the metric's figures bear that name."""
+        if "@" not in metric:
+            return metric
+        name, numbers = metric.split("@", 1)
+        parts = [f"{float(number):g}" for number in numbers.split(":")]
+        return f"{name}@" + ":".join(parts[:2] if parts[2:] == ["0.05"] else parts)
 
     def iou_thresholds(self) -> tuple[float, float, float] | None:
         """(low, high, step) of a ``segm_mAP@LOW:HIGH[:STEP]`` metric, None for COCO's own .50:.95."""

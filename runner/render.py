@@ -142,8 +142,9 @@ def _is_name(key: str) -> bool:
 
 
 def _no_path(path: str, where: str, node: object) -> str:
-    there = ", ".join(sorted(map(str, node))) if isinstance(node, dict) else type(node).__name__
-    return f"{where} is not in the rendered config, there are {there}; +{path} adds one"
+    if not isinstance(node, dict):
+        return f"{where} is not in the rendered config: there is {node!r}, which has no keys"
+    return f"{where} is not in the rendered config, there are {', '.join(sorted(map(str, node)))}; +{path} adds one"
 
 
 def _model(

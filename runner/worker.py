@@ -26,6 +26,7 @@ from runner.protocol import Lease, LeaseRequest, Note
 
 log = logging.getLogger("sweep.worker")
 _POLL_SECONDS = 1.0
+_STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
 
 
 class NodeFaultError(Exception):
@@ -88,7 +89,7 @@ class Worker:
         except Stopped:
             _kill(process)
             with contextlib.suppress(httpx.HTTPError, LeaseLostError):
-                self.client.hand_back(lease, "the worker was stopped", "stopped")
+                self.client.hand_back(lease, "the worker was stopped", "stopped", _STOP_PATIENCE)
             raise
         finally:
             _kill(process)
@@ -104,29 +105,29 @@ class Worker:
                 note = _receive(link)  # what it said with its last breath
                 if note is None:
                     process.join()
-                    self.client.hand_back(lease, _death(process.exitcode), "crashed")
+                    self.client.hand_back(lease, _death(process.exitcode), "crashed", _patience(lease, renewed))
                     return
             if note is not None:
-                if self._relay(lease, note, link):
+                if self._relay(lease, note, link, _patience(lease, renewed)):
                     return
                 renewed = time.monotonic()
             elif self._renew(lease):
                 renewed = time.monotonic()
-            elif time.monotonic() - renewed > lease.lease_seconds - 2 * lease.heartbeat_seconds:
+            elif _patience(lease, renewed) == 0:
                 raise LeaseLostError("the study server has not answered for most of the lease")
 
-    def _relay(self, lease: Lease, note: Note, link: Connection) -> bool:
+    def _relay(self, lease: Lease, note: Note, link: Connection, patience: float) -> bool:
         """Passes a note on; True when the trial is over for this worker."""
         try:
             if note.kind == "report" and note.report:
-                verdict = self.client.report(lease, note.report)
+                verdict = self.client.report(lease, note.report, patience)
                 with contextlib.suppress(BrokenPipeError):
                     link.send_bytes(verdict.model_dump_json().encode())
                 return False
             if note.kind == "result" and note.result:
-                self.client.finish(lease, note.result)
+                self.client.finish(lease, note.result, patience)
                 return True
-            self.client.hand_back(lease, note.reason or "node fault", "node_fault")
+            self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
         except httpx.TransportError as error:
             raise LeaseLostError("the study server has not answered for most of the lease") from error
         raise NodeFaultError(note.reason)
@@ -137,6 +138,11 @@ class Worker:
         except httpx.TransportError:
             return False
         return True
+
+
+def _patience(lease: Lease, renewed: float) -> float:
+    """Seconds that are left to reach the server: what trains must end before the lease does."""
+    return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
 
 
 def _trainer(lease_json: str, machine: Machine, link: Connection) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,7 +96,7 @@ class Coordinator:
 
     def report(self, trial: int, fence: int, report: EpochReport) -> Verdict:
         """Takes one validation. Raises RefusedError."""
-        with self._lock:
+        with self._lock, self._all_or_nothing():
             action = self._apply(leases.Reported(trial, fence, report.epoch, self._clock()))
             if not isinstance(action, leases.Record):
                 return Verdict()
@@ -105,13 +106,13 @@ class Coordinator:
 
     def finish(self, trial: int, fence: int, result: Result) -> None:
         """Takes a trial's end. Raises RefusedError."""
-        with self._lock:
+        with self._lock, self._all_or_nothing():
             self._apply(leases.Finished(trial, fence))
             self._close(trial, result)
 
     def hand_back(self, trial: int, fence: int, reason: str, cause: Cause) -> None:
         """Takes a trial back unfinished. Raises RefusedError."""
-        with self._lock:
+        with self._lock, self._all_or_nothing():
             action = self._apply(leases.HandedBack(trial, fence, cause == "crashed"))
             if cause == "node_fault":
                 self.fault = reason
@@ -153,6 +154,16 @@ class Coordinator:
             left = self._study.trials_left()
             waiting = None if left is None else left + len(self._leases.unfinished())
             return document(self._study.store, self._study.record, state, workers, waiting)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """What could not be stored (a full disk) has not happened: said again, it is taken again."""
+        before = self._leases
+        try:
+            yield
+        except BaseException:
+            self._leases = before
+            raise
 
     def _apply(self, event: leases.Event) -> leases.Action:
         """Steps the machine, carries out the requeues, returns the last action. Raises RefusedError."""

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment, assignments, count, forbidden, suggest
+from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, suggest
 
 _REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
 _ENUMERABLE = 100_000
@@ -29,8 +29,9 @@ class OptunaSuggester:
         return self._trial.suggest_categorical(name, choices)
 
     def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
-        """A number from `low` to `high`."""
-        return self._trial.suggest_float(name, low, high, log=log, step=step)
+        """A number from `low` to `high`; with a step the one that is listed, 0.3 and not 0.1 + 2 * 0.1."""
+        found = self._trial.suggest_float(name, low, high, log=log, step=step)
+        return found if step is None else on_step(found, low, step)
 
     def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
         """A whole number from `low` to `high`."""

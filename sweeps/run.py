@@ -86,6 +86,7 @@ def attach_or_run(plan: Plan) -> int:
     if lock is None:
         return _watch(plan)
     try:
+        _check_writable(plan.work_dir)
         with Store.open(plan.storage) as store:
             return _run(plan, store)
     finally:
@@ -95,7 +96,6 @@ def attach_or_run(plan: Plan) -> int:
 
 def _run(plan: Plan, store: Store) -> int:
     interrupts = _Interrupts()
-    _check_writable(plan.work_dir)
     record = open_study(store, plan.space, plan.scale, plan.data, plan.work_dir)
     study = Study(plan.storage, store, record, plan.space, plan.data)
     live = Live(record, study.trials_left)

@@ -39,17 +39,18 @@ def own(storage: str) -> filelock.BaseFileLock | None:
     """Takes the database's lock, or returns None if another process has it.
 
     Raises:
-        UserError: the folder can't be written to.
+        UserError: the folder is not there or can't be written to.
     """
     path = _beside(storage, ".lock")
     lock = filelock.FileLock(path, timeout=0)
+    if not path.parent.is_dir():  # the lock would make it: a mistyped folder would begin another database
+        raise UserError(f"{path.parent}: no such folder; name another database with --storage sqlite:///PATH")
     try:
         lock.acquire()
     except filelock.Timeout:
         return None
-    except (PermissionError, FileNotFoundError, OSError) as error:
-        reason = "no such folder" if isinstance(error, FileNotFoundError) else "not writable"
-        raise UserError(f"{path.parent}: {reason}; name another database with --storage sqlite:///PATH") from error
+    except OSError as error:
+        raise UserError(f"{path.parent}: not writable; name another database with --storage sqlite:///PATH") from error
     return lock
 
 
@@ -67,7 +68,7 @@ def read(storage: str) -> RunFile | None:
     path = _beside(storage, ".run")
     try:
         run = RunFile(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):  # half written, or not ours
         return None
     lock_path = _beside(storage, ".lock")
     try:

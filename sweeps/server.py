@@ -26,7 +26,8 @@ def create_app(coordinator: Coordinator, token: str) -> FastAPI:
         if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             raise HTTPException(401, "a valid token is needed")
 
-    app = FastAPI(title="sweep study server", dependencies=[Depends(check_token)], docs_url=None, redoc_url=None)
+    # without a URL for the schema: FastAPI serves that one without asking for the token
+    app = FastAPI(title="sweep study server", dependencies=[Depends(check_token)], openapi_url=None)
 
     @app.exception_handler(RefusedError)
     async def refused(_: object, error: RefusedError) -> Any:

@@ -76,7 +76,7 @@ def check_config(space: SearchSpace, scale: Scale) -> None:
         return
     from runner.render import unknown_paths
 
-    document, problems = read(space.path), {}
+    problems: dict[str, SpaceProblem] = {}
     candidates = itertools.islice(assignments(space), 1000) if count(space) is not None else [first(space)]
     seen: set[tuple[str, str]] = set()
     for assignment in candidates:
@@ -86,8 +86,7 @@ def check_config(space: SearchSpace, scale: Scale) -> None:
             continue
         seen.add(names)
         for path, message in unknown_paths(combination, scale).items():
-            line, column = document.locate(f"config.{path}")
-            problems[path] = SpaceProblem(str(space.path), line, column, f"config.{path}", f"{names[0]}: {message}")
+            problems[path] = SpaceProblem(*space.places[path], f"config.{path}", f"{names[0]}: {message}")
     if problems:
         raise SpaceErrors(list(problems.values()))
 

@@ -176,14 +176,15 @@ class Study:
         """Gives a trial of the study its row in the store."""
         assignment = suggest(self.space, OptunaSuggester(trial))
         combination, seed = resolve(self.space, assignment, self.scale, self.data.n_train)
+        trial.set_user_attr("combination", combination.digest())
+        trial.set_user_attr("folder", f"{self.record.work_dir}/{self.record.name}/{trial.number}")
+        # last: a trial without a row is adopted again after a crash
         self.store.add_trial(
             self.record.name, trial.number, combination=combination.digest(),
             parts=combination.model_dump(mode="json"), params=combination.flat_params(),
             optuna_params=assignment, seed=seed, epochs=combination.settings["epochs"], owner="",
             data_hash=self.data.hash,
         )  # fmt: skip
-        trial.set_user_attr("combination", combination.digest())
-        trial.set_user_attr("folder", f"{self.record.work_dir}/{self.record.name}/{trial.number}")
 
     def _trial(self, number: int) -> optuna.Trial:
         trial_id = self._optuna._storage.get_trial_id_from_study_id_trial_number(self._optuna._study_id, number)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import Desk
+from desk import Desk
 
 SPEC = importlib.util.find_spec("mmdet")
 assert SPEC and SPEC.submodule_search_locations

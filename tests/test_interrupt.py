@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from conftest import Desk, alive, family
+from desk import Desk, alive, family
 
 
 def start_until(desk: Desk, line: str) -> None:

@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from conftest import Desk, alive, family
+from desk import Desk, alive, family
 
 AFTER_TWO = "trial 0 epoch 2/4 segm_mAP"
 

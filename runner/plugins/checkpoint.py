@@ -49,6 +49,11 @@ def save(runner: Runner, target: Path, history: list[dict[str, Any]]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+    except RuntimeError as error:
+        # torch's zip writer lays its own complaint ("unexpected pos") over the disk's
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """COCO's figures at the study's own cap of detections per image, unrounded.
 
-mmdet's CocoMetric rounds to three digits and its summary knows no cap but 100. faster-coco-eval computes the same
-arrays as pycocotools to the last digit; the figures are read from them here.
+mmdet's CocoMetric rounds to three digits and its summary knows no cap but 100. The figures are read here from the
+arrays of faster-coco-eval, which are pycocotools' up to 2.2e-16: pycocotools adds that to a denominator, so that a
+perfect precision is 0.9999999999999998 there and 1.0 here.
 """
 
 from __future__ import annotations
@@ -56,10 +57,9 @@ class StudyMetric(CocoMetric):
     def _figures(
         self, kind: str, found: list[dict[str, Any]], images: Sequence[int], categories: Sequence[int]
     ) -> dict[str, float]:
-        if not found:
-            names = ("mAP", "mAP_50", "mAP_75", "AR") + ((self._range_name(),) if self.iou_range else ())
-            return {f"{kind}_{name}": 0.0 for name in names if kind == "segm" or "@" not in name}
-        evaluation = COCOeval_faster(self._truth, self._truth.loadRes(found), kind, print_function=_silent)
+        # loadRes wants at least one detection
+        results = self._truth.loadRes(found) if found else COCO({**self._truth.dataset, "annotations": []})
+        evaluation = COCOeval_faster(self._truth, results, kind, print_function=_silent)
         p = evaluation.params
         p.catIds, p.imgIds = list(categories), list(images)
         p.maxDets = [1, 10, self.detections]

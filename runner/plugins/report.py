@@ -52,8 +52,9 @@ class ReportHook(Hook):
         data_batch: object = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Raises NonFiniteLossError, checked every tenth iteration."""
-        if outputs and batch_idx % _CHECK_LOSS_EVERY == 0 and not math.isfinite(float(outputs["loss"])):
+        """Raises NonFiniteLossError, checked every tenth iteration and at the end of an epoch."""
+        due = batch_idx % _CHECK_LOSS_EVERY == 0 or batch_idx + 1 == len(runner.train_dataloader)
+        if outputs and due and not math.isfinite(float(outputs["loss"])):
             raise NonFiniteLossError(
                 f"the loss is {float(outputs['loss'])} in epoch {runner.epoch + 1}, iteration {batch_idx + 1}"
             )

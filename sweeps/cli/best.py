@@ -15,7 +15,7 @@ _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file
 
 
 @click.command(epilog="Example:  sweep best --export config --out best.py")
-@click.option("--export", type=click.Choice(["config", "checkpoint", "params"]), required=True)
+@click.option("--export", type=click.Choice(["config", "checkpoint", "params"]), required=True, help="What of it.")
 @click.option("--trial", type=int, metavar="N", help="Another trial than the best.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write. [best_STUDY.py or .pth; params: stdout]")
 @click.option("--standalone", is_flag=True, help="Config without our plugins; its header says what changes.")

@@ -15,7 +15,7 @@ DEFAULT_STORAGE = "sqlite:///sweeps.db"
 SQLITE = "sqlite:///"
 
 
-@click.command()
+@click.command(epilog="Example:  sweep doctor --storage sqlite:///team.db")
 @click.option(
     "--storage",
     envvar="SWEEP_STORAGE",

@@ -63,7 +63,8 @@ def load(path: Path, overrides: Sequence[str] = (), data: Path | None = None) ->
         report.add("", "expected fixed or search, found neither: a space says what to try")
     notes = check(space, plain, report)
     report.finish()
-    return SearchSpace(**{**vars(space), "notes": (*changed.notes, *notes)})
+    places = {path: changed.locate(f"config.{path}") for path in space.config}
+    return SearchSpace(**{**vars(space), "notes": (*changed.notes, *notes), "places": places})
 
 
 def _base(changed: Overridden, key: str) -> Path:

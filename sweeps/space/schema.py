@@ -155,6 +155,7 @@ class SearchSpace:
         path: the file as the user named it.
         text: the file as it was read, without ``--set``.
         notes: lines a user should see: what was dropped, adjusted, or never matches.
+        places: path of ``config`` -> (file or ``--set``, line, column) where it was written.
     """
 
     study: str
@@ -173,6 +174,7 @@ class SearchSpace:
     plugins: tuple[Path, ...] = ()
     repeats: int = 1
     notes: tuple[str, ...] = ()
+    places: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
 
     def forms(self) -> dict[str, Form]:
         """All that is searched at the top level: the search entries, then ``config.PATH`` ones."""

@@ -16,7 +16,7 @@ from sweeps.space.exclusion import Assignment, forbidden, ruled, ruled_choices
 from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SamplerKind, SearchSpace
 
 __all__ = [
-    "Assignment", "assignments", "count", "first", "forbidden", "planned", "size", "suggest", "values",
+    "Assignment", "assignments", "count", "first", "forbidden", "on_step", "planned", "size", "suggest", "values",
 ]  # fmt: skip
 
 MANY = 1000  # a range of more values counts as infinite: nobody tries them all
@@ -101,6 +101,11 @@ def values(form: Form) -> Sequence[Scalar] | None:
         return None
     kind = int if isinstance(form, IntRange) else float
     return [kind(low + n * step) for n in range(number)]
+
+
+def on_step(number: float, low: float, step: float) -> float:
+    """The value of a stepped range that `number` is, as `values` writes it: free of the error of adding floats."""
+    return float(Decimal(str(low)) + round((number - low) / step) * Decimal(str(step)))
 
 
 def size(form: Form, name: str = "") -> int | None:

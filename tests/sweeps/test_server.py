@@ -1,0 +1,380 @@
+"""The study server as a worker meets it: real HTTP on the loopback address, real coordinator, real database."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from made_up import ASK, Bench, figure, result
+
+from runner.client import Client, LeaseLostError
+from runner.errors import UserError
+from runner.protocol import EpochReport, Finish, Lease, LeaseRequest, Renewal
+from sweeps import runfile
+from sweeps.coordinator import Coordinator
+from sweeps.runfile import RunFile
+from sweeps.server import Server, create_app
+from sweeps.study import Study
+
+TOKEN = "the right one"
+
+
+@dataclass
+class Site:
+    """A running server of a study that holds nothing yet."""
+
+    bench: Bench
+    study: Study
+    coordinator: Coordinator
+    url: str = ""
+    told: list[str] = field(default_factory=list)
+    time: float = 0.0
+
+    def client(self) -> Client:
+        return Client(self.url, TOKEN)
+
+    def lease(self, worker: str = "w1") -> Lease:
+        with self.client() as client:
+            lease = client.lease(LeaseRequest(worker=worker, owner="Ann", device="cpu")).lease
+        assert lease
+        return lease
+
+    def post(self, path: str, body: Any, token: str | None = TOKEN) -> httpx.Response:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.post(self.url + path, json=body, headers=headers, trust_env=False)
+
+    def state(self) -> list[str]:
+        return self.bench.dump()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    bench = Bench(tmp_path)
+    with bench.study() as study:
+        told: list[str] = []
+        site = Site(bench, study, Coordinator(study, told.append, clock=lambda: site.time), told=told)
+        with Server(create_app(site.coordinator, TOKEN)) as server:
+            site.url = server.url
+            yield site
+
+
+def report(epoch: int, trial: int = 0) -> EpochReport:
+    return EpochReport(epoch=epoch, metrics={"segm_mAP": figure(trial, epoch)}, seconds=1.0)
+
+
+# who may
+
+
+def bodies(lease: Lease) -> dict[str, Any]:
+    """What each route would take from the holder of a lease."""
+    renewal = Renewal(fence=lease.fence, report=report(1))
+    finish = Finish(fence=lease.fence, result=result())
+    return {
+        "/lease": ASK.model_dump(),
+        "/trials/{trial}/heartbeat": renewal.model_dump(),
+        "/trials/{trial}/report": renewal.model_dump(),
+        "/trials/{trial}/finish": finish.model_dump(),
+        "/trials/{trial}/hand_back": renewal.model_dump(),
+        "/status": None,
+        "/stop": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer wrong", TOKEN, f"bearer {TOKEN}", f"Bearer {TOKEN}x", "Bearer 토큰"],
+)
+def test_without_the_token_nothing_is_read_or_changed(site: Site, header: str | None) -> None:
+    lease = site.lease("holder")
+    app = create_app(site.coordinator, TOKEN)
+    routes = [(method, path) for path, methods in app.openapi()["paths"].items() for method in methods]
+    assert {path for _, path in routes} == set(bodies(lease)), "a new route belongs into this test"
+    headers = {} if header is None else {"Authorization": header.encode()}
+    before, progress = site.state(), dict(site.coordinator.progress)
+    for method, path in routes:
+        answer = httpx.request(
+            method, site.url + path.format(trial=0), json=bodies(lease)[path], headers=headers, trust_env=False
+        )
+        assert (answer.status_code, answer.json()) == (401, {"detail": "a valid token is needed"}), path
+    assert site.state() == before
+    assert site.coordinator.progress == progress
+    assert not site.coordinator.stopping
+
+
+def test_every_route_takes_the_right_token(site: Site) -> None:
+    with site.client() as client:
+        lease = site.lease("w1")
+        client.heartbeat(lease)
+        assert client.report(lease, report(1)).action == "go_on"
+        client.hand_back(lease, "no reason", "stopped")
+        assert client.status()["trials"]["waiting"] == 1
+        client.finish(site.lease("w1"), result())
+        client.stop()
+    assert site.coordinator.stopping
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect", "/", "/trials/0"])
+def test_nothing_else_is_served(site: Site, path: str) -> None:
+    assert httpx.get(site.url + path, trust_env=False).status_code == 404
+
+
+def test_the_client_says_that_a_token_is_refused(site: Site) -> None:
+    with Client(site.url, "wrong") as client, pytest.raises(UserError) as refused:
+        client.lease(ASK)
+    assert str(refused.value) == "the study server refuses this token (SWEEP_TOKEN)"
+
+
+def test_only_this_machine_reaches_it(site: Site) -> None:
+    assert site.url.startswith("http://127.0.0.1:")
+
+
+# what it takes
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/lease", {"worker": "w", "owner": "o", "device": "cpu", "gpu": 1}),
+        ("/lease", {"worker": "w", "owner": "o"}),
+        ("/lease", []),
+        ("/trials/0/heartbeat", {"fence": 1, "fences": 2}),
+        ("/trials/0/heartbeat", {"fence": "one"}),
+        ("/trials/zero/heartbeat", {"fence": 1}),
+        ("/trials/0/report", {"fence": 1}),
+        ("/trials/0/report", {"fence": 1, "report": {"epoch": 0, "metrics": {}}}),
+        ("/trials/0/report", {"fence": 1, "report": {"epoch": 1, "metrics": {"segm_mAP": "good"}}}),
+        ("/trials/0/report", {"fence": 1, "report": {"epoch": 1, "metrics": {}, "score": 1.0}}),
+        ("/trials/0/finish", {"fence": 1, "result": {"outcome": "won"}}),
+        ("/trials/0/finish", {"fence": 1, "result": {"outcome": "complete", "score": 1.0}}),
+        ("/trials/0/hand_back", {"fence": 1, "cause": "tired"}),
+    ],
+)
+def test_what_does_not_fit_is_refused(site: Site, path: str, body: Any) -> None:
+    assert site.lease().fence == 1
+    before = site.state()
+    assert site.post(path, body).status_code == 422
+    assert site.state() == before
+
+
+def test_a_trial_from_lease_to_end(site: Site) -> None:
+    with site.client() as client:
+        lease = site.lease()
+        assert (lease.trial, lease.fence, lease.study, lease.detections) == (0, 1, "made_up", 100)
+        assert lease.combination.model.name == "mask_rcnn"
+        client.report(lease, report(1))
+        client.report(lease, report(1))  # the answer got lost: told again
+        client.report(lease, report(2))
+        client.finish(lease, result())
+        with pytest.raises(LeaseLostError, match=r"^trial 0 has ended$"):
+            client.finish(lease, result())
+        row = site.study.row(0)
+        assert (row.state, row.score, row.owner, row.attempts) == ("complete", figure(0, 2), "Ann", 1)
+        assert site.lease().trial == 1
+        status = client.status()
+        assert (status["state"], status["trials"]["complete"], status["best"]["trial"]) == ("running", 1, 0)
+        assert status["workers"] == [{"worker": "w1", "owner": "Ann", "device": "cpu", "trial": 1}]
+        assert status["eta_seconds"] == 3 * 60.0
+    assert site.told == [
+        "trial 0 epoch 1/2 segm_mAP 0.1001",
+        "trial 0 epoch 2/2 segm_mAP 0.1002",
+        "trial 0 complete segm_mAP 0.1002000000",
+    ]
+
+
+def test_the_last_worker_is_told_to_wait_and_then_to_end(site: Site) -> None:
+    with site.client() as client:
+        leases = [site.lease(f"w{n}") for n in range(4)]
+        other = LeaseRequest(worker="w9", owner="Ann", device="cpu")
+        reply = client.lease(other)
+        assert (reply.lease, reply.wait) == (None, True), "a running trial may come back"
+        for lease in leases:
+            client.report(lease, report(2, lease.trial))
+            client.finish(lease, result())
+        reply = client.lease(other)
+        assert (reply.lease, reply.wait) == (None, False)
+        assert client.status()["state"] == "finished"
+
+
+def test_after_a_stop_running_trials_still_report_and_nobody_gets_another(site: Site) -> None:
+    with site.client() as client:
+        lease = site.lease()
+        client.stop()
+        assert client.lease(ASK.model_copy(update={"worker": "w2"})).lease is None
+        client.report(lease, report(1))
+        client.hand_back(lease, "the worker was stopped", "stopped")
+        assert client.status()["state"] == "stopped"
+    assert [row.state for row in site.study.store.trials("made_up")] == ["waiting"]
+
+
+# whose lease it is
+
+
+def test_an_old_fencing_number_is_refused(site: Site) -> None:
+    with site.client() as client:
+        old = site.lease("w1")
+        client.report(old, report(1))
+        site.time = 31.0
+        site.coordinator.tick()
+        assert site.study.row(0).state == "waiting"
+        new = site.lease("w2")
+        assert (new.trial, new.fence) == (0, 2)
+        assert [one.epoch for one in new.reported] == [1]
+        before = site.state()
+        text = "trial 0 is no longer leased under number 1"
+        for path, body in bodies(old).items():
+            if path.startswith("/trials"):
+                answer = site.post(path.format(trial=0), body)
+                assert (answer.status_code, answer.json()) == (409, {"detail": text}), path
+        with pytest.raises(LeaseLostError, match=f"^{text}$"):
+            client.report(old, report(2))
+        assert site.state() == before
+        client.report(new, report(2))
+    assert "trial 0 goes on after epoch 1" in site.told
+
+
+def test_a_trial_that_does_not_exist(site: Site) -> None:
+    answer = site.post("/trials/7/heartbeat", {"fence": 1})
+    assert (answer.status_code, answer.json()) == (409, {"detail": "there is no trial 7"})
+
+
+def test_a_lease_lasts_as_long_as_it_is_renewed(site: Site) -> None:
+    with site.client() as client:
+        lease = site.lease()
+        for site.time in (20.0, 40.0, 60.0):
+            client.heartbeat(lease)
+            site.coordinator.tick()
+        site.time = 89.0
+        site.coordinator.tick()
+        assert site.study.row(0).state == "running"
+        site.time = 90.0
+        site.coordinator.tick()
+        assert site.study.row(0).state == "waiting"
+        with pytest.raises(LeaseLostError):
+            client.heartbeat(lease)
+
+
+def test_a_worker_that_asks_again_has_lost_what_it_had(site: Site) -> None:
+    old = site.lease("w1")
+    new = site.lease("w1")
+    assert (old.trial, new.trial) == (0, 0)
+    assert (old.fence, new.fence) == (1, 2)
+    with site.client() as client, pytest.raises(LeaseLostError, match="no longer leased under number 1"):
+        client.finish(old, result())
+    assert site.study.row(0).state == "running"
+
+
+def test_three_deaths_in_a_row_without_a_finished_epoch_end_a_trial(site: Site) -> None:
+    death = "the trainer was killed by SIGKILL"
+    with site.client() as client:
+        for _ in range(2):
+            client.hand_back(site.lease(), death, "crashed")
+        client.report(lease := site.lease(), report(1))  # a finished epoch: the count begins anew
+        client.hand_back(lease, death, "crashed")
+        client.hand_back(site.lease(), "the worker was stopped", "stopped")  # no death
+        for _ in range(2):
+            lease = site.lease()
+            assert lease.trial == 0
+            client.hand_back(lease, death, "crashed")
+        assert site.lease().trial == 1
+    row = site.study.row(0)
+    assert (row.state, row.attempts) == ("failed", 6)
+    assert row.reason == f"{death}, 3 times in a row without a finished epoch"
+    assert site.told[-1] == f"trial 0 failed: {row.reason}"
+
+
+def test_a_fault_of_the_machine_is_kept_for_the_owner(site: Site) -> None:
+    with site.client() as client:
+        client.hand_back(site.lease(), "/data: No space left on device", "node_fault")
+    assert site.coordinator.fault == "/data: No space left on device"
+    assert site.study.row(0).state == "waiting"
+
+
+# the run file
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'sweeps.db'}"
+
+
+def test_the_run_file_is_for_its_user_alone_and_goes_with_the_run(storage: str, tmp_path: Path) -> None:
+    run = RunFile("http://127.0.0.1:1", "secret", os.getpid(), "made_up")
+    assert runfile.read(storage) is None
+    lock = runfile.own(storage)
+    assert lock
+    old = os.umask(0)
+    try:
+        runfile.write(storage, run)
+        runfile.write(storage, run)
+    finally:
+        os.umask(old)
+    path = tmp_path / "sweeps.db.run"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert runfile.read(storage) == run
+    runfile.remove(storage)
+    assert runfile.read(storage) is None
+    assert not path.exists()
+    lock.release()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"url": 1}', "\x00\xff"])
+def test_a_broken_run_file_is_none(storage: str, tmp_path: Path, text: str) -> None:
+    (tmp_path / "sweeps.db.run").write_bytes(text.encode("latin-1"))
+    assert runfile.read(storage) is None
+
+
+_OWNER = """\
+import os, sys, time
+from sweeps import runfile
+lock = runfile.own(sys.argv[1])
+assert lock
+runfile.write(sys.argv[1], runfile.RunFile("http://127.0.0.1:1", "secret", os.getpid(), "made_up"))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_run_file_of_a_dead_owner_is_ignored(storage: str, tmp_path: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", _OWNER, storage], stdout=subprocess.PIPE, text=True)
+    try:
+        assert owner.stdout and owner.stdout.readline() == "ready\n"
+        run = runfile.read(storage)
+        assert run and run.pid == owner.pid
+        assert runfile.own(storage) is None
+    finally:
+        owner.send_signal(signal.SIGKILL)
+        owner.communicate()
+    assert json.loads((tmp_path / "sweeps.db.run").read_text())["pid"] == owner.pid
+    assert runfile.read(storage) is None
+    lock = runfile.own(storage)
+    assert lock
+    lock.release()
+
+
+def _own(storage: str, ready: Any, answers: Any) -> None:
+    ready.wait()
+    lock = runfile.own(storage)
+    answers.put(lock is not None)
+    ready.wait()  # nobody lets go before all have tried
+
+
+def test_of_many_that_want_to_own_it_at_once_one_does(storage: str) -> None:
+    fork = multiprocessing.get_context("fork")
+    ready, answers = fork.Barrier(6), fork.Queue()
+    processes = [fork.Process(target=_own, args=(storage, ready, answers)) for _ in range(6)]
+    for process in processes:
+        process.start()
+    found = [answers.get(timeout=20) for _ in processes]
+    for process in processes:
+        process.join(timeout=20)
+    assert sorted(found) == [False] * 5 + [True]
