@@ -7,20 +7,14 @@ is replaced. The result is plain Python data, written as a config file that need
 from __future__ import annotations
 
 import copy
-import importlib.util
 import math
-import pprint
-from collections.abc import Iterator, Mapping
-from keyword import iskeyword
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-
-from mmengine.config import Config
-from mmengine.config.config import RESERVED_KEYS
 
 from runner.adapt import MMDETECTION_SIZE, adapt, image_size
 from runner.catalog import AUGMENTATIONS, BACKBONES, MODELS
 from runner.catalog.models import TINY, Model
+from runner.configfile import nodes, set_path, zoo_config
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, Objective, Part, Scale
 
@@ -70,55 +64,6 @@ def render(
     return config
 
 
-def zoo_config(name: str) -> dict[str, Any]:
-    """A config of the zoo in the installed mmdet wheel, without ``_base_``, as plain data."""
-    spec = importlib.util.find_spec("mmdet")
-    assert spec is not None and spec.submodule_search_locations
-    path = Path(spec.submodule_search_locations[0]) / ".mim" / "configs" / name
-    plain: dict[str, Any] = Config.fromfile(path).to_dict()
-    return plain
-
-
-def to_text(config: Mapping[str, Any]) -> str:
-    """The config as Python source: one ``key = literal`` a top-level key.
-
-    Values are written with ``repr``, so no text in them can become code. mmengine replaces ``{{ name }}`` in the
-    file's text before it reads it, quotes included: two braces in a row are only ever found in texts, and there
-    the second is written as an escape.
-    """
-    parts = []
-    for key, value in config.items():
-        literal = pprint.pformat(value, width=100, sort_dicts=False).replace("{{", "{\\x7b")
-        parts.append(f"{key} = {literal}\n")
-    return "\n".join(parts)
-
-
-def set_path(config: dict[str, Any], path: str, value: Any) -> None:
-    """Sets a dotted path; list items by number. A leading ``+`` allows one that is not there yet.
-
-    Raises:
-        UserError: the path is not in the config (mmengine's own merge would add it without a word), or what it adds
-            cannot be a name in a config file.
-    """
-    add, keys = path.startswith("+"), path.removeprefix("+").split(".")
-    if add and keys[0] not in config and not _is_name(keys[0]):
-        raise UserError(f"{path}: {keys[0]!r} cannot be a name in an MMDetection config")
-    node: Any = config
-    for depth, key in enumerate(keys[:-1]):
-        index: Any = int(key) if isinstance(node, (list, tuple)) and key.isdigit() else key
-        try:
-            node = node[index]
-        except (KeyError, IndexError, TypeError):
-            if not (add and isinstance(node, dict)):
-                raise UserError(_no_path(path, ".".join(keys[: depth + 1]), node)) from None
-            node = node.setdefault(key, {})
-    last: Any = int(keys[-1]) if isinstance(node, list) and keys[-1].isdigit() else keys[-1]
-    known = last in node if isinstance(node, dict) else isinstance(last, int) and last < len(node)
-    if not known and not (add and isinstance(node, dict)):
-        raise UserError(_no_path(path, path.removeprefix("+"), node))
-    node[last] = copy.deepcopy(value)
-
-
 def unknown_paths(combination: Combination, scale: Scale) -> dict[str, str]:
     """The paths under ``config`` that the rendered config does not have, each with what it has instead."""
     nowhere = DataPaths(
@@ -134,17 +79,6 @@ def unknown_paths(combination: Combination, scale: Scale) -> dict[str, str]:
         except UserError as error:
             found[path] = str(error)
     return found
-
-
-def _is_name(key: str) -> bool:
-    """Whether a config file can hold ``key = value`` and mmengine leaves it as it is."""
-    return key.isidentifier() and not iskeyword(key) and not key.startswith("_") and key not in RESERVED_KEYS
-
-
-def _no_path(path: str, where: str, node: object) -> str:
-    if not isinstance(node, dict):
-        return f"{where} is not in the rendered config: there is {node!r}, which has no keys"
-    return f"{where} is not in the rendered config, there are {', '.join(sorted(map(str, node)))}; +{path} adds one"
 
 
 def _model(
@@ -164,7 +98,7 @@ def _model(
         del node[last]
     if scale == "tiny":
         _shrink(zoo)
-    for node in _nodes(zoo):
+    for node in nodes(zoo):
         if "num_classes" in node:
             node["num_classes"] = classes
     backbone = BACKBONES[combination.backbone.name]
@@ -181,19 +115,8 @@ def _model(
     return zoo
 
 
-def _nodes(node: object) -> Iterator[dict[str, Any]]:
-    """Every dict below `node`, itself first."""
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _nodes(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _nodes(value)
-
-
 def _shrink(model: dict[str, Any]) -> None:
-    for node in _nodes({k: v for k, v in model.items() if k != "backbone"}):
+    for node in nodes({k: v for k, v in model.items() if k != "backbone"}):
         for key, replace in TINY.items():
             if isinstance(node.get(key), int) and node[key] in replace:
                 node[key] = replace[node[key]]
@@ -212,7 +135,7 @@ def _fit(model: dict[str, Any], fitted: Mapping[str, Any]) -> None:
             rpn["nms_pre"] = max(rpn["nms_pre"], 2 * fitted["proposals"])
     if "nms_pre" in test:
         test["nms_pre"] = max(test["nms_pre"], 2 * fitted["detections"])
-    for node in _nodes(model):
+    for node in nodes(model):
         if node.get("type") == "AnchorGenerator":
             node["scales"] = [fitted["anchor_scale"]]
         if "scale_ranges" in node:  # SOLO: which level sees objects of which size, in pixels

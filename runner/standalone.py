@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from runner.render import to_text
+from runner.configfile import to_text
 
 DIFFERENCES = (
     "Standalone: our plugins are left out, so the score does not come out again to the last digit:",

@@ -14,12 +14,13 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from runner import plugins  # noqa: F401  registers them with MMDetection
+from runner.configfile import to_text
 from runner.machine import Machine
 from runner.paths import TrialPaths, replace_with
 from runner.plugins.checkpoint import read_history
 from runner.plugins.report import ReportHook
 from runner.protocol import EpochReport, Lease, Result, Verdict
-from runner.render import render, to_text
+from runner.render import render
 
 _PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "numpy")
 

@@ -42,7 +42,7 @@ def own(storage: str) -> filelock.BaseFileLock | None:
         UserError: the folder is not there or can't be written to.
     """
     path = _beside(storage, ".lock")
-    lock = filelock.FileLock(path, timeout=0)
+    lock = filelock.FileLock(path, timeout=1)  # `read` holds it for a moment
     if not path.parent.is_dir():  # the lock would make it: a mistyped folder would begin another database
         raise UserError(f"{path.parent}: no such folder; name another database with --storage sqlite:///PATH")
     try:
@@ -70,6 +70,8 @@ def read(storage: str) -> RunFile | None:
         run = RunFile(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):  # half written, or not ours
         return None
+    except PermissionError as error:
+        raise UserError(f"{path}: another user's sweep owns this database") from error
     lock_path = _beside(storage, ".lock")
     try:
         with filelock.FileLock(lock_path, timeout=0):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hmac
 import socket
 import threading
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvicorn
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
 
+from results.errors import ResultsError
 from runner.protocol import Finish, LeaseReply, LeaseRequest, Renewal, Verdict
 from sweeps.coordinator import Coordinator, RefusedError
 
@@ -22,18 +25,26 @@ def create_app(coordinator: Coordinator, token: str) -> FastAPI:
         token: every request must bear it (``Authorization: Bearer TOKEN``).
     """
 
-    def check_token(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(401, "a valid token is needed")
+    # no page may be read without the token, the schema neither
+    app = FastAPI(title="sweep study server", openapi_url=None)
 
-    # without a URL for the schema: FastAPI serves that one without asking for the token
-    app = FastAPI(title="sweep study server", dependencies=[Depends(check_token)], openapi_url=None)
+    @app.middleware("http")
+    async def check_token(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Before the body is read: without the token nothing is looked at."""
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            return JSONResponse({"detail": "a valid token is needed"}, status_code=401)
+        return await answer(request)
 
     @app.exception_handler(RefusedError)
-    async def refused(_: object, error: RefusedError) -> Any:
-        from fastapi.responses import JSONResponse
-
+    async def refused(_: object, error: RefusedError) -> Response:
         return JSONResponse({"detail": str(error)}, status_code=409)
+
+    @app.exception_handler(ResultsError)
+    async def not_stored(_: object, error: ResultsError) -> Response:
+        """A full disk, say: the worker stops, and `sweep start` ends with this line."""
+        coordinator.fault = str(error)
+        return JSONResponse({"detail": str(error)}, status_code=503)
 
     @app.post("/lease")
     def lease(request: LeaseRequest) -> LeaseReply:

@@ -157,9 +157,12 @@ class Study:
         state, reason = result.outcome, result.reason
         if state == "complete" and row.score is None:
             state, reason = "failed", f"no validation gave {self.record.objective}"
+        seconds = result.seconds
+        if seconds is None:  # it ended badly; what it took counts all the same
+            seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
         self.store.finish(
             self.record.name, number, state=state, reason=reason, parameters=result.parameters,
-            peak_memory_mb=result.peak_memory_mb, seconds=result.seconds, versions=result.versions,
+            peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
             config=result.config,
         )  # fmt: skip
         row = self.row(number)

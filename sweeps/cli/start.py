@@ -37,7 +37,6 @@ def start(
     """
     from runner.machine import gpus
     from sweeps.cli.data_report import progress
-    from sweeps.run import Plan, attach_or_run
     from sweeps.session import check_config, choose_scale, locate_data
     from sweeps.space.loader import load
 
@@ -51,6 +50,8 @@ def start(
         click.echo(f"scale {chosen}: {len(found) or 'no'} GPU{'s' * (len(found) != 1)} here", err=True)
     with progress() as tell:
         paths = locate_data(space.data, chosen, work_dir / space.study / "data", tell)
+    from sweeps.run import Plan, attach_or_run  # optuna and the server: not for a mistyped space
+
     plan = Plan(
         space=space,
         scale=chosen,

@@ -19,9 +19,10 @@ from trials import combination, part, paths
 
 from runner.adapt import image_size
 from runner.catalog import BACKBONES, MODELS
+from runner.configfile import set_path, to_text, zoo_config
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, Objective
-from runner.render import render, set_path, to_text, unknown_paths, zoo_config
+from runner.render import render, unknown_paths
 
 ALL = [(model, backbone) for model in MODELS for backbone in BACKBONES]
 # one backbone a model, each backbone twice; all pairs run with -m slow

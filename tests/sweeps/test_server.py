@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,7 +126,23 @@ def test_every_route_takes_the_right_token(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect", "/", "/trials/0"])
 def test_nothing_else_is_served(site: Site, path: str) -> None:
-    assert httpx.get(site.url + path, trust_env=False).status_code == 404
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert httpx.get(site.url + path, headers=headers, trust_env=False).status_code == 404
+    assert httpx.get(site.url + path, trust_env=False).status_code == 401
+
+
+def test_without_the_token_no_body_is_parsed(site: Site) -> None:
+    answer = httpx.post(site.url + "/lease", content=b"{not json", trust_env=False)
+    assert answer.status_code == 401
+
+
+def test_a_database_that_fails_is_told_to_worker_and_owner(site: Site) -> None:
+    lease = site.lease("w1")
+    with sqlite3.connect(site.bench.folder / "sweeps.db") as database:
+        database.execute("alter table sweep_epochs rename to elsewhere")
+    with site.client() as client, pytest.raises(UserError, match="the study server answers 503 to /trials/0/report"):
+        client.report(lease, report(1))
+    assert site.coordinator.fault is not None and "sweep_epochs" in site.coordinator.fault
 
 
 def test_the_client_says_that_a_token_is_refused(site: Site) -> None:
