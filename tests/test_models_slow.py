@@ -27,7 +27,7 @@ def test_models_and_backbones_train_at_standard_scale(desk: Desk) -> None:
 study: standard
 data: {NUCLEI}
 scale: standard
-fixed: {{epochs: 1, image_size: 128, pretrained: none}}
+fixed: {{optimizer: AdamW, epochs: 1, image_size: 128, pretrained: none}}
 search:
   model: [mask_rcnn, cascade_mask_rcnn, ms_rcnn, htc, scnet, solov2]
   backbone: [resnet50, resnet18, resnext101_32x4d]

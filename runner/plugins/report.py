@@ -54,10 +54,8 @@ class ReportHook(Hook):
     ) -> None:
         """Raises NonFiniteLossError, checked every tenth iteration and at the end of an epoch."""
         due = batch_idx % _CHECK_LOSS_EVERY == 0 or batch_idx + 1 == len(runner.train_dataloader)
-        if outputs and due and not math.isfinite(float(outputs["loss"])):
-            raise NonFiniteLossError(
-                f"the loss is {float(outputs['loss'])} in epoch {runner.epoch + 1}, iteration {batch_idx + 1}"
-            )
+        if outputs and due and not math.isfinite(loss := outputs["loss"].item()):
+            raise NonFiniteLossError(f"the loss is {loss} in epoch {runner.epoch + 1}, iteration {batch_idx + 1}")
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Saves and reports the epoch that was validated."""
