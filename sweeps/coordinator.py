@@ -62,21 +62,19 @@ class Coordinator:
         self._workers: dict[str, LeaseRequest] = {}
         self.progress: dict[int, Progress] = {}
         self.fault: str | None = None
-        name = study.record.name
-        rows = study.store.trials(name)
+        self._status: dict[str, Any] | None = None
         self._leases = leases.restore(
             LEASE_SECONDS,
             [
-                (row.number, row.fence, max((e.epoch for e in study.store.epochs(name, row.number)), default=0),
-                 row.finished_at is not None)
-                for row in rows
+                (row.number, row.fence, 0 if row.finished_at else _last_epoch(study, row.number), bool(row.finished_at))
+                for row in study.store.trials(study.record.name)
             ],
-        )  # fmt: skip
+        )
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """A trial for a worker with a free slot, a new one if none waits."""
         with self._lock:
-            self._workers[request.worker] = request
+            self._workers[request.worker], self._status = request, None
             if self._stopping:
                 return LeaseReply()
             while True:
@@ -130,7 +128,7 @@ class Coordinator:
     def stop(self) -> None:
         """No more leases; running trials may still report."""
         with self._lock:
-            self._stopping = True
+            self._stopping, self._status = True, None
 
     @property
     def stopping(self) -> bool:
@@ -145,15 +143,19 @@ class Coordinator:
     def status(self) -> dict[str, Any]:
         """The document of ``sweep status --format json``."""
         with self._lock:
-            by_worker = {worker: trial for trial, worker in self._leases.running().items()}
-            workers = [
-                {"worker": name, "owner": w.owner, "device": w.device, "trial": by_worker.get(name)}
-                for name, w in self._workers.items()
-            ]
-            state = "stopped" if self._stopping else "finished" if self.finished() else "running"
-            left = self._study.trials_left()
-            waiting = None if left is None else left + len(self._leases.unfinished())
-            return document(self._study.store, self._study.record, state, workers, waiting)
+            self._status = self._status or self._current_status()
+            return self._status
+
+    def _current_status(self) -> dict[str, Any]:
+        by_worker = {worker: trial for trial, worker in self._leases.running().items()}
+        workers = [
+            {"worker": name, "owner": w.owner, "device": w.device, "trial": by_worker.get(name)}
+            for name, w in self._workers.items()
+        ]
+        state = "stopped" if self._stopping else "finished" if self.finished() else "running"
+        left = self._study.trials_left()
+        waiting = None if left is None else left + len(self._leases.unfinished())
+        return document(self._study.store, self._study.record, state, workers, waiting)
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -168,6 +170,8 @@ class Coordinator:
     def _apply(self, event: leases.Event) -> leases.Action:
         """Steps the machine, carries out the requeues, returns the last action. Raises RefusedError."""
         self._leases, actions = self._leases.step(event)
+        if actions != (leases.Accept(),):
+            self._status = None  # made anew when somebody looks
         for action in actions:
             if isinstance(action, leases.Requeue):
                 self._study.release(action.trial)
@@ -205,3 +209,7 @@ class Coordinator:
             self._announce(f"trial {trial} complete {self._study.record.objective} {row.score:.10f}")
         else:
             self._announce(f"trial {trial} {row.state}: {row.reason}")
+
+
+def _last_epoch(study: Study, trial: int) -> int:
+    return max((e.epoch for e in study.store.epochs(study.record.name, trial)), default=0)

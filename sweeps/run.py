@@ -21,11 +21,11 @@ from runner.machine import slots
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale
 from sweeps import runfile
-from sweeps.cli.show import print_ranking
 from sweeps.coordinator import Coordinator
 from sweeps.live import Live
 from sweeps.server import Server, create_app
 from sweeps.session import open_study
+from sweeps.show import print_ranking
 from sweeps.space.schema import SearchSpace
 from sweeps.study import Study
 

@@ -22,7 +22,7 @@ def rank(by: str | None, all_states: bool, form: str, storage: str, study: str |
     """Rank the trials of a study: owner, what was tried, score to ten digits, difference to the baseline."""
     from results.ranking import rank as ranking
     from results.store import Store
-    from sweeps.cli.show import print_ranking
+    from sweeps.show import print_ranking
 
     with Store.open(storage, readonly=True) as store:
         record = options.choose_study(store, study)
