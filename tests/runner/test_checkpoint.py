@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import torch
+from desk import small_disk
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
-from trials import fill, small_disk
+from trials import fill
 
 from runner.plugins import checkpoint
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import filelock
 import psutil
 import pytest
-from trials import NUCLEI, combination, fill, lease, nuclei, part, small_disk
+from desk import small_disk
+from trials import NUCLEI, combination, fill, lease, nuclei, part
 
 from runner.machine import Machine
 from runner.paths import TrialPaths

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from runner.catalog import PARTS
 from runner.protocol import Combination, DataPaths, Lease, Objective, Part
@@ -75,21 +71,6 @@ def lease(work_dir: Path, trial: Combination, data: DataPaths | None = None, num
         study="study", trial=number, fence=1, combination=trial, seed=0, scale="tiny", data=data or nuclei(),
         objective=Objective(), detections=100, work_dir=str(work_dir), **changes,
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A disk of that size at `folder`; the test is skipped where nobody may mount one."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a small disk cannot be mounted here: {error}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:
