@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from runner import plugins  # noqa: F401  registers them with MMDetection
 from runner.configfile import to_text
-from runner.machine import Machine
+from runner.machine import Machine, cpu_name
 from runner.paths import TrialPaths, replace_with
 from runner.plugins.checkpoint import read_history
 from runner.plugins.report import ReportHook
@@ -100,11 +100,10 @@ def _peak_memory() -> float:
 
 
 def _versions(machine: Machine) -> dict[str, str]:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        "device": device,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
         "threads": str(machine.threads),
         "loader_workers": str(machine.loader_workers),
     }
