@@ -10,6 +10,12 @@ import pytest
 from desk import NUCLEI, SPACE, Desk, alive, family
 
 
+def pytest_configure() -> None:
+    """Ctrl-C reaches what the tests start, also when a shell runs them in the background, where it is ignored."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """An empty desk; what a failed test left running is ended."""

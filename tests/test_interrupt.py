@@ -21,7 +21,7 @@ def test_ctrl_c_once_hands_back_and_says_how_to_go_on(small: Desk, undisturbed: 
     sweep.send_signal(signal.SIGINT)
     assert sweep.wait(timeout=20) == 130
     assert time.monotonic() - begun < 10
-    assert not alive(before)
+    small.wait_for(lambda: not alive(before), seconds=10)
     assert "go on with: sweep start space.yaml --owner '김하늘'" in small.err()
     assert small.json("status")["trials"]["waiting"] == 1
 
