@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -26,6 +27,7 @@ from runner.protocol import Lease, LeaseRequest, Note
 
 log = logging.getLogger("sweep.worker")
 _POLL_SECONDS = 1.0
+_LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
 _STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
 
 
@@ -61,6 +63,7 @@ class Worker:
             NodeFaultError: the disk is full or the like; the trial has been handed back.
             UserError: the server refuses the token.
         """
+        forkserver.ensure_running()  # it imports torch and mmdet while we ask
         while True:
             try:
                 reply = self.client.lease(self.request)
@@ -86,6 +89,8 @@ class Worker:
             self._accompany(lease, process, ours)
         except LeaseLostError as error:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
+        except httpx.TransportError:
+            log.warning("trial %d: the study server has not answered for most of the lease", lease.trial)
         except Stopped:
             _kill(process)
             with contextlib.suppress(httpx.HTTPError, LeaseLostError):
@@ -96,48 +101,54 @@ class Worker:
             ours.close()
 
     def _accompany(self, lease: Lease, process: BaseProcess, link: Connection) -> None:
-        """Relays the trainer's notes and renews the lease until the trainer ends."""
+        """Relays the trainer's notes and renews the lease until the trainer ends.
+
+        Raises:
+            LeaseLostError: somebody else has the trial now.
+            httpx.TransportError: the server does not answer, and the lease is about to end.
+            NodeFaultError: this machine can't train; the trial has been handed back.
+        """
         renewed = time.monotonic()
         while True:
-            wait([link, process.sentinel], timeout=lease.heartbeat_seconds)
+            due = renewed + lease.heartbeat_seconds - time.monotonic()
+            ready = wait([link, process.sentinel], timeout=max(0.0, due))
+            patience = _patience(lease, renewed)
             note = _receive(link)
-            if note is None and not process.is_alive():
-                note = _receive(link)  # what it said with its last breath
-                if note is None:
-                    process.join()
-                    self.client.hand_back(lease, _death(process.exitcode), "crashed", _patience(lease, renewed))
-                    return
             if note is not None:
-                if self._relay(lease, note, link, _patience(lease, renewed)):
+                if self._relay(lease, note, link, patience):
                     return
                 renewed = time.monotonic()
-            elif self._renew(lease):
-                renewed = time.monotonic()
-            elif _patience(lease, renewed) == 0:
-                raise LeaseLostError("the study server has not answered for most of the lease")
+            elif ready:  # it has nothing more to say: it ends, or has ended
+                process.join(_LAST_BREATH)
+                _kill(process)
+                self.client.hand_back(lease, _death(process.exitcode), "crashed", patience)
+                return
+            else:
+                renewed = self._renew(lease, renewed)
 
     def _relay(self, lease: Lease, note: Note, link: Connection, patience: float) -> bool:
         """Passes a note on; True when the trial is over for this worker."""
-        try:
-            if note.kind == "report" and note.report:
-                verdict = self.client.report(lease, note.report, patience)
-                with contextlib.suppress(BrokenPipeError):
-                    link.send_bytes(verdict.model_dump_json().encode())
-                return False
-            if note.kind == "result" and note.result:
-                self.client.finish(lease, note.result, patience)
-                return True
-            self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
-        except httpx.TransportError as error:
-            raise LeaseLostError("the study server has not answered for most of the lease") from error
+        if note.kind == "report" and note.report:
+            verdict = self.client.report(lease, note.report, patience)
+            with contextlib.suppress(BrokenPipeError):
+                link.send_bytes(verdict.model_dump_json().encode())
+            return False
+        if note.kind == "result" and note.result:
+            self.client.finish(lease, note.result, patience)
+            return True
+        self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
         raise NodeFaultError(note.reason)
 
-    def _renew(self, lease: Lease) -> bool:
+    def _renew(self, lease: Lease, renewed: float) -> float:
+        """Sends a heartbeat; returns when the lease was last renewed."""
         try:
             self.client.heartbeat(lease)
         except httpx.TransportError:
-            return False
-        return True
+            if _patience(lease, renewed) == 0:
+                raise
+            time.sleep(_POLL_SECONDS)
+            return renewed
+        return time.monotonic()
 
 
 def _patience(lease: Lease, renewed: float) -> float:
@@ -161,10 +172,10 @@ def _receive(link: Connection) -> Note | None:
 
 def _kill(process: BaseProcess) -> None:
     """Ends the trainer and its loader workers; checkpoints are renamed into place, so this is safe at any time."""
-    if process.is_alive() and process.pid:
+    if process.pid:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
+    process.kill()
     process.join()
 
 

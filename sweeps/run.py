@@ -14,6 +14,7 @@ import click
 import httpx
 
 from results.ranking import rank
+from results.records import StudyState
 from results.store import Store
 from runner.client import Client
 from runner.errors import UserError
@@ -101,7 +102,6 @@ def _run(plan: Plan, store: Store) -> int:
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
     token = secrets.token_urlsafe(32)
-    state = "stopped"
     with Server(create_app(coordinator, token)) as server:
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         pool = None
@@ -120,9 +120,8 @@ def _run(plan: Plan, store: Store) -> int:
         finally:
             if pool:
                 pool.stop()
-    if coordinator.finished():
-        state = "finished"
-    store.touch_study(record.name, state=state)  # type: ignore[arg-type]
+    state: StudyState = "finished" if coordinator.finished() else "stopped"
+    store.touch_study(record.name, state=state)
     return _report(plan, store, record.name, interrupts.count > 0, state, coordinator.fault or _fault(pool))
 
 
@@ -130,7 +129,7 @@ def _fault(pool: LocalPool | None) -> str | None:
     return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
 
 
-def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: str, fault: str | None) -> int:
+def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: StudyState, fault: str | None) -> int:
     """Prints the ranking and how to go on; returns the exit code."""
     record = store.study(name)
     assert record

@@ -57,3 +57,14 @@ def test_sweep_stop_ends_a_run_and_a_second_start_watches_it(small: Desk) -> Non
     assert small.json("status")["state"] == "stopped"
     again = small.run("stop")
     assert (again.returncode, again.stderr) == (1, "sweep: no sweep runs on sqlite:///sweeps.db\n")
+
+
+def test_two_workers_train_two_trials_at_a_time(small: Desk) -> None:
+    small.spawn(
+        "start", "space.yaml", "--workers", "2", "--set", "search.seed=[0, 1]", "--set", "budget.trials=2",
+        "--set", "fixed.epochs=2",
+    )  # fmt: skip
+    small.wait_for(lambda: small.run("status").stdout.count("cpu): trial ") == 2)
+    assert small.started[-1].wait(timeout=300) == 0, small.err()
+    rows = small.json("rank")["rows"]
+    assert sorted((row["trial"], row["seed"]) for row in rows) == [(0, 0), (1, 1)]
