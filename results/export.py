@@ -80,7 +80,8 @@ def config_text(study: StudyRecord, trial: TrialRecord, config: str, command: st
     }
     lines = ["MMDetection config, exported by sweep", ""]
     lines += [f"{name + ':':<12}{_line(value)}" for name, value in header.items()]
-    lines.append("The score comes out again to the last digit on this type of machine with these threads and workers.")
+    if not notes:
+        lines.append("On a CPU of this type, with these threads and workers, the score comes out to the last digit.")
     lines += [_line(note) for note in notes]
     # The first two lines of a file could name an encoding; the first two here are ours and name none.
     comment = "".join(f"# {line}".rstrip() + "\n" for line in lines)

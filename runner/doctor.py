@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from runner.machine import cores
+
 PROJECT = "sweep"
 PACKAGES = (
     "torch",
@@ -223,13 +225,6 @@ def machine() -> Iterator[Check]:
     little = "less than 4 GiB: a trial may be killed; close other programs, or train fewer at once: --workers 1"
     yield Check("memory", f"{memory:.1f} GiB", little if memory < 4 else None)
     yield shared_memory(Path("/dev/shm"))
-
-
-def cores() -> float:
-    """CPU cores that this process may use; a container's share may be a fraction."""
-    count = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else float(os.cpu_count() or 1)
-    limit, period = _number("/sys/fs/cgroup/cpu.max"), _number("/sys/fs/cgroup/cpu.max", word=1)
-    return min(count, limit / period) if limit and period else count
 
 
 def shared_memory(folder: Path, needed: float = 1.0) -> Check:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+CPU_ONLY = "cpu-only"  # docker/setup.sh leaves it in .venv where mmcv was built without CUDA on purpose
 
 
 @dataclass(frozen=True)
@@ -24,29 +28,44 @@ class Machine:
 
 @dataclass(frozen=True)
 class Slot:
-    """One place where a trial can train: a GPU (by NVML index), or a share of the CPU."""
+    """One place where a trial can train: a GPU (as CUDA_VISIBLE_DEVICES names it), or a share of the CPU."""
 
     name: str
-    gpu: int | None
+    gpu: str | None
     machine: Machine
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that NVML shows, by index; empty without driver or GPU, or if torch is its CPU build."""
+    """The GPUs to use, as CUDA_VISIBLE_DEVICES names them: all that NVML shows, or those that variable allows.
+
+    Empty without driver or GPU, and where torch or mmcv's ops were built for the CPU.
+    """
     import pynvml
 
-    if "+cpu" in importlib.metadata.version("torch"):
+    if "+cpu" in importlib.metadata.version("torch") or (Path(sys.prefix) / CPU_ONLY).exists():
         return []
-
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return []
     try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+        count = pynvml.nvmlDeviceGetCount()
     finally:
         pynvml.nvmlShutdown()
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None or not count:
+        return [str(index) for index in range(count)]
+    return [one.strip() for one in allowed.split(",") if one.strip() not in ("", "-1", "NoDevFiles")]
+
+
+def cores() -> float:
+    """CPU cores that this process may use; a container's share may be a fraction."""
+    count = float(len(os.sched_getaffinity(0)))
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
+        return min(count, int(limit) / int(period))
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
+        return count
 
 
 def cpu_name() -> str:
@@ -59,16 +78,18 @@ def cpu_name() -> str:
     return names[0] if names else platform.machine()
 
 
-def slots(workers: int | None, gpu_count: int) -> list[Slot]:
+def slots(workers: int | None, found: Sequence[str]) -> list[Slot]:
     """Shares this machine out: one slot a GPU, or the CPU cores split between `workers` (default 1).
 
     With GPUs each slot's share of the cores loads images, up to four processes; a CPU training loads them itself,
     since its threads want every core.
     """
-    cores = len(os.sched_getaffinity(0))
-    count = workers or gpu_count or 1
-    share = max(1, cores // count)
-    if gpu_count:
+    count = workers or len(found) or 1
+    share = max(1, int(cores()) // count)
+    if found:
         loaders = max(1, min(4, share - 1))
-        return [Slot(f"gpu{i % gpu_count}-{i}", i % gpu_count, Machine(share, loaders)) for i in range(count)]
+        return [
+            Slot(f"gpu{found[i % len(found)]}-{i}", found[i % len(found)], Machine(share, loaders))
+            for i in range(count)
+        ]
     return [Slot(f"cpu-{i}", None, Machine(share, 0)) for i in range(count)]

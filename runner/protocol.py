@@ -173,6 +173,10 @@ class Lease(Message):
     lease_seconds: float = LEASE_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
 
+    def training(self) -> str:
+        """Names what is trained, wherever and in whichever study: only its own checkpoints may resume it."""
+        return digest([self.combination.digest(), self.seed, self.scale, self.data.hash, self.detections])
+
 
 class LeaseRequest(Message):
     """A worker with a free slot asks for a trial."""

@@ -9,6 +9,7 @@ from runner.configfile import to_text
 DIFFERENCES = (
     "Standalone: our plugins are left out, so the score does not come out again to the last digit:",
     "- figures are CocoMetric's, rounded to three digits, and of at most 100 detections an image;",
+    "- a score over other IoU thresholds (segm_mAP@LOW:HIGH) is not among them;",
     "- random numbers are MMDetection's own, and CPU threads are as many as torch takes;",
     "- with loader workers each epoch draws the same augmentations.",
 )

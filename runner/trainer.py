@@ -55,13 +55,13 @@ def _detach() -> None:
     """Own process group; ends with the worker; the terminal's Ctrl-C is the worker's business."""
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(os.getppid())
     # The fork server lives as long as anyone holds this descriptor. We must not: it has to see the worker's end,
     # so that its own end reaches us through the kernel.
     descriptor = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
     if descriptor is not None:
         os.close(descriptor)
         forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]
-    die_with_parent(os.getppid())
 
 
 def _guarded(lease: Lease, machine: Machine, paths: TrialPaths, report: Callable[[EpochReport], Verdict]) -> Note:

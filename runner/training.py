@@ -60,12 +60,12 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
         )
     )  # fmt: skip
     replace_with(paths.config, text)
-    history = read_history(paths.last)
+    history = read_history(paths.last, lease.training())
     known = {earlier.epoch for earlier in lease.reported}
     for entry in history:
         if entry["epoch"] not in known:
             report(EpochReport.model_validate(entry))
-    hook = ReportHook(paths, lease.objective, history, report)
+    hook = ReportHook(paths, lease.training(), lease.objective, history, report)
     runner = _build(paths, hook)
     parameters = sum(p.numel() for p in runner.model.parameters())
     runner.train()

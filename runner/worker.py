@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -63,7 +62,7 @@ class Worker:
             NodeFaultError: the disk is full or the like; the trial has been handed back.
             UserError: the server refuses the token.
         """
-        forkserver.ensure_running()  # it imports torch and mmdet while we ask
+        self._warm_up()
         while True:
             try:
                 reply = self.client.lease(self.request)
@@ -78,15 +77,22 @@ class Worker:
             else:
                 return
 
+    def _warm_up(self) -> None:
+        """Waits until the fork server has imported torch and mmdet: a lease must not run out meanwhile."""
+        first = self.context.Process(target=_nothing)
+        first.start()
+        first.join()
+
     def _train(self, lease: Lease) -> None:
+        granted = time.monotonic()
         ours, theirs = self.context.Pipe()
         process = self.context.Process(
             target=_trainer, args=(lease.model_dump_json(), self.machine, theirs), name=f"trial-{lease.trial}"
         )
-        process.start()
-        theirs.close()
         try:
-            self._accompany(lease, process, ours)
+            process.start()
+            theirs.close()
+            self._accompany(lease, process, ours, granted)
         except LeaseLostError as error:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
         except httpx.TransportError:
@@ -100,7 +106,7 @@ class Worker:
             _kill(process)
             ours.close()
 
-    def _accompany(self, lease: Lease, process: BaseProcess, link: Connection) -> None:
+    def _accompany(self, lease: Lease, process: BaseProcess, link: Connection, renewed: float) -> None:
         """Relays the trainer's notes and renews the lease until the trainer ends.
 
         Raises:
@@ -108,7 +114,6 @@ class Worker:
             httpx.TransportError: the server does not answer, and the lease is about to end.
             NodeFaultError: this machine can't train; the trial has been handed back.
         """
-        renewed = time.monotonic()
         while True:
             due = renewed + lease.heartbeat_seconds - time.monotonic()
             ready = wait([link, process.sentinel], timeout=max(0.0, due))
@@ -156,6 +161,10 @@ def _patience(lease: Lease, renewed: float) -> float:
     return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
 
 
+def _nothing() -> None:
+    """What the first child of the fork server does."""
+
+
 def _trainer(lease_json: str, machine: Machine, link: Connection) -> None:
     """Runs in the child, where torch is loaded already; the worker itself never loads it."""
     from runner.trainer import main
@@ -172,9 +181,10 @@ def _receive(link: Connection) -> Note | None:
 
 def _kill(process: BaseProcess) -> None:
     """Ends the trainer and its loader workers; checkpoints are renamed into place, so this is safe at any time."""
-    if process.pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    if process.pid is None:  # it was not even started
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.join()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +120,11 @@ class Coordinator:
                 self._close(trial, Result(outcome="failed", reason=f"{reason}, {times}"))
             else:
                 self._announce(f"trial {trial} handed back: {reason}")
+
+    def take_back(self) -> None:
+        """Takes every lease back: the workers have ended, politely or not."""
+        with self._lock:
+            self._apply(leases.Passed(math.inf))
 
     def tick(self) -> None:
         """Takes back what was not renewed; to be called about once a second."""

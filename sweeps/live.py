@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sweeps.coordinator import Coordinator
 
 _LINES = 6  # latest events below the table
-_BEST = 5  # ranked rows above them
 
 
 class Live:

@@ -25,7 +25,7 @@ from sweeps import runfile
 from sweeps.coordinator import Coordinator
 from sweeps.live import Live
 from sweeps.server import Server, create_app
-from sweeps.session import open_study
+from sweeps.session import check_identity, open_study
 from sweeps.show import print_ranking
 from sweeps.space.schema import SearchSpace
 from sweeps.study import Study
@@ -40,7 +40,7 @@ class Plan:
 
     Attributes:
         workers: trainings at a time; None for one a GPU, or one.
-        gpus: how many this machine has.
+        gpus: those of this machine, as CUDA_VISIBLE_DEVICES names them.
         command: the command line that goes on with it.
     """
 
@@ -51,7 +51,7 @@ class Plan:
     work_dir: Path
     owner: str
     workers: int | None
-    gpus: int
+    gpus: tuple[str, ...]
     command: str
 
 
@@ -67,10 +67,13 @@ class _Interrupts:
     def _take(self, *_: object) -> None:
         self.count += 1
         if self.count == 1:
-            click.echo("\nending politely: trials are handed back; Ctrl-C again ends at once", err=True)
+            # a handler may interrupt a write to stderr: no buffered one from here
+            os.write(2, b"\nending politely: trials are handed back; Ctrl-C again ends at once\n")
             return
         if self.pool:
             self.pool.stop(polite=False)
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h")  # the live table hides the cursor
         os._exit(INTERRUPTED)
 
 
@@ -120,6 +123,7 @@ def _run(plan: Plan, store: Store) -> int:
         finally:
             if pool:
                 pool.stop()
+            coordinator.take_back()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     store.touch_study(record.name, state=state)
     return _report(plan, store, record.name, interrupts.count > 0, state, coordinator.fault or _fault(pool))
@@ -174,6 +178,7 @@ def _watch(plan: Plan) -> int:
         )
     click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)
     with Store.open(plan.storage, readonly=True) as store, Client(run.url, run.token) as client:
+        check_identity(store, plan.space, plan.scale, plan.data)
         told = ""
         while True:
             try:

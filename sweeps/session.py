@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,27 +11,30 @@ from typing import Any
 
 import platformdirs
 
+from results.reader import Reader
 from results.records import StudyRecord
 from results.store import Store
 from runner.adapt import adapt, detections, image_size
+from runner.catalog import PARTS
 from runner.data.datafile import parse
 from runner.data.demo import demo_data
 from runner.data.prepare import prepare
 from runner.errors import UserError
-from runner.protocol import DataPaths, Scale
+from runner.protocol import DataPaths, Scalar, Scale
 from sweeps.space.document import read
 from sweeps.space.identity import differences, identity
 from sweeps.space.problems import SpaceErrors, SpaceProblem
 from sweeps.space.resolve import resolve
-from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import assignments, count, first
+from sweeps.space.schema import Choice, SearchSpace
+from sweeps.space.walk import first, forbidden, suggest
 
+_MOST_PARTS = 300  # combinations of names whose configs are looked at
 Tell = Callable[[str, int, int], None]  # (what is done, how much, of how much)
 
 
 def choose_scale(space: SearchSpace, wanted: str | None, gpus: int) -> Scale:
     """The scale asked for; `auto` is standard with a GPU and tiny without one."""
-    scale = wanted if wanted not in (None, "auto") else space.scale
+    scale = wanted or space.scale
     if scale == "auto":
         return "standard" if gpus else "tiny"
     return "tiny" if scale == "tiny" else "standard"
@@ -57,7 +60,7 @@ def locate_data(data: str, scale: Scale, folder: Path, tell: Tell | None = None)
             lambda done, of: tell("generating particles", done, of) if tell else None,
         )
     document = read(path)
-    described, problems = parse(document.data, path.absolute().parent)
+    described, problems = parse(document.data, path.absolute().parent, path)
     if described is None or problems:
         found = [SpaceProblem(str(path), *document.locate(p.key), p.key, p.message, p.suggestion) for p in problems]
         raise SpaceErrors(found)
@@ -77,18 +80,33 @@ def check_config(space: SearchSpace, scale: Scale) -> None:
     from runner.render import unknown_paths
 
     problems: dict[str, SpaceProblem] = {}
-    candidates = itertools.islice(assignments(space), 1000) if count(space) is not None else [first(space)]
-    seen: set[tuple[str, str]] = set()
-    for assignment in candidates:
-        combination, _ = resolve(space, assignment, scale, n_train=100)
-        names = (combination.model.name, combination.optimizer.name)
-        if names in seen:
+    forms = {part: form for part, form in space.forms().items() if part in PARTS and isinstance(form, Choice)}
+    for labels in itertools.islice(itertools.product(*(form.labels for form in forms.values())), _MOST_PARTS):
+        assignment = suggest(space, _Chosen(dict(zip(forms, labels, strict=True))))
+        if forbidden(space, assignment):
             continue
-        seen.add(names)
+        combination, _ = resolve(space, assignment, scale, n_train=100)
         for path, message in unknown_paths(combination, scale).items():
-            problems[path] = SpaceProblem(*space.places[path], f"config.{path}", f"{names[0]}: {message}")
+            names = f"{combination.model.name} with {combination.backbone.name}"
+            problems.setdefault(path, SpaceProblem(*space.places[path], f"config.{path}", f"{names}: {message}"))
     if problems:
         raise SpaceErrors(list(problems.values()))
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Answers a space's questions with given labels, else with what stands first."""
+
+    labels: Mapping[str, Scalar]
+
+    def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        return self.labels.get(name, choices[0])
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        return low
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        return low
 
 
 @dataclass(frozen=True)
@@ -112,7 +130,6 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
     Raises:
         UserError: a study of this name is there and was about something else.
     """
-    wanted = identity(space, scale, data.hash)
     budget = asdict(space.budget)
     known = store.study(space.study)
     if known is None:
@@ -120,24 +137,37 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
         moment = datetime.now(UTC)
         record = StudyRecord(
             name=space.study, state="running", objective=space.objective.metric, at=space.objective.at,
-            scale=scale, identity=wanted, space_text=space.text, data=data.model_dump(mode="json"),
-            data_hash=data.hash, detections=fitted.detections, adapted=fitted.adapted,
+            scale=scale, identity=identity(space, scale, data.hash), space_text=space.text,
+            data=data.model_dump(mode="json"), data_hash=data.hash,
+            detections=fitted.detections, adapted=fitted.adapted,
             work_dir=str(work_dir.absolute()), budget=budget, created_at=moment, started_at=moment,
         )  # fmt: skip
         store.add_study(record)
         return record
+    check_identity(store, space, scale, data)
+    store.touch_study(space.study, state="running", budget=budget, started_at=datetime.now(UTC))
+    found = store.study(space.study)
+    assert found
+    return found
+
+
+def check_identity(store: Reader, space: SearchSpace, scale: Scale, data: DataPaths) -> None:
+    """Checks that a study of this name, where there is one, is about the same.
+
+    Raises:
+        UserError: it is not; the line says what differs.
+    """
+    known = store.study(space.study)
+    if known is None:
+        return
     if known.data_hash != data.hash:
         raise UserError(
             f"study {space.study}: the data changed since it began: {data.name} has hash {data.hash[:12]} now, "
             f"{known.data_hash[:12]} then; put the old data back, or name another study with --set study=NAME"
         )
-    different = differences(known.identity, wanted)
+    different = differences(known.identity, identity(space, scale, data.hash))
     if different:
         raise UserError(
             f"study {space.study} exists with another space: {'; '.join(different)}; "
             "name another study with --set study=NAME, or another database with --storage"
         )
-    store.touch_study(space.study, state="running", budget=budget, started_at=datetime.now(UTC))
-    found = store.study(space.study)
-    assert found
-    return found

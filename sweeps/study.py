@@ -145,7 +145,8 @@ class Study:
             return False
         trial = self._trial(number)
         trial.report(score, report.epoch)
-        return bool(trial.should_prune())
+        # after its last epoch there is nothing left to save
+        return report.epoch < self.row(number).epochs and bool(trial.should_prune())
 
     def release(self, number: int) -> None:
         """Stores that the trial waits again."""
@@ -217,7 +218,7 @@ def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
         case "median":
             return optuna.pruners.MedianPruner(
                 n_startup_trials=options["startup_trials"],
-                n_warmup_steps=options["warmup_epochs"],
+                n_warmup_steps=options["warmup_epochs"] + 1,  # Optuna counts from 0, epochs from 1
                 interval_steps=options["interval"],
             )
         case "successive_halving":

@@ -50,6 +50,10 @@ def test_sweep_stop_ends_a_run_and_a_second_start_watches_it(small: Desk) -> Non
     assert other.returncode == 1
     assert "is in use: process" in other.stderr and "runs study small" in other.stderr
 
+    changed = small.run("start", "space.yaml", "--set", "fixed.epochs=5")
+    assert changed.returncode == 1
+    assert "study small exists with another space: fixed.epochs: 4 there, 5 here" in changed.stderr
+
     stopped = small.run("stop")
     assert (stopped.returncode, stopped.stdout) == (0, "study small stopped; go on with: sweep start SPACE\n")
     assert watching.wait(timeout=20) == 1
@@ -68,3 +72,27 @@ def test_two_workers_train_two_trials_at_a_time(small: Desk) -> None:
     assert small.started[-1].wait(timeout=300) == 0, small.err()
     rows = small.json("rank")["rows"]
     assert sorted((row["trial"], row["seed"]) for row in rows) == [(0, 0), (1, 1)]
+
+
+def test_ctrl_c_while_torch_loads_leaves_nothing_running(small: Desk) -> None:
+    sweep = small.spawn("start", "space.yaml")
+    small.wait_for(lambda: any("runner.worker" in one.cmdline() for one in family(sweep.pid)[1:]))
+    time.sleep(1)
+    before = family(sweep.pid)
+    sweep.send_signal(signal.SIGINT)
+    assert sweep.wait(timeout=10) == 130, small.err()
+    small.wait_for(lambda: not alive(before), seconds=10)
+    assert small.json("status")["trials"]["running"] == 0
+
+
+def test_checkpoints_of_another_database_are_not_taken_up(small: Desk, undisturbed: Desk) -> None:
+    """The database was deleted, the folders were not: the old trial 0 trained something else."""
+    first = small.run("start", "space.yaml", "--set", "search.seed=[1]", "--set", "fixed.epochs=1")
+    assert first.returncode == 0, first.stderr
+    for path in small.folder.glob("sweeps.db*"):
+        path.unlink()
+    second = small.run("start", "space.yaml")
+    assert second.returncode == 0, second.stderr
+    assert "goes on after" not in second.stderr
+    assert small.json("rank")["rows"][0]["score"] == undisturbed.json("rank")["rows"][0]["score"]
+    assert (small.folder / "work_dirs/small/0/last.other.pth").exists()

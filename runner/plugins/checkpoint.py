@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 _EMPTY_HUB: dict[str, dict[str, Any]] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
 
 
-def save(runner: Runner, target: Path, history: list[dict[str, Any]]) -> None:
+def save(runner: Runner, target: Path, training: str, history: list[dict[str, Any]]) -> None:
     """Saves model, optimizer, schedulers and the validations so far, under a temporary name, then renames.
 
     The layout is mmengine's (Runner.save_checkpoint), so its tools read it. Called after a validation, so that an
@@ -23,6 +23,7 @@ def save(runner: Runner, target: Path, history: list[dict[str, Any]]) -> None:
     Args:
         runner: in training; its epoch counts finished epochs.
         target: the checkpoint's final name.
+        training: what is trained (`Lease.training`).
         history: one entry a validation, plain numbers and strings.
 
     Raises:
@@ -34,6 +35,7 @@ def save(runner: Runner, target: Path, history: list[dict[str, Any]]) -> None:
             "iter": runner.iter,
             "seed": runner.seed,
             "dataset_meta": runner.train_dataloader.dataset.metainfo,
+            "training": training,
             "history": history,
         },
         "state_dict": runner.model.state_dict(),
@@ -58,10 +60,17 @@ def save(runner: Runner, target: Path, history: list[dict[str, Any]]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """The validations stored in a checkpoint by `save`; an empty list where there is no file."""
+def read_history(path: Path, training: str) -> list[dict[str, Any]]:
+    """The validations stored in a checkpoint by `save`; an empty list where there is no file.
+
+    A checkpoint of another training (a database that was deleted, a folder that two databases share) is put aside
+    under another name: its weights and figures are not ours.
+    """
     if not path.exists():
         return []
     meta = torch.load(path, map_location="cpu", weights_only=True)["meta"]
+    if meta.get("training") != training:
+        path.replace(path.with_suffix(".other.pth"))
+        return []
     history: list[dict[str, Any]] = meta["history"]
     return history

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,6 +26,7 @@ class ReportHook(Hook):
 
     Args:
         paths: where the checkpoints go.
+        training: what is trained; stands in every checkpoint.
         objective: which figure is the score, and whether the best epoch's checkpoint is kept beside the last.
         history: validations of earlier attempts.
         report: sends one validation and returns what the server wants.
@@ -37,11 +37,13 @@ class ReportHook(Hook):
     def __init__(
         self,
         paths: TrialPaths,
+        training: str,
         objective: Objective,
         history: list[dict[str, Any]],
         report: Callable[[EpochReport], Verdict],
     ) -> None:
-        self.paths, self.objective, self.history, self.report = paths, objective, history, report
+        self.paths, self.training, self.objective = paths, training, objective
+        self.history, self.report = history, report
         self.pruned = False
         self._since = time.monotonic()
 
@@ -67,11 +69,10 @@ class ReportHook(Hook):
         self._since = now
         earlier = [self._score(entry["metrics"]) for entry in self.history]
         self.history.append(report.model_dump())
-        checkpoint.save(runner, self.paths.last, self.history)
         if self.objective.at == "best" and self._score(figures) > max(earlier, default=-math.inf):
-            temporary = self.paths.best.with_suffix(".tmp")
-            shutil.copyfile(self.paths.last, temporary)
-            temporary.replace(self.paths.best)
+            # before the last one: an epoch that a resume skips has its best checkpoint already
+            checkpoint.save(runner, self.paths.best, self.training, self.history)
+        checkpoint.save(runner, self.paths.last, self.training, self.history)
         if self.report(report).action == "prune":
             self.pruned = True
             runner.train_loop.stop_training = True

@@ -38,7 +38,7 @@ class _Commands(click.Group):
             return None
         module = importlib.import_module(f"sweeps.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name)
-        _debug_option(command)
+        _common_options(command)
         return command
 
     def resolve_command(
@@ -51,12 +51,17 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _debug_option(command: click.Command) -> None:
-    """Every command takes --debug."""
+def _common_options(command: click.Command) -> None:
+    """Every command takes --storage, --study and --debug; where the first two mean nothing they are not shown."""
     if isinstance(command, click.Group):
         for child in command.commands.values():
-            _debug_option(child)
-    elif not any(parameter.name == "debug" for parameter in command.params):
+            _common_options(child)
+        return
+    known = {parameter.name for parameter in command.params}
+    for name in ("storage", "study"):
+        if name not in known:
+            command.params.append(click.Option([f"--{name}"], expose_value=False, hidden=True))
+    if "debug" not in known:
         command.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."))
 
 

@@ -16,6 +16,7 @@ from runner.catalog import PARTS, Entry
 def catalog(part: str | None, form: str) -> None:
     """List models, backbones, augmentations, optimizers and schedules, with parameters and ranges."""
     names = {f"{kind}s": kind for kind in PARTS}
+    part = f"{part}s" if part in PARTS else part
     if part is not None and part not in names:
         from sweeps.space.problems import nearest
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from sweeps.cli import options
@@ -12,14 +15,38 @@ from sweeps.cli import options
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @options.storage
 def dashboard(host: str, port: int, storage: str) -> None:
-    """Serve optuna-dashboard over the database, until Ctrl-C."""
+    """Serve optuna-dashboard over the database, for reading, until Ctrl-C."""
+    from socketserver import ThreadingMixIn
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
     import optuna_dashboard
     from optuna.storages import get_storage
 
     from results.store import Store
 
+    class Threads(ThreadingMixIn, WSGIServer):
+        daemon_threads = True
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
     with Store.open(storage, readonly=True):
         pass  # a clear line if it is not ours
-    click.echo(f"http://{host}:{port}/ shows {storage}; Ctrl-C ends it", err=True)
     # a storage object, not the URL: with the URL every refresh reads the whole study anew
-    optuna_dashboard.run_server(get_storage(storage), host=host, port=port)
+    app = optuna_dashboard.wsgi(get_storage(storage))
+    with make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet) as server:
+        click.echo(f"http://{host}:{server.server_port}/ shows {storage}, for reading; Ctrl-C ends it", err=True)
+        server.serve_forever()
+
+
+def read_only(app: Callable[..., Any]) -> Callable[..., Any]:
+    """The app without what writes: one process owns the database, and its buttons delete studies and end trials."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return app(environ, start_response)
+        start_response("405 Method Not Allowed", [("Content-Type", "application/json"), ("Allow", "GET, HEAD")])
+        return [b'{"reason": "this dashboard only reads"}']
+
+    return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sweeps.cli import options
 )  # fmt: skip
 @click.option("--owner", help="Who runs it, as in the table. [your user name]")
 @options.storage
+@click.option("--study", help="Name of the study, instead of the one in SPACE.")
 def start(
     space_file: Path,
     data: Path | None,
@@ -29,6 +31,7 @@ def start(
     work_dir: Path,
     owner: str | None,
     storage: str,
+    study: str | None,
 ) -> int:
     """Propose, train and rank until the budget of SPACE is spent; started again, it goes on.
 
@@ -40,6 +43,8 @@ def start(
     from sweeps.session import check_config, choose_scale, locate_data
     from sweeps.space.loader import load
 
+    if study:
+        overrides = (*overrides, f"study={study}")
     space = load(space_file, overrides, data)
     found = gpus()
     chosen = choose_scale(space, scale, len(found))
@@ -58,12 +63,19 @@ def start(
         data=paths,
         storage=storage,
         work_dir=work_dir,
-        owner=owner or getpass.getuser(),
+        owner=owner or _user(),
         workers=workers,
-        gpus=len(found),
+        gpus=tuple(found),
         command=_command(),
     )
     return attach_or_run(plan)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id without a name
+        return f"user {os.getuid()}"
 
 
 def _command() -> str:

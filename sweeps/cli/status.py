@@ -51,7 +51,10 @@ def current(storage: str, study: str | None) -> dict[str, Any]:
             except httpx.HTTPError:
                 pass  # it ended between the two looks
         state = "stopped" if record.state == "running" else record.state
-        return document(store, record, state, [], None)
+        found = document(store, record, state, [], None)
+        # nobody trains now: what ran when the owner was killed waits for the next start
+        trials = found["trials"]
+        return {**found, "trials": {**trials, "waiting": trials["waiting"] + trials["running"], "running": 0}}
 
 
 def table(document: dict[str, Any]) -> str:

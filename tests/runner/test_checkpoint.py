@@ -75,19 +75,21 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 def test_what_is_saved_is_there_and_nothing_else(trained: Runner, tmp_path: Path) -> None:
     folder = tmp_path / "trial"
     folder.mkdir()
-    checkpoint.save(trained, folder / "last.pth", HISTORY)
+    checkpoint.save(trained, folder / "last.pth", "mine", HISTORY)
     assert [p.name for p in folder.iterdir()] == ["last.pth"]
-    assert checkpoint.read_history(folder / "last.pth") == HISTORY
-    assert checkpoint.read_history(folder / "none.pth") == []
+    assert checkpoint.read_history(folder / "last.pth", "mine") == HISTORY
+    assert checkpoint.read_history(folder / "none.pth", "mine") == []
+    assert checkpoint.read_history(folder / "last.pth", "another training") == []
+    assert (folder / "last.other.pth").exists() and not (folder / "last.pth").exists()
 
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(trained: Runner, full_disk: Path) -> None:
     target = full_disk / "last.pth"
-    checkpoint.save(trained, target, HISTORY)
+    checkpoint.save(trained, target, "mine", HISTORY)
     before = target.read_bytes()
     fill(full_disk)
     with pytest.raises(OSError) as caught:
-        checkpoint.save(trained, target, [*HISTORY, *HISTORY])
+        checkpoint.save(trained, target, "mine", [*HISTORY, *HISTORY])
     assert caught.value.errno == errno.ENOSPC
     assert target.read_bytes() == before
     assert sorted(p.name for p in full_disk.iterdir()) == ["filler", "last.pth"]
@@ -98,10 +100,10 @@ def test_a_disk_that_fills_in_the_middle_of_a_large_checkpoint(tmp_path: Path, f
     for runner in (small, large):
         runner.train()
     target = full_disk / "last.pth"
-    checkpoint.save(small, target, HISTORY)
+    checkpoint.save(small, target, "mine", HISTORY)
     before = target.read_bytes()
     with pytest.raises(OSError) as caught:
-        checkpoint.save(large, target, [])
+        checkpoint.save(large, target, "mine", [])
     assert caught.value.errno == errno.ENOSPC
     assert [p.name for p in full_disk.iterdir()] == ["last.pth"]
     assert target.read_bytes() == before
@@ -117,7 +119,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_checkpoint_whole(tmp_path: Path
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
         with pytest.raises(OSError) as caught:
-            checkpoint.save(runner, target, HISTORY)
+            checkpoint.save(runner, target, "mine", HISTORY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.errno == errno.EFBIG
@@ -142,13 +144,13 @@ def test_a_checkpoint_that_carries_code_is_refused(tmp_path: Path, legacy: bool)
     torch.save(hostile, target, _use_new_zipfile_serialization=not legacy)
     assert zipfile.is_zipfile(target) is not legacy
     with pytest.raises(pickle.UnpicklingError):
-        checkpoint.read_history(target)
+        checkpoint.read_history(target, "mine")
     assert not marker.exists()
 
 
 def test_mmengine_resumes_from_ours(trained: Runner, tmp_path: Path) -> None:
     target = tmp_path / "last.pth"
-    checkpoint.save(trained, target, HISTORY)
+    checkpoint.save(trained, target, "mine", HISTORY)
     other = build(tmp_path / "other")
     other._train_loop = other.build_train_loop(other._train_loop)
     other.optim_wrapper = other.build_optim_wrapper(other.optim_wrapper)
@@ -167,7 +169,7 @@ def test_mmengine_resumes_from_ours(trained: Runner, tmp_path: Path) -> None:
 
 def test_mmengines_load_from_and_resume_option_reads_ours(trained: Runner, tmp_path: Path) -> None:
     target = tmp_path / "last.pth"
-    checkpoint.save(trained, target, HISTORY)
+    checkpoint.save(trained, target, "mine", HISTORY)
     other = build(tmp_path / "other", load_from=str(target), resume=True)
     other.train()  # nothing is left to train
     assert other.epoch == 2

@@ -26,12 +26,12 @@ CORES = len(os.sched_getaffinity(0))
 
 @pytest.mark.parametrize("workers", [None, 1])
 def test_one_cpu_slot_gets_every_core(workers: int | None) -> None:
-    assert slots(workers, 0) == [Slot("cpu-0", None, Machine(CORES, 0))]
+    assert slots(workers, []) == [Slot("cpu-0", None, Machine(CORES, 0))]
 
 
 @pytest.mark.parametrize("workers", [2, 3, 5])
 def test_cpu_slots_share_the_cores(workers: int) -> None:
-    found = slots(workers, 0)
+    found = slots(workers, [])
     assert [slot.name for slot in found] == [f"cpu-{i}" for i in range(workers)]
     assert {slot.machine for slot in found} == {Machine(max(1, CORES // workers), 0)}
 
@@ -53,9 +53,9 @@ def test_gpu_slots_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, workers: int | None, gpus: int, machine: Machine
 ) -> None:
     on_cores(cores, monkeypatch)
-    found = slots(workers, gpus)
+    found = slots(workers, [str(i) for i in range(gpus)])
     assert len(found) == (workers or gpus) == len({slot.name for slot in found})
-    assert [slot.gpu for slot in found] == [i % gpus for i in range(len(found))]
+    assert [slot.gpu for slot in found] == [str(i % gpus) for i in range(len(found))]
     assert {slot.machine for slot in found} == {machine}
 
 
