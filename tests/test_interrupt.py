@@ -42,7 +42,10 @@ def test_ctrl_c_twice_ends_at_once(small: Desk) -> None:
 
 
 def test_sweep_stop_ends_a_run_and_a_second_start_watches_it(small: Desk) -> None:
-    start_until(small, "trial 0 epoch 1/4")
+    small.write(
+        (small.folder / "space.yaml").read_text().replace("epochs: 4", "epochs: 60")
+    )  # it must not end by itself
+    start_until(small, "trial 0 epoch 1/60")
     watching = small.spawn("start", "space.yaml")
     small.wait_for(lambda: "study small runs already" in small.err())
     assert small.json("status")["state"] == "running"
@@ -52,7 +55,7 @@ def test_sweep_stop_ends_a_run_and_a_second_start_watches_it(small: Desk) -> Non
 
     changed = small.run("start", "space.yaml", "--set", "fixed.epochs=5")
     assert changed.returncode == 1
-    assert "study small exists with another space: fixed.epochs: 4 there, 5 here" in changed.stderr
+    assert "study small exists with another space: fixed.epochs: 60 there, 5 here" in changed.stderr
 
     stopped = small.run("stop")
     assert (stopped.returncode, stopped.stdout) == (0, "study small stopped; go on with: sweep start SPACE\n")
