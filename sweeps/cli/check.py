@@ -39,7 +39,8 @@ def check(space_file: Path, data: Path | None, scale: str | None, overrides: tup
         click.echo(note, err=True)
     number, (_, trials) = walk.count(space, seeds=False), walk.planned(space)
     many = "infinitely many combinations" if number is None else _counted(number, "combination")
-    click.echo(f"{space_file}: ok: study {space.study}, {many}, {_counted(trials, 'trial')}")
+    begun = "trials until the budget is spent" if trials is None else _counted(trials, "trial")
+    click.echo(f"{space_file}: ok: study {space.study}, {many}, {begun}")
     return 0
 
 

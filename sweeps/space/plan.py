@@ -33,8 +33,8 @@ def plan(
         adapted: what is fitted to the data (`runner.adapt.adapt`).
 
     Returns:
-        ``study``; ``combinations`` (allowed ones, without seeds; None if infinite); ``trials``; ``epochs`` of
-        one trial (a number, [min, max] where searched, None where it needs the data); ``fixed`` (with the
+        ``study``; ``combinations`` (allowed ones, without seeds; None if infinite); ``trials`` (None if only
+        time or a score limits them); ``epochs`` of one trial (a number, [min, max] where searched, None where it needs the data); ``fixed`` (with the
         defaults of what the space leaves open); ``adapted``; ``forbidden`` (how many combinations the rules
         exclude; None if infinite); ``gpu_hours`` (None until measured); ``scale``; ``sampler``; ``varies``;
         ``notes``.
@@ -96,12 +96,12 @@ def plan_table(document: dict[str, Any]) -> Table:
     table = Table(title=f"plan of study {document['study']}", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    combinations = document["combinations"]
+    combinations, trials = document["combinations"], document["trials"]
     table.add_row("scale", document["scale"])
     table.add_row("combinations", "infinitely many" if combinations is None else str(combinations))
     if document["forbidden"]:
         table.add_row("forbidden", str(document["forbidden"]))
-    table.add_row("trials", f"{document['trials']} ({document['sampler']})")
+    table.add_row("trials", f"{'until the budget is spent' if trials is None else trials} ({document['sampler']})")
     table.add_row("epochs", _epochs(document["epochs"]))
     for varying in document["varies"]:
         table.add_row(f"search {varying['key']}", _form(varying))

@@ -122,7 +122,8 @@ def _number(space: SearchSpace, report: Report) -> list[str]:
         if exclusion.never_matches(space, rule)
     ]
     number, trials = walk.count(space), space.budget.trials
-    if number is None and trials is None and not any(p.key == "budget.trials" for p in report.problems):
+    limits = (trials, space.budget.hours, space.budget.gpu_hours, space.budget.until)
+    if number is None and limits == (None,) * 4 and not any(p.key == "budget.trials" for p in report.problems):
         message = "expected a number of trials, found none, and the space is infinite"
         report.add("budget.trials", message, "write budget: {trials: 20}")
     if space.sampler.kind == "exhaustive":

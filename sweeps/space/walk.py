@@ -170,15 +170,18 @@ def _expand(forms: list[tuple[str, Form]]) -> Iterator[Assignment]:
             yield {name: value, **tail}
 
 
-def planned(space: SearchSpace) -> tuple[SamplerKind, int]:
-    """(sampler, trials to begin): ``auto`` is decided, a finite space has no more trials than assignments."""
+def planned(space: SearchSpace) -> tuple[SamplerKind, int | None]:
+    """(sampler, trials to begin): ``auto`` is decided, a finite space has no more trials than assignments.
+
+    The number is None where an infinite space is limited by time or by a score alone.
+    """
     number, budget = count(space), space.budget.trials
     kind = space.sampler.kind
     if kind == "auto":
         fits = number is not None and (budget is None or number <= budget)
         kind = "exhaustive" if fits else "tpe"
     trials = [n for n in (number, budget) if n is not None]
-    return kind, min(trials)
+    return kind, min(trials, default=None)
 
 
 def _product(sizes: Iterator[int | None]) -> int | None:

@@ -176,9 +176,11 @@ def test_a_suggester_is_asked_in_the_order_of_the_file(space: Load) -> None:
         ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}", ("tpe", 2)),
         ("search: {lr: [1, 2, 3]}\nsampler: {kind: random}\nbudget: {trials: 9}", ("random", 3)),
         ("search: {lr: {float: [1, 2]}}\nbudget: {trials: 9}", ("tpe", 9)),
+        ("search: {lr: {float: [1, 2]}}\nbudget: {hours: 8}", ("tpe", None)),
+        ("search: {lr: {float: [1, 2]}}\nbudget: {until: 0.6}", ("tpe", None)),
     ],
 )
-def test_who_proposes_how_many(space: Load, text: str, expected: tuple[str, int]) -> None:
+def test_who_proposes_how_many(space: Load, text: str, expected: tuple[str, int | None]) -> None:
     assert planned(space(text)) == expected
 
 
