@@ -33,10 +33,10 @@ def plan(
         adapted: what is fitted to the data (`runner.adapt.adapt`).
 
     Returns:
-        ``study``; ``combinations`` (allowed ones, without seeds; None if infinite); ``trials`` (None if only
-        time or a score limits them); ``epochs`` of one trial (a number, [min, max] where searched, None where it needs the data); ``fixed`` (with the
-        defaults of what the space leaves open); ``adapted``; ``forbidden`` (how many combinations the rules
-        exclude; None if infinite); ``gpu_hours`` (None until measured); ``scale``; ``sampler``; ``varies``;
+        ``study``; ``combinations`` (allowed ones, without seeds; None if infinite); ``trials`` (None if only time or a
+        score limits them); ``epochs`` of one trial (a number, [min, max] where searched, None where it needs the data);
+        ``fixed`` (with the defaults of what the space leaves open); ``adapted``; ``forbidden`` (how many combinations
+        the rules exclude; None if infinite); ``gpu_hours`` (None until measured); ``scale``; ``sampler``; ``varies``;
         ``notes``.
     """
     sampler, trials = walk.planned(space)
