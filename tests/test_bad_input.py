@@ -119,12 +119,12 @@ def test_a_path_that_is_not_in_the_rendered_config(own: Desk) -> None:
     override = "config.model.roi_heads.mask_head.num_convs=2"
     lines = refused(own, "space.yaml", "--set", "fixed.epochs=5", "--set", override)
     assert lines[0] == (
-        "space.yaml:8:3: config.model.rpn_head.los_cls.loss_weight: mask_rcnn: model.rpn_head.los_cls "
+        "space.yaml:8:3: config.model.rpn_head.los_cls.loss_weight: mask_rcnn with resnet18: model.rpn_head.los_cls "
         f"is not in the rendered config, there are {there}; +model.rpn_head.los_cls.loss_weight adds one"
     )
     assert lines[1].startswith(
-        "--set:2:1: config.model.roi_heads.mask_head.num_convs: mask_rcnn: model.roi_heads is not in the rendered "
-        "config, there are backbone, data_preprocessor, neck, roi_head, rpn_head, "
+        "--set:2:1: config.model.roi_heads.mask_head.num_convs: mask_rcnn with resnet18: model.roi_heads is not in "
+        "the rendered config, there are backbone, data_preprocessor, neck, roi_head, rpn_head, "
     )
     assert len(lines) == 2
 
@@ -160,7 +160,7 @@ def test_labels_that_are_cut_off(own: Desk) -> None:
     assert lines[0].startswith(
         f"{path}: is cut off: the JSON ends unfinished at byte 1000 (line 1, column 1001); copy or download it again "
     )
-    assert lines[0].endswith("(run: sweep data check FILE)")
+    assert lines[0].endswith(f"(run: sweep data check {own.folder}/data.yaml)")
 
 
 def test_labels_of_a_category_that_does_not_exist(own: Desk) -> None:
@@ -170,7 +170,7 @@ def test_labels_of_a_category_that_does_not_exist(own: Desk) -> None:
     path.write_text(json.dumps(document))
     assert refused(own) == [
         f"{path}: annotations[3].category_id: category 99 is not among the categories: 1 (nucleus) "
-        "(run: sweep data check FILE)"
+        f"(run: sweep data check {own.folder}/data.yaml)"
     ]
 
 

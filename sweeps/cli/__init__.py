@@ -60,7 +60,8 @@ def _common_options(command: click.Command) -> None:
     known = {parameter.name for parameter in command.params}
     for name in ("storage", "study"):
         if name not in known:
-            command.params.append(click.Option([f"--{name}"], expose_value=False, hidden=True))
+            unused = click.Option([f"--{name}"], expose_value=False, hidden=True, help="Means nothing here.")
+            command.params.append(unused)
     if "debug" not in known:
         command.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks."))
 

@@ -39,7 +39,7 @@ HEADER = """\
 # machine:    device cpu, threads 1, loader workers 2
 # imports:    runner.plugins.hook, runner.plugins.metric (install this project to run it)
 # run:        python train.py best_models.py
-# The score comes out again to the last digit on this type of machine with these threads and workers.
+# On a CPU of this type, with these threads and workers, the score comes out to the last digit.
 """
 
 

@@ -139,7 +139,7 @@ def test_an_unknown_command_suggests_the_nearest(here: Path, capsys: Captured) -
 @pytest.mark.parametrize(
     "arguments",
     [["rank", "--format", "xml"], ["best"], ["best", "--export", "onnx"], ["start"], ["rank", "--nothing"],
-     ["start", "space.yaml", "--workers", "0"], ["catalog", "optimizer"],
+     ["start", "space.yaml", "--workers", "0"], ["catalog", "optimisers"],
      ["best", "--export", "params", "--trial", "x"]],
 )  # fmt: skip
 def test_wrong_usage_is_two(here: Path, capsys: Captured, arguments: list[str]) -> None:
