@@ -6,9 +6,8 @@ import random
 
 import numpy as np
 import torch
-from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.registry import FUNCTIONS
+from mmengine.registry import FUNCTIONS, HOOKS
 from mmengine.runner import Runner
 
 
