@@ -20,6 +20,8 @@ class Model(Entry):
         backbone: the zoo config's own backbone, the default at scale standard.
         optimizer: the default optimizer by scale.
         lr: the zoo's learning rate for 16 images.
+        maps: which of the backbone's four maps (strides 4, 8, 16, 32) it takes.
+        takes: dotted paths in the model that are told the channels of those maps.
     """
 
     zoo: str = ""
@@ -28,6 +30,8 @@ class Model(Entry):
     backbone: str = "resnet50"
     optimizer: Mapping[str, str] = field(default_factory=lambda: {"standard": "SGD", "tiny": "AdamW"})
     lr: float = 0.02
+    maps: tuple[int, ...] = (0, 1, 2, 3)
+    takes: tuple[str, ...] = ("neck.in_channels",)
 
 
 # At scale tiny every value below `model` in the zoo config that stands here under its key is replaced, so any

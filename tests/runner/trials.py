@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runner.catalog import PARTS
+from runner.catalog import PARTS, SETTINGS
 from runner.protocol import Combination, DataPaths, Lease, Objective, Part
 
 NUCLEI = Path(__file__).parents[1] / "data" / "nuclei"
@@ -31,7 +31,8 @@ def combination(
     **settings: Any,
 ) -> Combination:
     """A complete combination, as a space would give it."""
-    defaults = {"epochs": 12, "batch_size": 2, "image_size": None, "pretrained": "none", "adapt": "auto"}
+    defaults = {name: p.at(scale) for name, p in SETTINGS.items() if name not in ("lr", "seed")}
+    defaults |= {"epochs": 12, "pretrained": "none"}
     return Combination(
         model=part("model", model, scale),
         backbone=part("backbone", backbone, scale),
