@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from runner.catalog.augmentations import AUGMENTATIONS
 from runner.catalog.backbones import BACKBONES
 from runner.catalog.base import Entry, Parameter
+from runner.catalog.limits import LIMITS, Limit
 from runner.catalog.models import MODELS
 from runner.catalog.optimizers import OPTIMIZERS
 from runner.catalog.schedules import SCHEDULES
@@ -26,11 +27,13 @@ PARTS: Mapping[str, Mapping[str, Entry]] = {
 __all__ = [
     "AUGMENTATIONS",
     "BACKBONES",
+    "LIMITS",
     "MODELS",
     "OPTIMIZERS",
     "PARTS",
     "SCHEDULES",
     "SETTINGS",
     "Entry",
+    "Limit",
     "Parameter",
 ]
