@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.space import pairwise
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, suggest
+from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, planned, suggest
 
 _REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
 _ENUMERABLE = 100_000
@@ -46,20 +48,21 @@ class Proposer:
 
     Args:
         space: what can be proposed.
-        trials: budget of the study, which decides whether `auto` is exhaustive.
         history: the study's trials so far.
     """
 
-    def __init__(self, space: SearchSpace, trials: float, history: Iterable[FrozenTrial]) -> None:
+    def __init__(self, space: SearchSpace, history: Iterable[FrozenTrial]) -> None:
         self._space = space
-        self.size = count(space)
-        kind = space.sampler.kind
-        if kind == "auto":
-            kind = "exhaustive" if self.size is not None and self.size <= trials else "tpe"
-        self.kind = kind
+        self.kind, _ = planned(space)
+        kind = self.kind
         past = [trial for trial in history if trial.params or not space.search]
         self._seen = {_key(trial.params) for trial in past}
         self._order: Iterator[Assignment] = assignments(space) if kind == "exhaustive" else iter(())
+        self.size = count(space)
+        if kind == "pairwise":
+            pairs = [_drawn(space, row) for row in pairwise.rows(space)]
+            self._order = iter(pairs)
+            self.size = len(self._seen | {_key(one) for one in pairs})
         seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
         self._random = random.Random(seed)
         sampler: optuna.samplers.BaseSampler
@@ -82,7 +85,7 @@ class Proposer:
         """The next assignment, or None when the space has been tried out."""
         if self.exhausted:
             return None
-        if self.kind == "exhaustive":
+        if self.kind in ("exhaustive", "pairwise"):
             chosen = next((a for a in self._order if _key(a) not in self._seen), None)
         else:
             chosen = self._sample() or self._unseen()
@@ -124,6 +127,31 @@ class Proposer:
             if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
                 return assignment
         return None
+
+
+class _Drawn:
+    """Labels as given, all else at random."""
+
+    def __init__(self, given: Assignment, seed: str) -> None:
+        self._given, self._random = given, random.Random(seed)
+
+    def categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._given[name] if name in self._given else self._random.choice(choices)
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        if step is not None:
+            return on_step(low + step * self._random.randint(0, round((high - low) / step)), low, step)
+        if log:
+            return min(high, max(low, math.exp(self._random.uniform(math.log(low), math.log(high)))))
+        return self._random.uniform(low, high)
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        return self._random.randrange(low, high + 1, step)
+
+
+def _drawn(space: SearchSpace, row: Assignment) -> Assignment:
+    """A row of pairs with what it leaves open drawn at random, the same whenever the study goes on."""
+    return suggest(space, _Drawn(row, f"{space.sampler.seed} {_key(row)}"))
 
 
 def _key(assignment: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ class Study:
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 self._optuna.set_metric_names([record.objective])
         self._recover()
-        self._proposer = Proposer(space, space.budget.trials or math.inf, self._optuna.get_trials(deepcopy=False))
+        self._proposer = Proposer(space, self._optuna.get_trials(deepcopy=False))
 
     def _recover(self) -> None:
         """Brings store and study in step after a crash: no trial lost, none left RUNNING."""

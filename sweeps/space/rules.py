@@ -123,7 +123,11 @@ def _number(space: SearchSpace, report: Report) -> list[str]:
     ]
     number, trials = walk.count(space), space.budget.trials
     limits = (trials, space.budget.hours, space.budget.gpu_hours, space.budget.until)
-    if number is None and limits == (None,) * 4 and not any(p.key == "budget.trials" for p in report.problems):
+    pairwise = space.sampler.kind == "pairwise"
+    if pairwise and not any(isinstance(form, Choice) for form in space.forms().values()):
+        report.add("sampler.kind", "pairwise covers pairs of choices, and nothing is chosen here", "write auto")
+    endless = number is None and not pairwise and limits == (None,) * 4
+    if endless and not any(p.key == "budget.trials" for p in report.problems):
         message = "expected a number of trials, found none, and the space is infinite"
         report.add("budget.trials", message, "write budget: {trials: 20}")
     if space.sampler.kind == "exhaustive":

@@ -91,10 +91,10 @@ class IntRange:
 
 
 Form = Choice | FloatRange | IntRange
-SamplerKind = Literal["auto", "exhaustive", "tpe", "random"]
+SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random"]
 PrunerKind = Literal["none", "median", "successive_halving", "hyperband"]
 
-SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "tpe", "random")
+SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random")
 PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
     "none": {},
     "median": {
@@ -115,10 +115,15 @@ PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
 
 @dataclass(frozen=True)
 class SamplerSpec:
-    """Who proposes; ``auto`` is exhaustive where all combinations fit the budget, else TPE."""
+    """Who proposes.
+
+    ``auto`` is exhaustive where all combinations fit the budget, else TPE; ``pairwise`` tries every pair of choices
+    in as few trials as it can, of which `shard` (number from 1, of how many) takes a part.
+    """
 
     kind: SamplerKind = "auto"
     seed: int = 0
+    shard: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)

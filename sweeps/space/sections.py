@@ -116,13 +116,27 @@ def sampler(raw: Any, report: Report) -> SamplerSpec:
     if isinstance(raw, str):
         report.add("sampler", f"expected a mapping, found {raw}", f"write sampler: {{kind: {raw}}}")
         return SamplerSpec()
-    entries = report.mapping(raw, "sampler", ("kind", "seed"))
+    entries = report.mapping(raw, "sampler", ("kind", "seed", "shard"))
     kind: Any = _one_of(entries.get("kind"), SAMPLERS, "sampler.kind", "auto", report)
+    shard = _shard(entries["shard"], kind, report) if "shard" in entries else None
     seed = entries.get("seed", 0)
     problem = _SEED.problem(seed)
     if problem:
         report.add("sampler.seed", problem)
-    return SamplerSpec(kind, 0 if problem else seed)
+    return SamplerSpec(kind, 0 if problem else seed, shard or (1, 1))
+
+
+def _shard(raw: Any, kind: str, report: Report) -> tuple[int, int] | None:
+    """``2/8``: the second of eight parts."""
+    match = re.fullmatch(r"(\d+)/(\d+)", raw) if isinstance(raw, str) else None
+    number, of = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= number <= of:
+        report.add("sampler.shard", f"expected NUMBER/OF such as 1/4, found {shown(raw)}")
+    elif kind != "pairwise":
+        report.add("sampler.shard", f"only pairwise has shards, found kind {kind}", "write kind: pairwise")
+    else:
+        return number, of
+    return None
 
 
 def pruner(raw: Any, report: Report) -> PrunerSpec:

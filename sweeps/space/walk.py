@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from runner.protocol import Scalar
+from sweeps.space import pairwise
 from sweeps.space.exclusion import Assignment, forbidden, ruled, ruled_choices
 from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SamplerKind, SearchSpace
 
@@ -171,7 +172,7 @@ def _expand(forms: list[tuple[str, Form]]) -> Iterator[Assignment]:
 
 
 def planned(space: SearchSpace) -> tuple[SamplerKind, int | None]:
-    """(sampler, trials to begin): ``auto`` is decided, a finite space has no more trials than assignments.
+    """(sampler, trials to begin): ``auto`` is decided, no more trials than there are (or pairs need) assignments.
 
     The number is None where an infinite space is limited by time or by a score alone.
     """
@@ -180,6 +181,8 @@ def planned(space: SearchSpace) -> tuple[SamplerKind, int | None]:
     if kind == "auto":
         fits = number is not None and (budget is None or number <= budget)
         kind = "exhaustive" if fits else "tpe"
+    if kind == "pairwise":
+        number = len(pairwise.rows(space))
     trials = [n for n in (number, budget) if n is not None]
     return kind, min(trials, default=None)
 

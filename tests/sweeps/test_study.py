@@ -74,9 +74,9 @@ def test_a_finite_space_is_tried_in_the_order_of_the_file(bench: Bench) -> None:
 
 
 def test_auto_is_exhaustive_where_the_space_fits_the_budget_else_tpe(bench: Bench) -> None:
-    assert Proposer(bench.space(), 4, []).kind == "exhaustive"
-    assert Proposer(bench.space(), 3, []).kind == "tpe"
-    assert Proposer(bench.space(INFINITE, "budget.trials=9"), 9, []).kind == "tpe"
+    assert Proposer(bench.space("budget.trials=4"), []).kind == "exhaustive"
+    assert Proposer(bench.space("budget.trials=3"), []).kind == "tpe"
+    assert Proposer(bench.space(INFINITE, "budget.trials=9"), []).kind == "tpe"
 
 
 def test_an_infinite_space_is_proposed_by_tpe_and_learned_from(bench: Bench) -> None:
@@ -113,7 +113,7 @@ def test_200_asks_give_nothing_twice_and_nothing_forbidden(bench: Bench) -> None
 def test_every_sampler_tries_a_finite_space_out_and_then_ends(bench: Bench, kind: str) -> None:
     bench.text = LARGE
     space = bench.space(f"sampler.kind={kind}", "budget.trials=1000")
-    proposer = Proposer(space, 1000, [])
+    proposer = Proposer(space, [])
     proposed = list(iter(proposer.propose, None))
     assert proposer.exhausted
     assert sorted(map(str, map(sorted, (one.items() for one in proposed)))) == sorted(
@@ -125,7 +125,7 @@ def test_steps_are_the_numbers_one_would_write(bench: Bench) -> None:
     """0.01 + 8 * 0.01 as floats is not 0.09: it would be another combination than the listed 0.09."""
     bench.text = LARGE
     space = bench.space("fixed.model=mask_rcnn", "search.optimizer.SGD.lr={float: [0.1, 0.7], step: 0.1}")
-    rates = {one.get("optimizer.SGD.lr") for one in iter(Proposer(space, 9, []).propose, None)}
+    rates = {one.get("optimizer.SGD.lr") for one in iter(Proposer(space, []).propose, None)}
     assert rates - {None} == {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7}
 
 
