@@ -76,6 +76,7 @@ def config_text(study: StudyRecord, trial: TrialRecord, config: str, command: st
         "versions": ", ".join(f"{name} {value}" for name, value in sorted(packages.items())) or "unknown",
         "machine": ", ".join(_machine(trial)),
         "imports": ", ".join(plugins) + " (install this project to run it)" if plugins else "MMDetection only",
+        **_plugins(study),
         "run": command,
     }
     lines = ["MMDetection config, exported by sweep", ""]
@@ -138,6 +139,13 @@ def copy_checkpoint(source: Path, target: Path) -> None:
 def _machine(trial: TrialRecord) -> list[str]:
     known = {"device": trial.device, **trial.versions}
     return [f"{name.replace('_', ' ')} {known.get(name) or 'unknown'}" for name in MACHINE]
+
+
+def _plugins(study: StudyRecord) -> dict[str, str]:
+    """The line about the files of the user's own that the config imports; none where there are none."""
+    files = study.identity.get("plugins") or {}
+    named = ", ".join(f"{module}.py with SHA-256 {sha256[:12]}" for module, sha256 in files.items())
+    return {"plugins": f"{named} (PYTHONPATH names the folder)"} if named else {}
 
 
 def _states(trials: Sequence[TrialRecord]) -> str:

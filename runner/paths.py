@@ -34,6 +34,11 @@ class TrialPaths:
         return self.folder / "best.pth"
 
     @property
+    def weights(self) -> Path:
+        """What the training started from, as far as weights were loaded (`runner.pretrained.Start`)."""
+        return self.folder / "pretrained.json"
+
+    @property
     def log(self) -> Path:
         """All that the trainer printed."""
         return self.folder / "train.log"

@@ -126,6 +126,18 @@ class DataPaths(Message):
     object_sizes: tuple[float, float, float]
 
 
+class Plugin(Message):
+    """A file of the user's own that adds to the catalog.
+
+    Attributes:
+        path: absolute.
+        sha256: of its bytes, 64 hex digits.
+    """
+
+    path: str
+    sha256: str
+
+
 class EpochReport(Message):
     """One validation: epoch (from 1), figures by name (null where COCO gives none), seconds since the last."""
 
@@ -169,13 +181,16 @@ class Lease(Message):
     objective: Objective
     detections: int
     work_dir: str
+    plugins: tuple[Plugin, ...] = ()
     reported: tuple[EpochReport, ...] = ()
     lease_seconds: float = LEASE_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
 
     def training(self) -> str:
         """Names what is trained, wherever and in whichever study: only its own checkpoints may resume it."""
-        return digest([self.combination.digest(), self.seed, self.scale, self.data.hash, self.detections])
+        plugins = sorted(plugin.sha256 for plugin in self.plugins)
+        what = [self.combination.digest(), self.seed, self.scale, self.data.hash, self.detections]
+        return digest([*what, plugins] if plugins else what)
 
 
 class LeaseRequest(Message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
+import logging
 import os
 import signal
 import sys
@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
 
 import filelock
 import torch
@@ -25,8 +25,9 @@ from runner.paths import TrialPaths
 from runner.plugins.report import NonFiniteLossError
 from runner.protocol import EpochReport, Lease, Note, Result, Verdict
 from runner.training import train
+from runner.userparts import PluginChangedError
+from runner.weights import cache
 
-_OTHER_WEIGHTS = "train without (--set fixed.pretrained=none) or from a file (--set fixed.pretrained=PATH)"
 _LOCK_SECONDS = 20  # a predecessor that was killed is gone long before
 
 
@@ -75,8 +76,6 @@ def _guarded(lease: Lease, machine: Machine, paths: TrialPaths, report: Callable
         return _ended("infeasible", f"out of GPU memory: {_line(error)}")
     except filelock.Timeout:  # an OSError too, so it comes first
         return Note(kind="node_fault", reason=f"{paths.folder}: another trainer still writes here")
-    except (URLError, http.client.HTTPException) as error:
-        return _ended("failed", f"pretrained weights can't be fetched: {_line(error)}; {_OTHER_WEIGHTS}")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
             return Note(kind="node_fault", reason=_disk(error, paths))
@@ -84,6 +83,8 @@ def _guarded(lease: Lease, machine: Machine, paths: TrialPaths, report: Callable
         return _ended("failed", _line(error))
     except NonFiniteLossError as error:
         return _ended("failed", str(error))
+    except PluginChangedError as error:  # a UserError too; no other trial can train here either
+        return Note(kind="node_fault", reason=str(error))
     except UserError as error:
         return _ended("failed", str(error))
     except Exception as error:  # noqa: BLE001  a training may raise anything; the log has the traceback
@@ -97,6 +98,8 @@ def _ended(outcome: Literal["failed", "infeasible"], reason: str) -> Note:
 
 def _disk(error: OSError, paths: TrialPaths) -> str:
     what = os.strerror(error.errno) if error.errno else str(error)
+    if error.filename and Path(error.filename).is_relative_to(cache()):
+        return f"{error.filename}: {what}; SWEEP_WEIGHTS names another folder for pretrained weights"
     return f"{paths.folder}: {what}; nothing of the last finished epoch is lost, make room and start again"
 
 
@@ -111,3 +114,6 @@ def _log_to(paths: TrialPaths) -> None:
         os.dup2(log.fileno(), 2)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+    ours = logging.getLogger("sweep")
+    ours.setLevel(logging.INFO)
+    ours.addHandler(logging.StreamHandler(sys.stderr))

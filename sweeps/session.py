@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +20,17 @@ from runner.data.datafile import parse
 from runner.data.demo import demo_data
 from runner.data.prepare import prepare
 from runner.errors import UserError
-from runner.protocol import DataPaths, Scalar, Scale
+from runner.protocol import DataPaths, Scale
 from sweeps.space.document import read
+from sweeps.space.exclusion import Assignment, first_allowed
 from sweeps.space.identity import differences, identity
+from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors, SpaceProblem
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import Choice, SearchSpace
-from sweeps.space.walk import first, forbidden, suggest
+from sweeps.space.walk import Given, first, suggest
 
-_MOST_PARTS = 300  # combinations of names whose configs are looked at
+_MOST_PARTS = 400  # combinations of names whose configs are looked at
 Tell = Callable[[str, int, int], None]  # (what is done, how much, of how much)
 
 
@@ -67,9 +69,31 @@ def locate_data(data: str, scale: Scale, folder: Path, tell: Tell | None = None)
     return prepare(described, folder, tell)
 
 
-def check_config(space: SearchSpace, scale: Scale) -> None:
-    """Checks that every path under ``config`` is in the rendered config of every model that can be chosen.
+def load_space(
+    path: Path, overrides: Sequence[str], data: Path | None, wanted: str | None, gpus: int
+) -> tuple[SearchSpace, Scale]:
+    """Reads a space and checks all of it that needs no data.
 
+    Args:
+        path: the YAML file.
+        overrides: texts of ``--set``.
+        data: of ``--data``.
+        wanted: the scale of ``--scale``.
+        gpus: how many there are here, which ``auto`` goes by.
+
+    Raises:
+        SpaceErrors: every mistake in it; those in paths under ``config`` only where there are no others.
+    """
+    space = load(path, overrides, data, lambda space: choose_scale(space, wanted, gpus))
+    scale = choose_scale(space, wanted, gpus)
+    check_config(space, scale)
+    return space, scale
+
+
+def check_config(space: SearchSpace, scale: Scale) -> None:
+    """Checks that every path under ``config`` is in the rendered config of whatever can be chosen.
+
+    Looked at are every model with every backbone, and every other name of the space once.
     Loads mmengine (seconds), and only if the space has such paths.
 
     Raises:
@@ -80,33 +104,27 @@ def check_config(space: SearchSpace, scale: Scale) -> None:
     from runner.render import unknown_paths
 
     problems: dict[str, SpaceProblem] = {}
-    forms = {part: form for part, form in space.forms().items() if part in PARTS and isinstance(form, Choice)}
-    for labels in itertools.islice(itertools.product(*(form.labels for form in forms.values())), _MOST_PARTS):
-        assignment = suggest(space, _Chosen(dict(zip(forms, labels, strict=True))))
-        if forbidden(space, assignment):
-            continue
-        combination, _ = resolve(space, assignment, scale, n_train=100)
+    for chosen in itertools.islice(_covering(space), _MOST_PARTS):
+        combination, _ = resolve(space, suggest(space, Given(chosen)), scale, n_train=100)
         for path, message in unknown_paths(combination, scale).items():
             names = f"{combination.model.name} with {combination.backbone.name}"
-            problems.setdefault(path, SpaceProblem(*space.places[path], f"config.{path}", f"{names}: {message}"))
+            key = f"config.{path}"
+            problems.setdefault(path, SpaceProblem(*space.place(key), key, f"{names}: {message}"))
     if problems:
         raise SpaceErrors(list(problems.values()))
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """Answers a space's questions with given labels, else with what stands first."""
-
-    labels: Mapping[str, Scalar]
-
-    def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
-        return self.labels.get(name, choices[0])
-
-    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
-        return low
-
-    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
-        return low
+def _covering(space: SearchSpace) -> Iterator[Assignment]:
+    """Allowed choices of parts: every model with every backbone, and every other name."""
+    labels = {part: form.labels for part, form in space.search.items() if part in PARTS and isinstance(form, Choice)}
+    shaping = [part for part in ("model", "backbone") if part in labels]
+    pairs = itertools.product(*(labels[part] for part in shaping))
+    rows: list[Assignment] = [dict(zip(shaping, pair, strict=True)) for pair in pairs]
+    rows += [{part: label} for part in labels if part not in shaping for label in labels[part]]
+    for row in rows:
+        chosen = first_allowed(space, {part: [label] for part, label in row.items()})
+        if chosen is not None:
+            yield chosen
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ class Study:
             objective=self.space.objective,
             detections=self.record.detections,
             work_dir=self.record.work_dir,
+            plugins=self.space.plugins,
             reported=tuple(
                 EpochReport(epoch=e.epoch, metrics=e.metrics, seconds=e.seconds)
                 for e in self.store.epochs(name, number)

@@ -69,10 +69,13 @@ class Entry:
         title: as people write it.
         source: paper or MMDetection folder.
         parameters: what can be set, by name.
-        config: the MMDetection config fragment, by scale where it differs (see each kind's module).
     """
 
     name: str
     title: str
     source: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def contradiction(self, params: Mapping[str, Any]) -> str | None:
+        """Which of its parameters (complete, with defaults) cannot stand together, in one line; None where all can."""
+        return None

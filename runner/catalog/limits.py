@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from runner.catalog.backbones import BACKBONES
+from runner.catalog.models import MODELS
+from runner.catalog.zoo_weights import COCO
 from runner.protocol import Scalar
 
 
@@ -17,11 +20,41 @@ class Limit:
         when: part or setting -> names or values; it applies where every key has one of them, as a rule of ``forbid``.
         reason: why, as one sentence that goes on after the names ("mask2former has no boxes to crop by").
         scale: where it applies; None is everywhere.
+        above, below: setting -> number; it applies where the setting is greater, or smaller ({"accumulate": 1}).
     """
 
     when: Mapping[str, tuple[Scalar, ...]]
     reason: str
     scale: Literal["tiny", "standard"] | None = None
+    above: Mapping[str, float] = field(default_factory=dict)
+    below: Mapping[str, float] = field(default_factory=dict)
 
 
-LIMITS: tuple[Limit, ...] = ()
+# weights have the shapes of the network they were trained in
+_PRETRAINED = (
+    Limit(
+        {"pretrained": ("imagenet", "coco")},
+        "those weights have the channels of scale standard; write none, or the path of weights trained at tiny",
+        scale="tiny",
+    ),
+    *(
+        Limit(
+            {
+                "model": (model,),
+                "backbone": tuple(name for name in BACKBONES if (model, name) not in COCO),
+                "pretrained": ("coco",),
+            },
+            "MMDetection's zoo has no COCO weights of this model with this backbone",
+            scale="standard",
+        )
+        for model in MODELS
+    ),
+)
+
+_LBFGS = Limit(
+    {"optimizer": ("LBFGS",)},
+    "one step over all weights has no learning rate of its own for each layer",
+    below={"layer_decay": 1},
+)
+
+LIMITS: tuple[Limit, ...] = (*_PRETRAINED, _LBFGS)

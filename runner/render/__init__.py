@@ -7,6 +7,7 @@ is replaced. The result is plain Python data, written as a config file that need
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from runner.adapt import MMDETECTION_SIZE, adapt, image_size
@@ -33,6 +34,7 @@ def render(
     *,
     threads: int | None = None,
     loader_workers: int = 0,
+    plugins: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Renders a complete config.
 
@@ -45,6 +47,7 @@ def render(
         detections: cap per image of every figure.
         threads: CPU threads of torch; None leaves them as they are.
         loader_workers: processes that load images.
+        plugins: modules of the user's own that the config imports (`runner.userparts`).
 
     Returns:
         Top-level config keys -> values: numbers, strings, lists, tuples, dicts.
@@ -56,12 +59,14 @@ def render(
     config = zoo_config(model.zoo)
     set_model(config, model, combination, scale, len(data.classes))
     put_backbone(config["model"], model, backbone, combination, scale)
-    fit_model(config["model"], adapt(data, image_size(combination), scale, combination.settings["adapt"]))
+    fitted = adapt(data, image_size(combination), scale, combination.settings["adapt"])
+    fit_model(config["model"], model, combination, fitted, len(data.classes))
     set_data(config, combination, data, loader_workers)
     set_schedule(config, combination, math.ceil(data.n_train / combination.settings["batch_size"]))
     set_optimizer(config, combination, scale)
     set_metric(config, model, data, objective, detections)
     set_runtime(config, combination, seed, threads)
+    config["custom_imports"]["imports"] += plugins
     for path, value in combination.config.items():
         set_path(config, path, value)
     return config

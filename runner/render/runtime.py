@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runner.catalog.models import Model
+from runner.catalog.zoo_weights import COCO
+from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, Objective
 
 
@@ -32,8 +34,32 @@ def set_runtime(config: dict[str, Any], combination: Combination, seed: int, thr
     config["visualizer"] = {"type": "DetLocalVisualizer", "vis_backends": [{"type": "LocalVisBackend"}],
                             "name": "visualizer"}  # fmt: skip
     config.pop("vis_backends", None)
-    pretrained = combination.settings["pretrained"]
-    config["load_from"] = pretrained if pretrained not in ("none", "imagenet") else None
+    config["load_from"] = _weights(combination)
     config["custom_imports"] = {"imports": ["runner.plugins"], "allow_failed_imports": False}
-    config["custom_hooks"] = [{"type": "ReproducibleHook", "seed": seed, "threads": threads}]
+    config["custom_hooks"] = [
+        {"type": "ReproducibleHook", "seed": seed, "threads": threads},
+        *([{"type": "AccumulationHook"}] if combination.settings["accumulate"] > 1 else []),
+        *_averaging(combination.settings["ema"]),
+    ]
     config["train_dataloader"]["worker_init_fn"] = {"type": "keep_torch_seeds"}
+
+
+def _weights(combination: Combination) -> str | None:
+    """Where the weights of a whole model lie. Those that a space names are taken for such until a training reads them.
+
+    Raises:
+        UserError: the zoo has no COCO weights of this model with this backbone.
+    """
+    pretrained, model, backbone = combination.settings["pretrained"], combination.model.name, combination.backbone.name
+    if pretrained in ("none", "imagenet"):
+        return None
+    if pretrained == "coco" and (model, backbone) not in COCO:
+        raise UserError(f"pretrained coco: MMDetection's zoo has no COCO weights of {model} with {backbone}")
+    return COCO[model, backbone] if pretrained == "coco" else str(pretrained)
+
+
+def _averaging(momentum: float) -> list[dict[str, Any]]:
+    """The hook of RTMDet's zoo config, with another momentum; it swaps the weights before ours sees them."""
+    hook = {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": momentum, "update_buffers": True,
+            "priority": 49}  # fmt: skip
+    return [hook] if momentum else []

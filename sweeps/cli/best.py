@@ -50,7 +50,7 @@ def _config(store: Reader, record: StudyRecord, trial: TrialRecord, out: Path, s
     from results.errors import ResultsError
     from results.export import config_text
 
-    command = f"{_RUN} {out}"
+    command = f"{'PYTHONPATH=FOLDER ' if record.identity.get('plugins') else ''}{_RUN} {out}"
     config = store.config(record.name, trial.number)
     if config is None:
         raise ResultsError(f"trial {trial.number} has no config in the database")

@@ -17,14 +17,12 @@ from sweeps.cli import options
 def check(space_file: Path, data: Path | None, scale: str | None, overrides: tuple[str, ...], form: str) -> int:
     """Check SPACE without training: one line a mistake, as file:line:column, and what to write instead."""
     from runner.machine import gpus
-    from sweeps.session import check_config, choose_scale
+    from sweeps.session import load_space
     from sweeps.space import walk
-    from sweeps.space.loader import load
     from sweeps.space.problems import SpaceErrors
 
     try:
-        space = load(space_file, overrides, data)
-        check_config(space, choose_scale(space, scale, len(gpus())))
+        space, _ = load_space(space_file, overrides, data, scale, len(gpus()))
     except SpaceErrors as error:
         if form == "json":
             errors = [asdict(problem) for problem in error.problems]

@@ -21,14 +21,11 @@ def plan(space_file: Path, data: Path | None, scale: str | None, overrides: tupl
     """
     from runner.machine import gpus
     from sweeps.cli.data_report import progress
-    from sweeps.session import check_config, choose_scale, fit, locate_data
-    from sweeps.space.loader import load
+    from sweeps.session import fit, load_space, locate_data
     from sweeps.space.plan import plan as planned
     from sweeps.space.plan import plan_table
 
-    space = load(space_file, overrides, data)
-    chosen = choose_scale(space, scale, len(gpus()))
-    check_config(space, chosen)
+    space, chosen = load_space(space_file, overrides, data, scale, len(gpus()))
     for note in space.notes:
         click.echo(note, err=True)
     with tempfile.TemporaryDirectory() as folder, progress() as tell:

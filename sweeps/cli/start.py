@@ -40,15 +40,12 @@ def start(
     """
     from runner.machine import gpus
     from sweeps.cli.data_report import progress
-    from sweeps.session import check_config, choose_scale, locate_data
-    from sweeps.space.loader import load
+    from sweeps.session import load_space, locate_data
 
     if study:
         overrides = (*overrides, f"study={study}")
-    space = load(space_file, overrides, data)
     found = gpus()
-    chosen = choose_scale(space, scale, len(found))
-    check_config(space, chosen)
+    space, chosen = load_space(space_file, overrides, data, scale, len(found))
     for note in space.notes:
         click.echo(note, err=True)
     if (scale or space.scale) == "auto":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from sweeps.space.problems import shown
@@ -12,7 +13,7 @@ _NOTHING = "nothing"
 
 
 def identity(space: SearchSpace, scale: str, data_hash: str) -> dict[str, Any]:
-    """Search, fixed, config, forbid, objective, scale and data, as plain JSON.
+    """Search, fixed, config, forbid, plugins, objective, scale and data, as plain JSON.
 
     Budget, workers, owner, sampler and pruner are not in it: they may change while a study goes on. The order
     of a choice is in it: a database refuses the same names in another order.
@@ -22,6 +23,7 @@ def identity(space: SearchSpace, scale: str, data_hash: str) -> dict[str, Any]:
         "fixed": {key: plain(value) for key, value in space.fixed.items()},
         "config": {path: plain(value) for path, value in space.config.items()},
         "forbid": [{key: list(names) for key, names in rule.items()} for rule in space.forbid],
+        "plugins": {Path(plugin.path).stem: plugin.sha256 for plugin in space.plugins},
         "objective": space.objective.model_dump(),
         "scale": scale,
         "data": data_hash,
@@ -61,7 +63,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         before, after = there.get(key, _NOTHING), here.get(key, _NOTHING)
         if before == after:
             continue
-        if key == "data":
+        if key == "data" or key.startswith("plugins."):
             before, after = before[:12], after[:12]
         lines.append(f"{key}: {before} there, {after} here")
     return lines

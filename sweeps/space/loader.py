@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner.catalog import PARTS, SETTINGS
+from runner.protocol import Scale
 from sweeps.space import sections
 from sweeps.space.document import read
 from sweeps.space.forms import form, is_form
+from sweeps.space.limits import contradictions, limits
 from sweeps.space.overrides import Overridden, apply
 from sweeps.space.parts import fixed_part, part_choice
+from sweeps.space.plugins import plugin_files
 from sweeps.space.problems import Report, shown
-from sweeps.space.rules import check, forbidden_rules
+from sweeps.space.rules import check, forbidden_rules, misread
 from sweeps.space.schema import Form, SearchSpace
 from sweeps.space.settings import setting_reader
+from sweeps.space.twins import twins
 
 KEYS = (
     "study", "from", "data", "objective", "scale", "fixed", "search", "config", "forbid", "plugins",
     "sampler", "pruner", "repeats", "budget",
 )  # fmt: skip
+_UNKNOWN = re.compile(f"unknown ({'|'.join(PARTS)}) ")
 _PATH = re.compile(r"\+?\w+(\.\w+)*")
 
 
-def load(path: Path, overrides: Sequence[str] = (), data: Path | None = None) -> SearchSpace:
+def load(
+    path: Path,
+    overrides: Sequence[str] = (),
+    data: Path | None = None,
+    scale: Callable[[SearchSpace], Scale] | None = None,
+) -> SearchSpace:
     """Reads and checks a space.
 
     Args:
         path: the YAML file.
         overrides: ``KEY=VALUE`` texts of ``--set``; paths in them are relative to the current folder.
         data: data file of ``--data``, instead of the one the space names.
+        scale: decides it; without it nobody looks for what cannot work, or is the same, at a scale.
 
     Raises:
         SpaceErrors: all mistakes, in the order of the file.
@@ -43,6 +55,9 @@ def load(path: Path, overrides: Sequence[str] = (), data: Path | None = None) ->
 
     report = Report(locate)
     plain = report.mapping(changed.data, "", KEYS)
+    earlier = len(report.problems)
+    plugins = plugin_files(plain.get("plugins"), _base(changed, "plugins"), report)
+    broken = len(report.problems) > earlier
     space = SearchSpace(
         study=sections.study_name(plain.get("study"), report),
         data=sections.data_file(plain.get("data"), _base(changed, "data"), data, report),
@@ -57,14 +72,20 @@ def load(path: Path, overrides: Sequence[str] = (), data: Path | None = None) ->
         budget=sections.budget(plain.get("budget"), report),
         path=path,
         text=changed.document.text,
+        plugins=plugins,
+        places={key: changed.locate(key) for key in (*changed.document.marks, *changed.origins)},
     )
     sections.not_yet(plain, report)
     if not any(plain.get(key) for key in ("fixed", "search", "config")):
         report.add("", "expected fixed or search, found neither: a space says what to try")
     notes = check(space, plain, report)
+    if broken:  # what its files would have added is not unknown
+        report.problems = [problem for problem in report.problems if not _UNKNOWN.match(problem.message)]
+    if scale and not misread(report):
+        at = scale(space)
+        report.problems += [*limits(space, at), *contradictions(space, at), *twins(space, at)]
     report.finish()
-    places = {path: changed.locate(f"config.{path}") for path in space.config}
-    return SearchSpace(**{**vars(space), "notes": (*changed.notes, *notes), "places": places})
+    return replace(space, notes=(*changed.notes, *notes))
 
 
 def _base(changed: Overridden, key: str) -> Path:

@@ -8,9 +8,10 @@ from typing import Any
 from runner.catalog import AUGMENTATIONS, PARTS
 from sweeps.space.forms import add_option, form, reader
 from sweeps.space.problems import Report, nearest, shown
-from sweeps.space.schema import Choice, Option, Pick
+from sweeps.space.schema import Choice, FloatRange, IntRange, Option, Pick
 
 NO_AUGMENTATION = "none"
+_FORMS = (Choice, FloatRange, IntRange)
 
 
 def fixed_part(part: str, raw: Any, key: str, report: Report) -> tuple[Pick, ...] | None:
@@ -94,9 +95,12 @@ def _in_order(raw: list[Any], key: str, report: Report, searched: bool) -> tuple
     sizes = [pick.name for pick in picks if AUGMENTATIONS[pick.name].size]
     if len(sizes) > 1:
         report.add(key, f"expected at most one size, found {' and '.join(sizes)}")
-    names = Counter(pick.name for pick in picks if pick.params)
-    for name in (name for name, times in names.items() if times > 1 and searched):
-        report.add(key, f"expected parameters of {name} once, found them {names[name]} times")
+    for name, times in Counter(pick.name for pick in picks).items():
+        if times > 1 and AUGMENTATIONS[name].once:
+            report.add(key, f"expected {name} once, found it {times} times")
+    names = Counter(pick.name for pick in picks if any(isinstance(value, _FORMS) for value in pick.params.values()))
+    for name in (name for name, times in names.items() if times > 1):
+        report.add(key, f"expected searched parameters of {name} once, found them {names[name]} times")
     return tuple(picks)
 
 

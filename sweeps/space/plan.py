@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from runner.catalog import MODELS, SETTINGS
+from runner.catalog import SETTINGS
 from runner.protocol import DataPaths, Scale
 from sweeps.space import walk
 from sweeps.space.identity import plain
@@ -16,6 +16,7 @@ from sweeps.space.resolve import (
     DEFAULT_MODEL,
     DEFAULT_SCHEDULE,
     default_backbone,
+    default_optimizer,
     default_setting,
 )
 from sweeps.space.schema import Choice, IntRange, SearchSpace
@@ -69,14 +70,17 @@ def _bounds(form: Any) -> list[Any]:
 
 def _fixed(space: SearchSpace, scale: Scale, data: DataPaths | None) -> dict[str, Any]:
     """What every trial shares, with the defaults that hold where the space says nothing."""
-    form = space.search.get("model")
-    options = [option.value for option in form.options] if isinstance(form, Choice) else [space.fixed.get("model")]
-    models = [picks[0].name if picks else DEFAULT_MODEL for picks in options]
+    models = _names(space, "model") or [DEFAULT_MODEL]
+    pairs = [
+        (model, backbone)
+        for model in models
+        for backbone in _names(space, "backbone") or [default_backbone(model, scale)]
+    ]
     found: dict[str, Any] = {
         "model": DEFAULT_MODEL,
         "backbone": _common([default_backbone(model, scale) for model in models]),
         "augmentation": DEFAULT_AUGMENTATION,
-        "optimizer": _common([MODELS[model].optimizer[scale] for model in models]),
+        "optimizer": _common([default_optimizer(*pair, scale) for pair in pairs]),
         "schedule": DEFAULT_SCHEDULE,
     }
     for name in SETTINGS:
@@ -85,6 +89,13 @@ def _fixed(space: SearchSpace, scale: Scale, data: DataPaths | None) -> dict[str
     found |= {key: plain(value) for key, value in space.fixed.items()}
     found |= {f"config.{path}": value for path, value in space.config.items() if f"config.{path}" not in space.forms()}
     return {key: value for key, value in found.items() if key not in space.search}
+
+
+def _names(space: SearchSpace, part: str) -> list[str]:
+    """What a space names for a part that has one name; empty where it says nothing."""
+    form = space.search.get(part)
+    options = [option.value for option in form.options] if isinstance(form, Choice) else [space.fixed.get(part)]
+    return [picks[0].name for picks in options if picks]
 
 
 def _common(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,9 @@ class Report:
 def nearest(name: object, names: Iterable[str]) -> str:
     """The suggestion for an unknown name: the nearest one, or all that there are."""
     known = list(names)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), known, n=5, cutoff=0.6)
+    # of equally near ones the one that begins alike: AdamV is AdamW rather than RAdam
+    near.sort(key=lambda k: (difflib.SequenceMatcher(None, k, str(name)).ratio(), _alike(k, str(name))), reverse=True)
     if not near:  # what is typed in another case is near as well
         near = [k for k in known if k.casefold() == str(name).casefold()][:1]
     if near:
@@ -96,9 +99,15 @@ def nearest(name: object, names: Iterable[str]) -> str:
     return f"write one of {', '.join(known)}" if len(known) > 1 else f"write {known[0]}"
 
 
+def _alike(one: str, other: str) -> int:
+    """How many characters two names begin with alike."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
 def near_file(path: Path) -> str | None:
-    """The suggestion for a YAML file that is not there: one of a similar name in its folder, or None."""
-    there = {p.stem: p.name for p in path.parent.glob("*.yaml")} if path.parent.is_dir() else {}
+    """The suggestion for a YAML or Python file that is not there: a similar name in its folder, or None."""
+    pattern = "*.py" if path.suffix == ".py" else "*.yaml"
+    there = {p.stem: p.name for p in path.parent.glob(pattern)} if path.parent.is_dir() else {}
     near = difflib.get_close_matches(path.stem, sorted(there), n=1, cutoff=0.6)
     return f"did you mean {there[near[0]]}?" if near else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runner.catalog import MODELS, PARTS, SETTINGS
+from runner.catalog import BACKBONES, MODELS, PARTS, SETTINGS
 from runner.protocol import Combination, Part, Scalar, Scale
 from sweeps.space.schema import Choice, FloatRange, IntRange, Option, Pick, SearchSpace
 
@@ -14,7 +14,8 @@ DEFAULT_AUGMENTATION = "flip"
 DEFAULT_SCHEDULE = "step"
 STANDARD_EPOCHS = 12  # MMDetection's 1x schedule
 TINY_SIZE = [256, 256]
-_ZOO_BATCH = 16  # images per iteration that the zoo's learning rates are made for
+_BACKBONE_BATCH = 16  # images per iteration that backbones' learning rates are made for
+_LINEAR = ("SGD", "ASGD")
 
 
 def resolve(
@@ -32,13 +33,14 @@ def resolve(
     settings = {
         name: _setting(space, assignment, name, scale, n_train) for name in SETTINGS if name not in ("lr", "seed")
     }
+    backbone = _one(space, assignment, "backbone", default_backbone(model.name, scale))
     combination = Combination(
         model=_complete("model", model, scale),
-        backbone=_complete("backbone", _one(space, assignment, "backbone", default_backbone(model.name, scale)), scale),
+        backbone=_complete("backbone", backbone, scale),
         augmentation=tuple(
             _complete("augmentation", pick, scale) for pick in _parts(space, assignment, "augmentation")
         ),
-        optimizer=_optimizer(space, assignment, model.name, scale, settings["batch_size"]),
+        optimizer=_optimizer(space, assignment, (model.name, backbone.name), scale, settings["batch_size"]),
         schedule=_complete("schedule", _parts(space, assignment, "schedule")[0], scale),
         settings=settings,
         config={path: _plain(value, assignment, f"config.{path}") for path, value in space.config.items()},
@@ -50,6 +52,18 @@ def resolve(
 def default_backbone(model: str, scale: Scale) -> str:
     """The backbone of a model where the space names none."""
     return "resnet18" if scale == "tiny" else MODELS[model].backbone
+
+
+def default_optimizer(model: str, backbone: str, scale: Scale) -> str:
+    """The optimizer where the space names none.
+
+    At standard the one by which MMDetection trains the backbone (AdamW for Swin), else the model; a model with the
+    backbone the zoo gives it is trained by the model's.
+    """
+    hint = BACKBONES[backbone].optimizer
+    if scale == "standard" and hint and not _own_pair(model, backbone):
+        return hint
+    return MODELS[model].optimizer[scale]
 
 
 def default_setting(name: str, scale: Scale, n_train: int) -> Any:
@@ -67,21 +81,43 @@ def _setting(space: SearchSpace, assignment: Mapping[str, Scalar], name: str, sc
     value = _chosen(space, assignment, name)
     if value is None:
         value = default_setting(name, scale, n_train)
-    return [value, value] if name == "image_size" and isinstance(value, int) else value
+    if name == "image_size" and isinstance(value, int):
+        return [value, value]
+    return float(value) if SETTINGS[name].kind == "float" and value is not None else value
 
 
-def _optimizer(space: SearchSpace, assignment: Mapping[str, Scalar], model: str, scale: Scale, batch: int) -> Part:
-    """The optimizer; the setting `lr` is its learning rate, else the catalog's.
-
-    SGD's at standard is the model's own of the zoo, made for 16 images and scaled linearly to the batch
-    (arXiv:1706.02677): SOLOv2 trains at half of Mask R-CNN's.
-    """
-    pick = _one(space, assignment, "optimizer", MODELS[model].optimizer[scale])
-    part = _complete("optimizer", pick, scale)
+def _optimizer(
+    space: SearchSpace, assignment: Mapping[str, Scalar], pair: tuple[str, str], scale: Scale, batch: int
+) -> Part:
+    """The optimizer of a (model, backbone); the setting `lr` is its learning rate, else the zoo's or the catalog's."""
+    pick = _one(space, assignment, "optimizer", default_optimizer(*pair, scale))
+    own = _recipe(*pair, pick.name, batch) if scale == "standard" else {}
+    part = _complete("optimizer", Pick(pick.name, {**own, **pick.params}), scale)
     rate = _chosen(space, assignment, "lr")
-    if rate is None and pick.name == "SGD" and scale == "standard" and "lr" not in pick.params:
-        rate = MODELS[model].lr * batch / _ZOO_BATCH
     return part if rate is None else Part(name=part.name, params={**part.params, "lr": float(rate)})
+
+
+def _recipe(model: str, backbone: str, optimizer: str, batch: int) -> dict[str, float]:
+    """MMDetection's learning rate and weight decay, where it trains the model or the backbone by that optimizer.
+
+    The rate is scaled from the zoo's batch to ours: linearly for SGD (arXiv:1706.02677), by the square root for what
+    divides by a root of squared gradients (arXiv:2205.10287). SOLOv2 trains at half of Mask R-CNN's.
+    """
+    entry, hint = MODELS[model], BACKBONES[backbone]
+    if optimizer == hint.optimizer and not _own_pair(model, backbone):
+        rate, decay, made_for = hint.lr, hint.weight_decay, _BACKBONE_BATCH
+    elif optimizer == entry.optimizer["standard"]:
+        rate, decay, made_for = entry.lr, entry.weight_decay, entry.zoo_batch
+    else:
+        return {}
+    share = batch / made_for
+    found = {"weight_decay": decay} if decay is not None else {}
+    return found if rate is None else {**found, "lr": rate * (share if optimizer in _LINEAR else share**0.5)}
+
+
+def _own_pair(model: str, backbone: str) -> bool:
+    """Whether the zoo trains them together, so that the model's recipe is the backbone's too."""
+    return MODELS[model].backbone == backbone
 
 
 def _chosen(space: SearchSpace, assignment: Mapping[str, Scalar], key: str) -> Any:

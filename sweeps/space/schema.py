@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runner.catalog import Parameter
-from runner.protocol import Objective, Scalar
+from runner.protocol import Objective, Plugin, Scalar
+from sweeps.space.document import ancestors
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ class SearchSpace:
         path: the file as the user named it.
         text: the file as it was read, without ``--set``.
         notes: lines a user should see: what was dropped, adjusted, or never matches.
-        places: path of ``config`` -> (file or ``--set``, line, column) where it was written.
+        plugins: files of the user's own whose parts are in the catalog.
+        places: dotted key -> (file or ``--set``, line, column) where it was written; `place` looks them up.
     """
 
     study: str
@@ -176,10 +178,22 @@ class SearchSpace:
     budget: Budget
     path: Path
     text: str
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[Plugin, ...] = ()
     repeats: int = 1
     notes: tuple[str, ...] = ()
     places: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
+
+    def place(self, key: str) -> tuple[str, int, int]:
+        """(file or ``--set``, line, column) of a dotted key, or of the nearest above it that was written."""
+        return next((self.places[name] for name in ancestors(key) if name in self.places), (str(self.path), 1, 1))
+
+    def option_key(self, key: str, label: Scalar) -> str:
+        """The dotted key under which an option of the search entry `key` was written."""
+        form = self.search[key]
+        number = form.labels.index(label) if isinstance(form, Choice) else 0
+        top = f"search.{key}"
+        names = (f"{top}[{number}]", f"{top}.choice[{number}]", f"{top}.{label}", f"{top}.choice.{label}")
+        return next((name for name in names if name in self.places), top)
 
     def forms(self) -> dict[str, Form]:
         """All that is searched at the top level: the search entries, then ``config.PATH`` ones."""

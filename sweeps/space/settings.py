@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.catalog import SETTINGS
+from runner.sources import CATALOGED, MODEL_FILES, is_file_name, is_hub_id, is_url, url_problem
 from sweeps.space.forms import Read, reader
-from sweeps.space.problems import Report, shown
+from sweeps.space.problems import Report, nearest, shown
 
 
 def setting_reader(name: str, folder: Path, report: Report) -> Read:
@@ -40,17 +41,43 @@ def _image_size(report: Report) -> Read:
 
 
 def _pretrained(folder: Path, report: Report) -> Read:
+    """A word of the catalog, a path that exists, or the spelling of an address or a hub id; nothing is fetched."""
+    expected = f"expected {', '.join(CATALOGED)}, or the path, URL or hub id of weights"
+
     def read(raw: Any, key: str) -> Any:
-        if raw in ("none", "imagenet"):
-            return raw
-        expected = "expected none, imagenet or the path of a checkpoint"
-        if not isinstance(raw, str):
+        if not isinstance(raw, str) or not raw.strip():
             report.add(key, f"{expected}, found {shown(raw)}")
             return None
-        path = (folder / Path(raw).expanduser()).resolve()
-        if not path.is_file():
-            report.add(key, f"{expected}, found {shown(raw)}, and there is no such file in {path.parent}")
+        if raw in CATALOGED:
+            return raw
+        if is_url(raw):
+            problem = url_problem(raw)
+            if problem:
+                report.add(key, f"expected {problem}, found {shown(raw)}")
+            return None if problem else raw
+        if "://" in raw:
+            report.add(key, f"{expected}, found {shown(raw)}", "write its http or https address")
             return None
-        return str(path)
+        path = (folder / Path(raw).expanduser()).resolve()
+        if path.is_file() or _is_model(path):
+            return str(path)
+        if is_hub_id(raw) and not path.parent.is_dir():
+            return raw
+        _missing(path, raw, key, expected, report)
+        return None
 
     return read
+
+
+def _missing(path: Path, raw: str, key: str, expected: str, report: Report) -> None:
+    if path.is_dir():
+        why = f"and {path} is a folder without model.safetensors or pytorch_model.bin"
+    else:
+        why = f"and there is no such file in {path.parent}"
+    word = "/" not in raw and not is_file_name(raw)
+    report.add(key, f"{expected}, found {shown(raw)}, {why}", nearest(raw, CATALOGED) if word else None)
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a folder holds a model as Hugging Face's tools save it."""
+    return any((path / name).is_file() for name in MODEL_FILES)

@@ -13,11 +13,12 @@ from typing import Protocol
 
 from runner.protocol import Scalar
 from sweeps.space import pairwise
-from sweeps.space.exclusion import Assignment, forbidden, ruled, ruled_choices
+from sweeps.space.exclusion import Assignment, first_allowed, forbidden, ruled, weigh
 from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SamplerKind, SearchSpace
 
 __all__ = [
-    "Assignment", "assignments", "count", "first", "forbidden", "on_step", "planned", "size", "suggest", "values",
+    "Assignment", "Given", "assignments", "count", "first", "forbidden", "on_step", "planned", "size", "suggest",
+    "values",
 ]  # fmt: skip
 
 MANY = 1000  # a range of more values counts as infinite: nobody tries them all
@@ -74,19 +75,20 @@ def first(space: SearchSpace) -> Assignment:
     Raises:
         ValueError: the rules forbid everything.
     """
-    for chosen in ruled_choices(space):
-        if not forbidden(space, chosen):
-            return suggest(space, _Given(chosen))
-    raise ValueError("every combination is forbidden")
+    chosen = first_allowed(space)
+    if chosen is None:
+        raise ValueError("every combination is forbidden")
+    return suggest(space, Given(chosen))
 
 
-class _Given(_First):
-    """As far as something is given, that; else the first."""
+class Given(_First):
+    """As far as a label is given for a choice, that; else the first of everything."""
 
     def __init__(self, given: Assignment) -> None:
         self._given = given
 
     def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        """The given one, or the first."""
         return self._given.get(name, choices[0])
 
 
@@ -134,16 +136,17 @@ def count(space: SearchSpace, *, seeds: bool = True, allowed: bool = True) -> in
     forms = {name: form for name, form in space.forms().items() if seeds or name != "seed"}
     if not allowed:
         return _product(size(form) for form in forms.values())
-    choices = {key: space.search[key] for key in ruled(space)}
+    choices = ruled(space)
     rest = _product(size(form) for name, form in forms.items() if name not in choices)
-    if rest is None or any(size(form) is None for form in choices.values()):
+    if rest is None or any(size(forms[key]) is None for key in choices):
         return None
-    total = 0
-    for chosen in ruled_choices(space):
-        if not forbidden(space, chosen):
-            options = (choices[key].option(label) for key, label in chosen.items())  # type: ignore[union-attr]
-            total += math.prod(size(sub) or 0 for option in options for _, sub in option.forms(""))
-    return total * rest
+
+    def below(key: str, label: Scalar) -> int:
+        form = forms[key]
+        assert isinstance(form, Choice)
+        return math.prod(size(sub) or 0 for _, sub in form.option(label).forms(""))
+
+    return weigh(space, below) * rest
 
 
 def assignments(space: SearchSpace) -> Iterator[Assignment]:

@@ -27,7 +27,7 @@ from trials import NUCLEI, combination, fill, lease, nuclei, part
 from runner.machine import Machine
 from runner.paths import TrialPaths
 from runner.plugins.checkpoint import read_history
-from runner.protocol import Combination, Lease, Note, Verdict
+from runner.protocol import Combination, Lease, Note, Plugin, Verdict
 from runner.worker import _trainer
 
 MACHINE = Machine(threads=2, loader_workers=0)
@@ -116,6 +116,16 @@ def small(**changes: object) -> Combination:
 
 def places(held: Lease) -> TrialPaths:
     return TrialPaths.of(held.work_dir, held.study, held.trial)
+
+
+def test_a_plugin_that_is_not_the_studys_is_the_machines_fault(
+    tmp_path: Path, start: Callable[[Lease], Trainer]
+) -> None:
+    file = tmp_path / "my_parts.py"
+    file.write_text("1 / 0")  # it must not even run
+    note = start(lease(tmp_path, small(), plugins=(Plugin(path=str(file), sha256="0" * 64),))).end()
+    assert note.kind == "node_fault"
+    assert note.reason and note.reason.startswith(f"plugin {file} changed since the study began: its hash is ")
 
 
 def test_a_disk_that_fills_during_a_checkpoint(tmp_path: Path, start: Callable[[Lease], Trainer]) -> None:

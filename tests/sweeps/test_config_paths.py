@@ -17,8 +17,11 @@ from sweeps.space.problems import SpaceErrors
     [
         ("backbone: [resnext101_32x4d, resnet50]", "model.backbone.groups", "mask_rcnn with resnet50"),
         ("{model: [mask_rcnn, solov2], lr: {float: [0.001, 0.1]}}", "model.rpn_head.loss_bbox.loss_weight", "solov2"),
+        # a part that comes last, behind more pairs of the others than are looked at
+        ("{model: [htc, solov2], schedule: [step, poly], optimizer: [SGD, AdamW]}", "optim_wrapper.optimizer.momentum",
+         "htc with resnet18"),
     ],
-)
+)  # fmt: skip
 def test_a_path_that_one_choice_lacks_is_refused(tmp_path: Path, search: str, path: str, who: str) -> None:
     file = tmp_path / "space.yaml"
     search = search if search.startswith("{") else f"{{{search}}}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.catalog import MODELS
+from runner.catalog import MODELS, PARTS, SETTINGS
 from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors
 
@@ -215,8 +215,8 @@ CASES = {
     ],
     "search: {model: [htc], lr: {float: [0.1, 1]}}\nbudget: {trials: 3}\nforbid: [{lr: 1}]": [
         (
-            "5:11: forbid[0].lr: unknown key lr; write one of model, backbone, augmentation, "
-            "optimizer, schedule, epochs, batch_size, image_size, pretrained, adapt"
+            "5:11: forbid[0].lr: unknown key lr; write one of "
+            + ", ".join((*PARTS, *(name for name in SETTINGS if name not in ("lr", "seed"))))
         ),
     ],
     "search: {lr: {float: [0.1, 1]}}": [
@@ -279,10 +279,9 @@ CASES = {
     "fixed: {lr: 1}\nscale: big": [
         "4:1: scale: expected one of auto, tiny, standard, found big",
     ],
-    "fixed: {lr: 1}\nrepeats: 3\nfrom: other\nplugins: [a.py]": [
+    "fixed: {lr: 1}\nrepeats: 3\nfrom: other": [
         "4:1: repeats: repeats is not available yet, found 3; write repeats: 1",
         "5:1: from: from is not available yet; leave it out",
-        "6:1: plugins: plugins is not available yet; leave it out",
     ],
     "fixed: {image_size: [1,2,3]}": [
         "3:9: fixed.image_size: expected one number or [width, height], found [1, 2, 3]",
@@ -297,7 +296,7 @@ CASES = {
         "3:27: fixed.image_size[1]: expected a whole number, found 'x'",
     ],
     "fixed: {pretrained: 3}": [
-        "3:9: fixed.pretrained: expected none, imagenet or the path of a checkpoint, found 3",
+        "3:9: fixed.pretrained: expected none, imagenet, coco, or the path, URL or hub id of weights, found 3",
     ],
     "fixed: [1]": [
         "3:1: fixed: expected a mapping of keys to values, found [1]",
@@ -321,7 +320,7 @@ CASES = {
         "4:11: forbid[0].model: expected at least one name, found an empty list",
     ],
     "fixed: {pretrained: null}": [
-        "3:9: fixed.pretrained: expected none, imagenet or the path of a checkpoint, found null",
+        "3:9: fixed.pretrained: expected none, imagenet, coco, or the path, URL or hub id of weights, found null",
     ],
     "search: {lr: [null]}": [
         "3:15: search.lr[0]: expected a number, found None",
@@ -343,7 +342,7 @@ CASES = {
         "3:55: search.optimizer.Adam: unknown optimizer Adam; did you mean AdamW?",
     ],
     "search: {augmentation: [[flip: {probability: [0.1]}, flip: {probability: [0.2]}]]}": [
-        "3:25: search.augmentation[0]: expected parameters of flip once, found them 2 times",
+        "3:25: search.augmentation[0]: expected searched parameters of flip once, found them 2 times",
     ],
 }
 
@@ -404,8 +403,8 @@ def test_files_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert problems(text, tmp_path, monkeypatch) == [
         f"2:1: data: expected demo or a data file, found nucleus.yaml, and there is no such file in "
         f"{tmp_path}; did you mean nuclei.yaml?",
-        "3:9: fixed.pretrained: expected none, imagenet or the path of a checkpoint, found nope.pth, and "
-        f"there is no such file in {tmp_path}",
+        "3:9: fixed.pretrained: expected none, imagenet, coco, or the path, URL or hub id of weights, found nope.pth, "
+        f"and there is no such file in {tmp_path}",
     ]
 
 
@@ -434,7 +433,7 @@ sampler: {kind: magic}
         "9:5: search.optimizer.AdamV: unknown optimizer AdamV; did you mean AdamW?",
         "10:3: search.batch_size: expected at least one value, found an empty list",
         "11:10: budget.trials: expected a whole number from 1, found -1",
-        "12:11: sampler.kind: expected one of auto, exhaustive, tpe, random, found magic",
+        "12:11: sampler.kind: expected one of auto, exhaustive, pairwise, tpe, random, found magic",
     ]
 
 

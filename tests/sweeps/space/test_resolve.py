@@ -15,6 +15,9 @@ from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import assignments, first
 
 Load = Callable[[str], SearchSpace]
+AS_IT_IS = {
+    "clip_grad": None, "accumulate": 1, "amp": False, "ema": 0.0, "layer_decay": None, "norm_decay": None
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -41,11 +44,12 @@ def test_defaults_at_standard(space: Load) -> None:
     assert found.optimizer.params == {
         "lr": 0.0025,
         "momentum": 0.9,
+        "dampening": 0.0,
         "nesterov": False,
         "weight_decay": 0.0001,
     }
     assert found.settings == {
-        "epochs": 12, "batch_size": 2, "image_size": None, "pretrained": "imagenet", "adapt": "auto"
+        "epochs": 12, "batch_size": 2, "image_size": None, "pretrained": "imagenet", "adapt": "auto", **AS_IT_IS
     }  # fmt: skip
     assert found.config == {"a": 1}
 
@@ -55,7 +59,7 @@ def test_defaults_at_tiny(space: Load) -> None:
     assert (found.model.name, found.backbone.name, found.optimizer.name) == ("mask_rcnn", "resnet18", "AdamW")
     assert found.optimizer.params["lr"] == OPTIMIZERS["AdamW"].parameters["lr"].at("tiny")
     assert found.settings == {
-        "epochs": 10, "batch_size": 2, "image_size": [256, 256], "pretrained": "none", "adapt": "auto"
+        "epochs": 10, "batch_size": 2, "image_size": [256, 256], "pretrained": "none", "adapt": "auto", **AS_IT_IS
     }  # fmt: skip
 
 
@@ -97,7 +101,7 @@ def test_what_a_space_says(space: Load) -> None:
     ]
     assert combination.optimizer.params["rho"] == 0.8
     assert combination.schedule is not None
-    assert combination.schedule.params == {"warmup": 5}
+    assert combination.schedule.params == {"warmup": 5, "warmup_factor": 0.001, "min_factor": 0.0}
     assert combination.settings["image_size"] == [128, 128]
     assert combination.settings["adapt"] == "off"
     assert combination.config == {"x.y": [1, 2], "+z": {"a": 1}}

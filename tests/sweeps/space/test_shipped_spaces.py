@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from runner.catalog import PARTS
 from sweeps.cli import main
+from sweeps.space import pairwise
 from sweeps.space.loader import load
-from sweeps.space.walk import assignments, count
+from sweeps.space.resolve import resolve
+from sweeps.space.schema import Choice
+from sweeps.space.walk import assignments, count, first
 
 SPACES = Path(__file__).parents[3] / "search_spaces"
 
@@ -26,6 +30,34 @@ def test_the_six_models_of_week_2() -> None:
     names = [assignment["model"] for assignment in assignments(found)]
     assert names == ["mask_rcnn", "cascade_mask_rcnn", "ms_rcnn", "htc", "scnet", "solov2"]
     assert "epochs" not in found.fixed
+
+
+def test_the_backbones_and_augmentations_of_week_3() -> None:
+    found = [assignment["backbone"] for assignment in assignments(load(SPACES / "backbones.yaml"))]
+    assert found[:2] == ["resnext101_32x4d", "resnet50_rsb"] and len(found) == 13
+    space = load(SPACES / "augmentations.yaml")
+    assert [assignment["augmentation"] for assignment in assignments(space)] == [
+        "flip", "all", "resize_1024x1024", "resize_1280x1024", "resize_1333x800",
+        "equalize + brightness + contrast", "albu", "min_iou_random_crop",
+    ]  # fmt: skip
+    combination, _ = resolve(space, first(space), "standard", 520)
+    assert (combination.model.params["iou_low"], combination.model.params["iou_high"]) == (0.3, 0.6)
+    assert (combination.backbone.name, combination.settings["epochs"]) == ("resnext101_32x4d", 12)
+
+
+def test_the_optimizers_of_week_4() -> None:
+    names = [assignment["optimizer"] for assignment in assignments(load(SPACES / "optimizers.yaml"))]
+    assert set(names) == set(PARTS["optimizer"]) and names[0] == "SGD"
+
+
+def test_all_pairs_are_those_of_the_whole_catalog() -> None:
+    space = load(SPACES / "pairs.yaml")
+    for part in PARTS:
+        form = space.search[part]
+        assert isinstance(form, Choice)
+        assert set(form.labels) == set(PARTS[part]), f"search_spaces/pairs.yaml: {part}"
+    rows = pairwise.rows(space)
+    assert len(rows) < 1.1 * len(PARTS["backbone"]) * len(PARTS["augmentation"])
 
 
 def test_the_demo_has_at_least_four_trials() -> None:

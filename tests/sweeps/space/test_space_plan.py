@@ -56,6 +56,12 @@ def test_a_finite_space(planned: Plan) -> None:
             "image_size": [256, 256],
             "pretrained": "none",
             "adapt": "auto",
+            "clip_grad": None,
+            "accumulate": 1,
+            "amp": False,
+            "ema": 0.0,
+            "layer_decay": None,
+            "norm_decay": None,
         },
         "varies": [
             {"key": "model", "choice": ["mask_rcnn", "htc", "solov2"]},

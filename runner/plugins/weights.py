@@ -1,0 +1,7 @@
+"""MMEngine reads checkpoints through our cache, and without running what they bring along."""
+
+from runner.pretrained import load_from_cache, register
+
+register()
+
+__all__ = ["load_from_cache"]

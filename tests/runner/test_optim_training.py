@@ -1,0 +1,140 @@
+"""Every optimizer, and everything around it, teaches a tiny Mask R-CNN something about real images."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from trainers import trainer
+from trials import combination, lease, nuclei, part
+
+from runner import plugins  # noqa: F401  registers them with MMDetection
+from runner.catalog import OPTIMIZERS
+from runner.paths import TrialPaths
+from runner.protocol import Combination, Objective
+from runner.render import render
+
+STEPS = 12
+
+
+@dataclass
+class Desk:
+    """A tiny Mask R-CNN, its weights at the start, and two epochs of batches."""
+
+    model: Any
+    start: dict[str, torch.Tensor]
+    batches: list[Any]
+
+    def again(self) -> Any:
+        self.model.load_state_dict(self.start)
+        torch.manual_seed(0)
+        return self.model
+
+    def loss(self) -> float:
+        """Of the first batch, with the same draws each time; running statistics stay."""
+        state = copy.deepcopy(self.model.state_dict())
+        torch.manual_seed(0)
+        with torch.no_grad():
+            data = self.model.data_preprocessor(copy.deepcopy(self.batches[0]), True)
+            loss = self.model.parse_losses(self.model(**data, mode="loss"))[0].item()
+        self.model.load_state_dict(state)
+        return float(loss)
+
+    def step(self, wrapper: OptimWrapper, number: int) -> None:
+        self.model.train_step(copy.deepcopy(self.batches[number % len(self.batches)]), wrapper)
+
+
+def rendered(trial: Combination) -> dict[str, Any]:
+    return render(trial, 0, "tiny", nuclei(), Objective(), 100)
+
+
+def wrapper_of(model: Any, **trial: Any) -> OptimWrapper:
+    return build_optim_wrapper(model, Config(rendered(combination(**trial))).optim_wrapper)
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    register_all_modules(init_default_scope=True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    config = Config(rendered(combination(image_size=[64, 64])))
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    model.train()
+    batches = list(Runner.build_dataloader(config.train_dataloader, seed=0))
+    yield Desk(model, copy.deepcopy(model.state_dict()), batches)
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_loss_falls_in_a_few_steps(desk: Desk, name: str) -> None:
+    wrapper = wrapper_of(desk.again(), optimizer=part("optimizer", name))
+    before = desk.loss()
+    for number in range(STEPS):
+        desk.step(wrapper, number)
+    assert desk.loss() < 0.9 * before
+
+
+def test_lbfgs_evaluates_the_same_loss_again(desk: Desk) -> None:
+    """RoI samplers draw at random: at unchanged weights each evaluation gives the same number."""
+    wrapper = wrapper_of(desk.again(), optimizer=part("optimizer", "LBFGS", lr=0.0))
+    found: list[float] = []
+    step = wrapper.optimizer.step
+
+    def noted(closure: Any) -> Any:
+        def counted() -> torch.Tensor:
+            loss: torch.Tensor = closure()
+            found.append(loss.item())
+            return loss
+
+        return step(counted)
+
+    wrapper.optimizer.param_groups[0]["tolerance_change"] = -1.0
+    wrapper.optimizer.step = noted
+    desk.step(wrapper, 0)
+    assert len(found) == 4
+    assert len(set(found)) == 1, found
+
+
+@pytest.mark.parametrize("name", ["SGD", "LBFGS"])
+def test_mixed_precision_on_a_cpu(desk: Desk, name: str) -> None:
+    """bfloat16 reaches the network, the ops of mmcv work, and the loss falls."""
+    wrapper = wrapper_of(desk.again(), optimizer=part("optimizer", name), amp=True)
+    before, types = desk.loss(), set()
+    handle = desk.model.backbone.register_forward_hook(lambda _, __, maps: types.update(m.dtype for m in maps))
+    for number in range(4 if name == "LBFGS" else STEPS):
+        desk.step(wrapper, number)
+    handle.remove()
+    assert types == {torch.bfloat16}
+    assert desk.loss() < 0.9 * before
+    assert all(p.dtype == torch.float32 for p in desk.model.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_hundred_iterations_at_the_defaults(tmp_path: Path, name: str) -> None:
+    """By our own trainer, with warm-up and schedule: 17 epochs of 6 iterations."""
+    trial = combination(optimizer=part("optimizer", name), epochs=17, image_size=[256, 256],
+                        config={"default_hooks.logger.interval": 1})  # fmt: skip
+    what = lease(tmp_path, trial)
+    with trainer(what) as training:
+        note = training.end()
+    assert note.result and note.result.outcome == "complete", note
+    log = TrialPaths.of(what.work_dir, what.study, what.trial).folder / "log" / "vis_data" / "scalars.json"
+    losses = [entry["loss"] for line in log.read_text().splitlines() if "loss" in (entry := json.loads(line))]
+    assert len(losses) == 102
+    assert all(map(math.isfinite, losses))
+    assert losses[-1] < 0.7 * losses[0], "each is the mean of the last twenty iterations"
