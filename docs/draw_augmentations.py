@@ -1,7 +1,7 @@
 """Draws what each augmentation does, and writes the page that shows it.
 
-    python docs/draw_augmentations.py            # docs/pictures/augmentations.png and docs/augmentations.md
-    python docs/draw_augmentations.py --page     # the page alone, which a test compares with the catalog
+python docs/draw_augmentations.py            # docs/pictures/augmentations.png and docs/augmentations.md
+python docs/draw_augmentations.py --page     # the page alone, which a test compares with the catalog
 """
 
 from __future__ import annotations
@@ -75,13 +75,14 @@ def _parameter(name: str, p: Parameter) -> str:
 def _sheet(folder: Path) -> np.ndarray:
     """One row an augmentation: its name, the image as it is, three draws."""
     import runner.plugins  # noqa: F401  registers the transforms
-    from runner.data.datafile import load_data_file
+    from runner.data.datafile import DataFile, LabelledImages, Split
     from runner.data.generator import write_dataset
     from runner.data.prepare import prepare
 
     # few particles, or their outlines would hide them
-    file = write_dataset(folder / "data", 8, (SIZE[1] * 2, SIZE[0] * 2), seed=6, unlabelled=0, density=9, val=2, test=2)
-    data = prepare(load_data_file(file), folder)
+    made = folder / "data"
+    write_dataset(made, 8, (SIZE[1] * 2, SIZE[0] * 2), seed=6, unlabelled=0, density=9, val=2, test=2)
+    data = prepare(DataFile("drawn", LabelledImages(made / "train", made / "train.json"), Split(0.2)), folder)
     rows = [_drawn_row((name,), data) for name in AUGMENTATIONS if name != "none"]
     return np.vstack(rows + [_drawn_row(names, data) for names in LISTS])
 
@@ -133,7 +134,7 @@ def _tile(results: dict[str, Any]) -> np.ndarray:
     for number, mask in enumerate(results["gt_masks"].masks):
         colour = [255 * part for part in colorsys.hsv_to_rgb(number % 6 / 6, 1, 1)]
         image[mask > 0] = 0.55 * image[mask > 0] + 0.45 * np.array(colour)
-    image = np.clip(image, 0, 255).astype(np.uint8)
+    image = np.clip(image, 0, 255).astype(np.uint8, order="C")
     for x1, y1, x2, y2 in results["gt_bboxes"].tensor.round().int().tolist():
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), (255, 255, 255), 1)
     tile = np.full((SIZE[1], SIZE[0], 3), GREY, np.uint8)

@@ -16,14 +16,18 @@ DIFFERENCES = (
     "- random numbers are MMDetection's own, and CPU threads are as many as torch takes;",
     "- with loader workers each epoch draws the same augmentations;",
     "- boxes of sheared, rotated and cropped objects are MMDetection's own, larger than their masks;",
+    "- crops of MinIoURandomCrop are not enlarged to the size of the image;",
     "- MMDetection's own ShearX, ShearY and Rotate fail on images with more than 128 objects.",
 )
 
 # ours -> what it is a version of
 _TRANSFORMS = {
     name: name.removeprefix("Study")
-    for name in ("StudyShearX", "StudyShearY", "StudyRotate", "StudyAlbu", "StudyPhotoMetricDistortion")
-}
+    for name in (
+        "StudyShearX", "StudyShearY", "StudyRotate", "StudyMinIoURandomCrop", "StudyAlbu",
+        "StudyPhotoMetricDistortion",
+    )
+}  # fmt: skip
 _MIXING = {
     "StudyMosaic": "mosaic has no standalone form: MMDetection's own has no masks",
     "StudyCopyPaste": "copy_paste has no standalone form: MMDetection's own takes only images of equal size",

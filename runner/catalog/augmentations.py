@@ -58,7 +58,6 @@ def _resize(width: int, height: int) -> Augmentation:
 
 
 _BOXES = {"type": "BoxesFromMasks"}
-_RESIZE = {"type": "Resize", "scale": "$size", "keep_ratio": True}
 _LEVELS = {"min_mag": "$min_magnitude", "max_mag": "$max_magnitude"}
 _DEGREES = {
     "max_degrees": Parameter("float", 30.0, 0, 60, help="angle, drawn from - to + this (steps of 0.1)"),
@@ -109,7 +108,7 @@ _TEAM = (
             "min_crop_size": Parameter("float", 0.3, 0.1, 1, help="least width and height of the crop, as a share"),
         },
         transforms=(
-            _sometimes({"type": "MinIoURandomCrop", "min_crop_size": "$min_crop_size"}, _RESIZE, _BOXES),
+            _sometimes({"type": "StudyMinIoURandomCrop", "min_crop_size": "$min_crop_size"}, _BOXES),
         ),
         strength=0.7,
     ),

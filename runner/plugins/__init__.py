@@ -10,7 +10,7 @@ from runner.plugins.amp import StudyAmpOptimWrapper
 from runner.plugins.closure import ClosureOptimWrapper
 from runner.plugins.colour import StudyAlbu, StudyPhotoMetricDistortion
 from runner.plugins.empty_batches import LenientDIIHead, LenientPointRendRoIHead
-from runner.plugins.geometry import BoxesFromMasks, StudyRotate, StudyShearX, StudyShearY
+from runner.plugins.geometry import BoxesFromMasks, StudyMinIoURandomCrop, StudyRotate, StudyShearX, StudyShearY
 from runner.plugins.hf_backbone import HFBackbone
 from runner.plugins.hrnet import PickedHRNet
 from runner.plugins.layer_decay import LayerDecayConstructor
@@ -41,6 +41,7 @@ __all__ = [
     "StudyAmpOptimWrapper",
     "StudyCopyPaste",
     "StudyMetric",
+    "StudyMinIoURandomCrop",
     "StudyMixDataset",
     "StudyMosaic",
     "StudyPhotoMetricDistortion",

@@ -40,5 +40,6 @@ class StudyPhotoMetricDistortion(PhotoMetricDistortion):
     def transform(self, results: Results) -> Results:
         """As MMDetection's."""
         results = super().transform(results)
-        results["img"] = np.clip(np.rint(results["img"]), 0, 255).astype(np.uint8)
+        # in order of memory, too: swapped channels are a view that OpenCV does not draw or write into
+        results["img"] = np.clip(np.rint(results["img"]), 0, 255).astype(np.uint8, order="C")
         return results

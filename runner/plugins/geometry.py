@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmdet.datasets.transforms import Rotate, ShearX, ShearY
+from mmdet.datasets.transforms import MinIoURandomCrop, Resize, Rotate, ShearX, ShearY
 from mmdet.structures.mask import BitmapMasks
 from mmengine.registry import TRANSFORMS
 
@@ -88,3 +88,22 @@ class StudyShearY(_OneByOne, ShearY):
 @TRANSFORMS.register_module()
 class StudyRotate(_OneByOne, Rotate):
     """MMDetection's Rotate for any number of objects."""
+
+
+@TRANSFORMS.register_module()
+class StudyMinIoURandomCrop(MinIoURandomCrop):
+    """MMDetection's MinIoURandomCrop, whose crop is enlarged until it fills the image it was taken from.
+
+    MMDetection crops before it resizes; here an image has its size already. A Resize to that size would turn
+    upright crops of a broad image into upright images, for which a batch of both has no room.
+    """
+
+    def transform(self, results: Results) -> Results:
+        """As MMDetection's; width or height are as they were."""
+        height, width = results["img"].shape[:2]
+        results = super().transform(results)
+        h, w = results["img"].shape[:2]
+        factor = min(height / h, width / w)
+        if factor > 1:
+            results = Resize(scale=(min(width, round(w * factor)), min(height, round(h * factor))))(results)
+        return results

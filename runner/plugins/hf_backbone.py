@@ -13,6 +13,7 @@ from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoBackbone
+from transformers.utils import logging as transformers_log
 
 from runner.errors import UserError
 from runner.weights import OTHER_WEIGHTS, WeightsError
@@ -174,6 +175,8 @@ def _load(body: Any, checkpoint: str) -> None:
     # through mmengine's loader, where runner.pretrained has put ours: cache, checksum, no code from files
     tensors = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")["state_dict"]
     kind = type(body).__name__
+    transformers_log.set_verbosity_error()  # its table and bars say less than the line below
+    transformers_log.disable_progress_bar()
     try:
         loaded, info = type(body).from_pretrained(
             None, config=body.config, state_dict=dict(tensors), output_loading_info=True

@@ -121,7 +121,7 @@ def test_crops_and_scales_follow_the_size_of_the_study() -> None:
     for size in ((256, 128), (1280, 1024)):
         config = config_of(tuple(map(default, ("random_crop", "random_resize", "min_iou_random_crop"))), nuclei(), size)
         found = [t.get("crop_size", t.get("scale")) for t in nodes(config["train_dataloader"]["dataset"]["pipeline"])]
-        assert [value for value in found if value] == [size] * 5
+        assert [value for value in found if value] == [size] * 4
 
 
 @pytest.mark.parametrize("chosen", LISTS, ids=names)

@@ -26,7 +26,7 @@ from runner.paths import TrialPaths
 from runner.protocol import Combination, Objective
 from runner.render import render
 
-STEPS = 12
+STEPS = 8  # of LBFGS a third, each with four evaluations
 
 
 @dataclass
@@ -83,9 +83,9 @@ def desk() -> Iterator[Desk]:
 def test_the_loss_falls_in_a_few_steps(desk: Desk, name: str) -> None:
     wrapper = wrapper_of(desk.again(), optimizer=part("optimizer", name))
     before = desk.loss()
-    for number in range(STEPS):
+    for number in range(STEPS // 3 if name == "LBFGS" else STEPS):
         desk.step(wrapper, number)
-    assert desk.loss() < 0.9 * before
+    assert desk.loss() < 0.95 * before
 
 
 def test_lbfgs_evaluates_the_same_loss_again(desk: Desk) -> None:
@@ -115,11 +115,11 @@ def test_mixed_precision_on_a_cpu(desk: Desk, name: str) -> None:
     wrapper = wrapper_of(desk.again(), optimizer=part("optimizer", name), amp=True)
     before, types = desk.loss(), set()
     handle = desk.model.backbone.register_forward_hook(lambda _, __, maps: types.update(m.dtype for m in maps))
-    for number in range(4 if name == "LBFGS" else STEPS):
+    for number in range(1 if name == "LBFGS" else STEPS // 2):
         desk.step(wrapper, number)
     handle.remove()
     assert types == {torch.bfloat16}
-    assert desk.loss() < 0.9 * before
+    assert desk.loss() < before
     assert all(p.dtype == torch.float32 for p in desk.model.parameters())
 
 
@@ -138,3 +138,34 @@ def test_a_hundred_iterations_at_the_defaults(tmp_path: Path, name: str) -> None
     assert len(losses) == 102
     assert all(map(math.isfinite, losses))
     assert losses[-1] < 0.7 * losses[0], "each is the mean of the last twenty iterations"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("SGD", {"ema": 0.01}), ("LBFGS", {"accumulate": 4, "ema": 0.01}), ("SparseAdam", {"accumulate": 4, "amp": True})],
+)
+def test_a_training_that_was_killed_ends_as_one_that_was_not(
+    tmp_path: Path, name: str, settings: dict[str, Any]
+) -> None:
+    """Three epochs of real trainers; the figures are those of the averaged weights where there are any."""
+    trial = combination(optimizer=part("optimizer", name), epochs=3, image_size=[128, 128], **settings)
+    with trainer(lease(tmp_path / "whole", trial)) as undisturbed:
+        assert undisturbed.end().kind == "result"
+    cut = lease(tmp_path / "cut", trial)
+    with trainer(cut) as killed:
+        killed.note()
+        killed.go_on()
+        killed.note()
+    done = tuple(note.report for note in killed.notes if note.report)
+    assert [report.epoch for report in done] == [1, 2]
+    with trainer(cut.model_copy(update={"reported": done})) as resumed:
+        assert resumed.end().kind == "result"
+    weights = [
+        torch.load(TrialPaths.of(str(folder), "study", 0).last, weights_only=True)["state_dict"]
+        for folder in (tmp_path / "whole", tmp_path / "cut")
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weight, weights[1][key]) for key, weight in weights[0].items())
+    figures = [[note.report.metrics for note in notes if note.report] for notes in (undisturbed.notes, resumed.notes)]
+    assert figures[0][2:] == figures[1]

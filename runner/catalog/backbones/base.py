@@ -31,7 +31,7 @@ class Backbone(Entry):
             an id of the Hugging Face hub.
         prefix: what stands before the backbone's names in that checkpoint.
         pixels: mean, std and channel order those weights expect.
-        fresh: fragments of names of tensors that no ImageNet checkpoint has: they start random.
+        fresh: regular expressions found in the names of tensors that no ImageNet checkpoint has: they start random.
         optimizer, lr, weight_decay: MMDetection's own recipe for it, ``lr`` for 16 images; None is the model's.
         neck: name of the neck made for it, which replaces a model's plain FPN.
         pick: registered type that takes ``out_indices``, where `config`'s own does not.

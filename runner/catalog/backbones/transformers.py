@@ -55,6 +55,7 @@ TRANSFORMERS = (
         norm="LN",
         imagenet="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"
                  "swin_tiny_patch4_window7_224.pth",
+        fresh=(r"^norm[0-3]\.",),  # one for each map; the classifier normalised its last one alone
         optimizer=ADAMW, lr=0.0001, weight_decay=0.05,
     ),
 )  # fmt: skip
