@@ -6,9 +6,7 @@ python docs/draw_augmentations.py --page     # the page alone, which a test comp
 
 from __future__ import annotations
 
-import colorsys
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,12 @@ from runner.protocol import Combination, DataPaths, Part
 
 DOCS = Path(__file__).parent
 PAGE, PICTURE = DOCS / "augmentations.md", DOCS / "pictures" / "augmentations.png"
-SIZE = (216, 172)  # width and height of a drawn image
+NUCLEI = DOCS.parent / "tests" / "data" / "nuclei"
+SIZE = (176, 176)  # width and height of a drawn image
 GAP, LABEL, DRAWS = 6, 20, 3
 GREY = 235
+BOX = (60, 220, 255)  # blue, green, red
+HUES = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
 LISTS = (("rotate", "mosaic", "brightness"),)
 
 _HEAD = """# Augmentations
@@ -49,8 +50,8 @@ grey values or colours; 0.3: each warp or change of scale; 0.4: crop; 0.5: other
 |---|---|---|---|---|
 """
 _FOOT = """
-Drawn on generated particles, once as they are and three times augmented, where there is a probability with
-probability 1: masks in colour, boxes around them.
+Drawn on an image of tests/data/nuclei, first as it is, then three times augmented, with probability 1 where there is
+one: masks in colour, boxes around them. Half of what MinIoURandomCrop is given stays whole.
 
 ![each augmentation three times](pictures/augmentations.png)
 """
@@ -72,17 +73,19 @@ def _parameter(name: str, p: Parameter) -> str:
     return f"`{name}` {shown} ({values}): {p.help}"
 
 
-def _sheet(folder: Path) -> np.ndarray:
+def _sheet() -> np.ndarray:
     """One row an augmentation: its name, the image as it is, three draws."""
     import runner.plugins  # noqa: F401  registers the transforms
-    from runner.data.datafile import DataFile, LabelledImages, Split
-    from runner.data.generator import write_dataset
-    from runner.data.prepare import prepare
 
-    # few particles, or their outlines would hide them
-    made = folder / "data"
-    write_dataset(made, 8, (SIZE[1] * 2, SIZE[0] * 2), seed=6, unlabelled=0, density=9, val=2, test=2)
-    data = prepare(DataFile("drawn", LabelledImages(made / "train", made / "train.json"), Split(0.2)), folder)
+    places = {
+        f"{half}_{what}": str(NUCLEI / name)
+        for half in ("train", "val")
+        for what, name in (("images", half), ("annotations", f"{half}.json"))
+    }
+    data = DataPaths.model_validate(
+        {"name": "nuclei", "hash": "", "classes": ("nucleus",), "sizes": (128, 128), "n_train": 12, "n_val": 4,
+         "max_instances": 20, "object_sizes": (16, 22, 28), **places}
+    )  # fmt: skip
     rows = [_drawn_row((name,), data) for name in AUGMENTATIONS if name != "none"]
     return np.vstack(rows + [_drawn_row(names, data) for names in LISTS])
 
@@ -132,27 +135,36 @@ def _tile(results: dict[str, Any]) -> np.ndarray:
 
     image = results["img"].astype(np.float32)
     for number, mask in enumerate(results["gt_masks"].masks):
-        colour = [255 * part for part in colorsys.hsv_to_rgb(number % 6 / 6, 1, 1)]
-        image[mask > 0] = 0.55 * image[mask > 0] + 0.45 * np.array(colour)
+        image[mask > 0] = _tinted(image[mask > 0], HUES[number % len(HUES)])
     image = np.clip(image, 0, 255).astype(np.uint8, order="C")
     for x1, y1, x2, y2 in results["gt_bboxes"].tensor.round().int().tolist():
-        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), (255, 255, 255), 1)
+        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), BOX, 1)
     tile = np.full((SIZE[1], SIZE[0], 3), GREY, np.uint8)
     tile[: image.shape[0], : image.shape[1]] = image
     return tile
 
 
+def _tinted(pixels: np.ndarray, hue: tuple[int, ...]) -> np.ndarray:
+    return 0.6 * pixels + 0.4 * np.array(hue)
+
+
+def _saved(sheet: np.ndarray) -> None:
+    """With a palette of greys and tinted greys, which keeps the file small."""
+    from PIL import Image
+
+    greys = np.linspace(0, 255, 28)[:, None].repeat(3, axis=1)
+    colours = np.vstack([greys, [GREY] * 3, BOX, *(_tinted(greys[::2], hue) for hue in HUES)]).round()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours[:, ::-1].astype(np.uint8).tobytes())
+    image = Image.fromarray(np.ascontiguousarray(sheet[..., ::-1]))
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
+
+
 def main() -> None:
     """Writes the page, and the picture."""
     PAGE.write_text(page())
-    if "--page" in sys.argv[1:]:
-        return
-    from PIL import Image
-
-    with tempfile.TemporaryDirectory() as folder:
-        sheet = _sheet(Path(folder))
-    # few colours keep the file small
-    Image.fromarray(sheet[..., ::-1].copy()).quantize(40, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
+    if "--page" not in sys.argv[1:]:
+        _saved(_sheet())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from runner import plugins
 from runner.configfile import nodes, to_text
 from runner.errors import UserError
 
@@ -17,7 +18,8 @@ DIFFERENCES = (
     "- with loader workers each epoch draws the same augmentations;",
     "- boxes of sheared, rotated and cropped objects are MMDetection's own, larger than their masks;",
     "- crops of MinIoURandomCrop are not enlarged to the size of the image;",
-    "- MMDetection's own ShearX, ShearY and Rotate fail on images with more than 128 objects.",
+    "- MMDetection's own ShearX, ShearY and Rotate fail on images with more than 128 objects;",
+    "- what we mended in heads, one cycle and accumulation is not mended there.",
 )
 
 # ours -> what it is a version of
@@ -28,6 +30,16 @@ _TRANSFORMS = {
         "StudyPhotoMetricDistortion",
     )
 }  # fmt: skip
+# ours -> MMDetection's or mmengine's own that it mends or widens
+_OWN = {
+    "LenientBN": "BN",
+    "LenientDIIHead": "DIIHead",
+    "LenientPointRendRoIHead": "PointRendRoIHead",
+    "InsideDynamicMaskHead": "DynamicMaskHead",
+    "TrueSizeRTMDetInsHead": "RTMDetInsSepBNHead",
+    "StudyAmpOptimWrapper": "AmpOptimWrapper",
+    "GroupOneCycleLR": "OneCycleLR",
+}
 _MIXING = {
     "StudyMosaic": "mosaic has no standalone form: MMDetection's own has no masks",
     "StudyCopyPaste": "copy_paste has no standalone form: MMDetection's own takes only images of equal size",
@@ -40,19 +52,37 @@ def without_plugins(text: str) -> str:
 
     Raises:
         SyntaxError: `text` is no config.
-        UserError: an augmentation cannot be had without our plugins.
+        UserError: a part of it cannot be had without our plugins.
     """
     config = Config.fromstring(text, file_format=".py").to_dict()
     known = config.pop("custom_imports", {"imports": []})
     if own := [module for module in known["imports"] if not module.startswith("runner.")]:
         config["custom_imports"] = {**known, "imports": own}
-    config.pop("custom_hooks", None)
+    config["custom_hooks"] = [hook for hook in config.get("custom_hooks", ()) if hook["type"] not in plugins.__all__]
     config["train_dataloader"].pop("worker_init_fn", None)
     _plain_augmentations(config["train_dataloader"]["dataset"])
     for name in ("val_evaluator", "test_evaluator"):
         metric = {k: v for k, v in config[name].items() if k not in ("detections", "iou_range")}
         config[name] = {**metric, "type": "CocoMetric"}
+    _plain_parts(config)
     return to_text(config)
+
+
+def _plain_parts(config: dict[str, Any]) -> None:
+    """Puts MMDetection's own in the place of what only mends it.
+
+    Raises:
+        UserError: something of ours is left.
+    """
+    for node in nodes(config):
+        for key in ("type", "constructor"):
+            kind = node.get(key)
+            if isinstance(kind, str) and kind in _OWN:
+                node[key] = _OWN[kind]
+            elif isinstance(kind, str) and kind in plugins.__all__:
+                raise UserError(
+                    f"{kind} has no standalone form: MMDetection alone does not have it; leave out --standalone"
+                )
 
 
 def _plain_augmentations(dataset: dict[str, Any]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +31,7 @@ from runner.plugins.reproducible import ReproducibleHook
 from runner.protocol import DataPaths, Part
 from runner.standalone import without_plugins
 
+DOCS = Path(__file__).parents[2] / "docs"
 SEEDS = range(2)
 IMAGES = (0, 5, 11)
 
@@ -223,3 +226,13 @@ def test_a_standalone_config_has_mmdetections_own_transforms(chosen: tuple[str, 
     data.pipeline.transforms = built
     seed(0)
     assert all(len(data[index]["data_samples"].gt_instances) for index in IMAGES)
+
+
+def test_the_page_and_the_picture_show_the_catalog() -> None:
+    """Else run python docs/draw_augmentations.py."""
+    spec = importlib.util.spec_from_file_location("draw_augmentations", DOCS / "draw_augmentations.py")
+    assert spec and spec.loader
+    spec.loader.exec_module(script := importlib.util.module_from_spec(spec))
+    assert (DOCS / "augmentations.md").read_text() == script.page()
+    height = cv2.imread(str(DOCS / "pictures" / "augmentations.png")).shape[0]
+    assert height == (len(AUGMENTATIONS) - 1 + len(script.LISTS)) * (script.SIZE[1] + script.LABEL)

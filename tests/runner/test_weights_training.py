@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
-from trainers import trainer
+from trainings import Trainings, trainings
 from trials import combination, lease, paths
 from weights_server import Shelf, serving
 
@@ -24,7 +28,12 @@ from runner.paths import TrialPaths
 from runner.pretrained import Watch, backbone_line, detector_line, placed, watching
 from runner.protocol import Combination, Lease, Objective, Result
 from runner.render import render
+from runner.tensors import read
 from runner.weights import OTHER_WEIGHTS, WeightsError
+
+SPEC = importlib.util.find_spec("mmdet")
+assert SPEC and SPEC.submodule_search_locations
+TRAIN = Path(SPEC.submodule_search_locations[0]) / ".mim" / "tools" / "train.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,10 +44,14 @@ def registered() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainings]:
+    with trainings(tmp_path_factory.mktemp("desk")) as desk:
+        yield desk
+
+
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    monkeypatch.setenv("SWEEP_WEIGHTS", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def shelf() -> Iterator[Shelf]:
     with serving() as shelf:
         yield shelf
 
@@ -234,7 +247,7 @@ def test_a_detector_of_another_kind_gives_backbone_and_neck(tmp_path: Path) -> N
     state, line = from_detector(rendered(combination("solov2")), str(tmp_path / "w.pth"))
     shared = {name: t for name, t in state.items() if name.startswith(("backbone.", "neck."))}
     assert shared and same(shared, given) == []
-    assert "at random: mask_head.mask_feature_head." in line and "more)" in line
+    assert "(at random: mask_head.cls_convs.0.conv, " in line and " more)" in line
 
 
 @pytest.mark.parametrize(("part", "other"), [("backbone", "resnet50"), ("neck", "hrnet_w32")])
@@ -281,9 +294,8 @@ def small(**changes: Any) -> Combination:
     return combination("mask_rcnn", "resnet18", **{**known, **changes})
 
 
-def trained(what: Lease) -> Result:
-    with trainer(what) as one:
-        note = one.end()
+def trained(desk: Trainings, what: Lease) -> Result:
+    note = desk.end(what)
     assert note.result, note
     return note.result
 
@@ -297,43 +309,78 @@ def state(path: Path) -> dict[str, Tensor]:
     return found
 
 
-def failed(what: Lease) -> str:
-    result = trained(what)
+def failed(desk: Trainings, what: Lease) -> str:
+    result = trained(desk, what)
     assert result.outcome == "failed"
     assert result.reason and "\n" not in result.reason
     return result.reason
 
 
-STILL = {"+optim_wrapper.optimizer.lr": 0.0, "+optim_wrapper.optimizer.weight_decay": 0.0}  # weights stay as they were
+STILL = {"optim_wrapper.optimizer.lr": 0.0}  # weights stay as they were
+
+
+@pytest.fixture(scope="module")
+def earlier(desk: Trainings, tmp_path_factory: pytest.TempPathFactory) -> TrialPaths:
+    """A training from random weights."""
+    held = lease(tmp_path_factory.mktemp("earlier"), small())
+    result = trained(desk, held)
+    assert result.outcome == "complete" and "pretrained" not in result.versions, result
+    return places(held)
+
+
+def weights_of(earlier: TrialPaths, kind: str, folder: Path, shelf: Shelf) -> str:
+    """How to name what an earlier training gave: its checkpoint, or its backbone alone, as a file or as an address."""
+    if kind == "backbone":
+        tensors = state(earlier.last)
+        torch.save({k.removeprefix("backbone."): v for k, v in tensors.items() if k.startswith("backbone.")},
+                   folder / "backbone.pth")  # fmt: skip
+        return str(folder / "backbone.pth")
+    return shelf.put("/best_study.pth", earlier.last.read_bytes()) if kind == "url" else str(earlier.last)
 
 
 @pytest.mark.parametrize("kind", ["detector", "backbone", "url"])
-def test_a_training_begins_where_an_earlier_one_ended(tmp_path: Path, shelf: Shelf, kind: str) -> None:
-    first = lease(tmp_path, small(), number=0)
-    result = trained(first)
-    assert result.outcome == "complete" and "pretrained" not in result.versions
-    earlier = state(places(first).last)
-    source = tmp_path / "backbone.pth"
-    if kind == "backbone":
-        torch.save({k.removeprefix("backbone."): v for k, v in earlier.items() if k.startswith("backbone.")}, source)
-    found = str(source if kind == "backbone" else places(first).last)
-    if kind == "url":
-        found = shelf.put("/best_study.pth", places(first).last.read_bytes())
-    second = lease(tmp_path, small(pretrained=found, config=STILL), number=1)
-    result = trained(second)
+def test_a_training_begins_where_an_earlier_one_ended(
+    tmp_path: Path, shelf: Shelf, desk: Trainings, earlier: TrialPaths, kind: str
+) -> None:
+    source = weights_of(earlier, kind, tmp_path, shelf)
+    held = lease(tmp_path, small(pretrained=source, config=STILL))
+    result = trained(desk, held)
     assert result.outcome == "complete", result.reason
     part = "backbone" if kind == "backbone" else "model"
     assert re.fullmatch(
-        rf"{re.escape(found)}: (\d+) of \1 tensors of the {part}, sha256 [0-9a-f]{{8}}", result.versions["pretrained"]
+        rf"{re.escape(source)}: (\d+) of \1 tensors of the {part}, sha256 [0-9a-f]{{8}}", result.versions["pretrained"]
     )
-    assert result.versions["pretrained"] in places(second).log.read_text()
-    later = state(places(second).last)
+    assert result.versions["pretrained"] in places(held).log.read_text()
+    later = state(places(held).last)
     kept = {k: v for k, v in later.items() if k.startswith("backbone.") or kind != "backbone"}
     moving = ("running_mean", "running_var", "num_batches_tracked")
-    assert same({k: v for k, v in kept.items() if not k.endswith(moving)}, earlier) == []
+    assert same({k: v for k, v in kept.items() if not k.endswith(moving)}, state(earlier.last)) == []
     assert result.config
     config = Config.fromstring(result.config, file_format=".py")
-    assert (config.load_from, asked(config)) == ((None, found) if kind == "backbone" else (found, None))
+    assert (config.load_from, asked(config)) == ((None, source) if kind == "backbone" else (source, None))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["detector", "backbone", "url"])
+def test_the_train_tool_starts_from_the_same_weights(
+    tmp_path: Path, shelf: Shelf, desk: Trainings, earlier: TrialPaths, kind: str
+) -> None:
+    held = lease(tmp_path, small(pretrained=weights_of(earlier, kind, tmp_path, shelf)))
+    result = trained(desk, held)
+    assert result.config, result
+    (tmp_path / "config.py").write_text(result.config)
+    subprocess.run(
+        [sys.executable, str(TRAIN), "config.py", "--work-dir", "tool"], cwd=tmp_path, check=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "NO_PROXY": "127.0.0.1",
+             "SWEEP_WEIGHTS": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert same(state(places(held).last), read(tmp_path / "tool" / "epoch_1.pth")["state_dict"]) == []
+    assert losses(places(held).folder) == losses(tmp_path / "tool") != []
+
+
+def losses(work_dir: Path) -> list[float]:
+    rows = [json.loads(line) for line in next(work_dir.glob("*/vis_data/scalars.json")).read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
 
 
 def asked(config: Config) -> str | None:
@@ -341,39 +388,37 @@ def asked(config: Config) -> str | None:
     return init.checkpoint if init else None
 
 
-def test_a_resume_needs_no_weights_and_remembers_them(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_resume_needs_no_weights_and_remembers_them(tmp_path: Path, shelf: Shelf, desk: Trainings) -> None:
     torch.save(build(tiny("resnet18")).state_dict(), tmp_path / "w.pth")
     source = shelf.put("/w.pth", (tmp_path / "w.pth").read_bytes())
     held = lease(tmp_path, small(epochs=2, pretrained=source))
-    with trainer(held) as one:
-        assert one.note().kind == "report"  # and is killed before the second epoch
-    assert state(places(held).last)
-    shelf.files.clear()
-    for file in (tmp_path / "cache").rglob("w.pth"):
+    assert desk.end(held, reports=1).kind == "report", "it is killed before the second epoch"
+    assert state(places(held).last) and shelf.asked == ["/w.pth"]
+    shelf.files["/w.pth"] = b"something else"
+    for file in desk.cache.rglob("w.pth"):
         file.unlink()
-    asked_before = len(shelf.asked)
-    result = trained(held)
+    result = trained(desk, held)
     assert result.outcome == "complete", result.reason
     assert result.versions["pretrained"].startswith(f"{source}: 100 of 100 tensors of the backbone, sha256 ")
-    assert len(shelf.asked) == asked_before
+    assert shelf.asked == ["/w.pth"]
     assert result.config
     config = Config.fromstring(result.config, file_format=".py")
     assert (config.load_from, asked(config)) == (None, source), "a later training from it starts as this one did"
     assert json.loads(places(held).weights.read_text())["told"] == result.versions["pretrained"]
 
 
-def test_failures_of_a_training_in_one_line(tmp_path: Path, shelf: Shelf) -> None:
+def test_failures_of_a_training_in_one_line(tmp_path: Path, shelf: Shelf, desk: Trainings) -> None:
     source = f"{shelf.url}/w.pth"
-    assert failed(lease(tmp_path, small(pretrained=source), number=0)) == (
+    assert failed(desk, lease(tmp_path, small(pretrained=source), number=0)) == (
         f"{source} can't be fetched: the answer is 404 Not Found; {OTHER_WEIGHTS}"
     )
     torch.save(build(dict(BACKBONES["resnet18"].config)).state_dict(), tmp_path / "w.pth")
-    assert failed(lease(tmp_path, small(pretrained=str(tmp_path / "w.pth")), number=1)).startswith(
+    assert failed(desk, lease(tmp_path, small(pretrained=str(tmp_path / "w.pth")), number=1)).startswith(
         f"{tmp_path / 'w.pth'} gives 0 of the 100 tensors of the backbone; first without: conv1.weight: (16, 3, 7, 7) "
         "in the model, (64, 3, 7, 7) in the file; "
     )
     (tmp_path / "w.pth").unlink()
-    assert failed(lease(tmp_path, small(pretrained=str(tmp_path / "w.pth")), number=2)) == (
+    assert failed(desk, lease(tmp_path, small(pretrained=str(tmp_path / "w.pth")), number=2)) == (
         f"there is no file {tmp_path / 'w.pth'} on this machine; {OTHER_WEIGHTS}"
     )
 
@@ -389,12 +434,7 @@ def test_failures_of_a_training_in_one_line(tmp_path: Path, shelf: Shelf) -> Non
         ("org/name", "org/name can't be fetched from the hub: "),
     ],
 )
-def test_weights_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretrained: str, expected: str) -> None:
-    nowhere = "http://127.0.0.1:9"  # a proxy that does not run: no test asks the network
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, nowhere)
-    monkeypatch.setenv("SWEEP_WEIGHTS", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    reason = failed(lease(tmp_path, small(pretrained=pretrained)))
+def test_weights_out_of_reach(tmp_path: Path, desk: Trainings, pretrained: str, expected: str) -> None:
+    reason = failed(desk, lease(tmp_path, small(pretrained=pretrained)))
     assert reason.startswith(expected), reason
     assert pretrained == "coco" or reason.endswith(OTHER_WEIGHTS)
