@@ -117,7 +117,8 @@ _TEAM = (
 _ALL = Augmentation(
     "all", "all augmentations of the team", ", ".join(entry.name for entry in _TEAM),
     # a parameter that several of them have is one for all, in the range that all of them take
-    {name: p for entry in reversed(_TEAM) for name, p in entry.parameters.items()} | _probability("each is applied to"),
+    _probability("each is applied to")
+    | {name: p for entry in reversed(_TEAM) for name, p in entry.parameters.items() if name != "probability"},
     transforms=tuple(transform for entry in _TEAM for transform in entry.transforms), strength=1.0, once=True,
 )  # fmt: skip
 

@@ -154,6 +154,43 @@ def test_what_no_weights_have_starts_as_it_would_have(tmp_path: Path) -> None:
         start(config, source)
 
 
+def test_the_authors_own_names(tmp_path: Path) -> None:
+    """Swin's file has other names and none of the norms that MMDetection adds to the four maps."""
+    source, config = str(tmp_path / "w.pth"), tiny("swin_tiny")
+    original = build(config).state_dict()
+    ways = {"patch_embed.projection": "patch_embed.proj", "stages.": "layers.", "attn.w_msa.": "attn.",
+            "ffn.layers.0.0.": "mlp.fc1.", "ffn.layers.1.": "mlp.fc2."}  # fmt: skip
+    given = {"norm.weight": torch.ones(1), "head.weight": torch.ones(1)}
+    for name, tensor in original.items():
+        for ours, theirs in ways.items():
+            name = name.replace(ours, theirs)
+        if not name.startswith("norm"):
+            given[name] = tensor
+    torch.save({"model": given}, source)
+    assert placed({"backbone": config}, source)["model.backbone.convert_weights"]
+    backbone, line = start(config, source, BACKBONES["swin_tiny"].fresh)
+    kept = {k: v for k, v in original.items() if "downsample" not in k and not k.startswith("norm")}
+    assert kept and same(kept, backbone.state_dict()) == []
+    assert "(8 new: norm0.weight, norm0.bias, " in line
+    del given["layers.1.blocks.0.norm1.weight"]
+    torch.save({"model": given}, source)
+    with pytest.raises(WeightsError, match=r"first without: stages\.1\.blocks\.0\.norm1\.weight"):
+        start(config, source, BACKBONES["swin_tiny"].fresh)
+
+
+def test_a_folder_of_hugging_face(tmp_path: Path) -> None:
+    from transformers import ConvNextConfig, ConvNextForImageClassification
+
+    config = tiny("convnext_tiny")
+    model = ConvNextForImageClassification(ConvNextConfig(**config["config"]))
+    model.save_pretrained(tmp_path / "model")
+    backbone, line = start(config, str(tmp_path / "model"), BACKBONES["convnext_tiny"].fresh)
+    loaded, given = backbone.state_dict(), model.state_dict()
+    shared = {k.removeprefix("body."): v for k, v in loaded.items() if "hidden_states_norms" not in k}
+    assert same(shared, {k.removeprefix("convnext."): v for k, v in given.items()}) == []
+    assert "new: body.hidden_states_norms" in line and line.endswith(", folder model")
+
+
 def test_nothing_of_nothing(tmp_path: Path) -> None:
     source = str(tmp_path / "w.pth")
     torch.save({"other.weight": torch.ones(2)}, source)

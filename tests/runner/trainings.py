@@ -37,7 +37,7 @@ class Trainings:
 @contextmanager
 def trainings(folder: Path) -> Iterator[Trainings]:
     """A process that trains, keeps what it downloads in `folder`, and reaches nothing but loopback."""
-    nowhere = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     root = Path(__file__).parents[2]
     places = os.pathsep.join(map(str, (root, root / "tests", root / "tests" / "runner")))
     process = subprocess.Popen(
