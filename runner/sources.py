@@ -9,6 +9,7 @@ CATALOGED = ("none", "imagenet", "coco")  # what the catalog knows; all else nam
 SINGLE = ("model.safetensors", "pytorch_model.bin")  # of a folder with a Hugging Face model, whole or in shards
 INDEXES = tuple(f"{name}.index.json" for name in SINGLE)
 MODEL_FILES = (*SINGLE, *INDEXES)
+ZOO_SCHEMES = ("torchvision://", "open-mmlab://", "openmmlab://")  # MMEngine's spellings, in tables of its own
 _URL = ("http://", "https://")
 _FILES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".tar", ".pkl", ".pyth", ".npz", ".onnx")
 _HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?", re.ASCII)

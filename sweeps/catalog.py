@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from runner.catalog import LIMITS, PARTS, SETTINGS, Entry, Model, Parameter
+from runner.catalog import PARTS, SETTINGS, Entry, Model, Parameter, catalog_limits
 from sweeps.space.resolve import default_backbone, default_setting
 
 KINDS = {**{f"{part}s": part for part in PARTS}, "settings": "setting"}
@@ -72,7 +72,7 @@ def parameter_document(parameter: Parameter) -> dict[str, Any]:
 
 def limits() -> list[dict[str, Any]]:
     """What cannot work together: ``when`` every key has one of its values, and why."""
-    return [{key: _plain(value) for key, value in asdict(limit).items()} for limit in LIMITS]
+    return [{key: _plain(value) for key, value in asdict(limit).items()} for limit in catalog_limits()]
 
 
 def limit_row(limit: Mapping[str, Any]) -> list[str]:

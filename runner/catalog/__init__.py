@@ -5,13 +5,15 @@ Plain data, free of torch, so that a slim server can check a space. ``runner.ren
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from runner.catalog.augmentations import AUGMENTATIONS, Augmentation
 from runner.catalog.backbones import BACKBONES, Backbone
 from runner.catalog.base import Entry, Parameter
-from runner.catalog.limits import LIMITS, Limit
+from runner.catalog.limits import Limit, catalog_limits
 from runner.catalog.models import MODELS, Model
 from runner.catalog.optimizers import OPTIMIZERS
 from runner.catalog.schedules import SCHEDULES
@@ -29,7 +31,6 @@ PARTS: Mapping[str, Mapping[str, Entry]] = {
 __all__ = [
     "AUGMENTATIONS",
     "BACKBONES",
-    "LIMITS",
     "MODELS",
     "OPTIMIZERS",
     "PARTS",
@@ -42,6 +43,7 @@ __all__ = [
     "Model",
     "Parameter",
     "add",
+    "catalog_limits",
     "remove",
 ]
 
@@ -73,7 +75,31 @@ def add(entry: Entry, part: str | None = None) -> None:
         raise UserError(f"there is a {part} {entry.name} already; write another name")
     if isinstance(entry, Model) and entry.backbone not in BACKBONES:
         raise UserError(f"{entry.name}: there is no backbone {entry.backbone}; add it first")
+    if problem := _problem(entry, part):
+        raise UserError(f"{entry.name}: {problem}")
     _entries(part)[entry.name] = entry
+
+
+def _problem(entry: Entry, part: str) -> str | None:
+    """What every trial of the entry would fail at, or None."""
+    for name, parameter in entry.parameters.items():
+        for value in (parameter.default, parameter.tiny):
+            if value is not None and (problem := parameter.problem(value)):
+                return f"default of {name}: {problem}"
+    if part == "optimizer" and "lr" not in entry.parameters:
+        return "expected a parameter lr, found none"
+    if isinstance(entry, Backbone) and not len(entry.channels) == len(entry.tiny_channels) == 4:
+        return f"expected the channels of four maps, found {entry.channels} and {entry.tiny_channels}"
+    if isinstance(entry, Augmentation):
+        wanted = set(re.findall(r"'\$(\w+)'", repr(entry.transforms)))
+        if unknown := sorted(wanted - {"size", *entry.parameters}):
+            return f"its transforms want ${unknown[0]}, which is no parameter of it"
+    spec = importlib.util.find_spec("mmdet") if isinstance(entry, Model) else None
+    if isinstance(entry, Model) and spec and spec.submodule_search_locations:
+        zoo = Path(spec.submodule_search_locations[0]) / ".mim" / "configs" / entry.zoo
+        if not zoo.is_file():
+            return f"MMDetection's zoo has no config {entry.zoo!r}"
+    return None
 
 
 def remove(part: str, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from runner.catalog.backbones import BACKBONES
 from runner.catalog.models import MODELS
+from runner.catalog.optimizers import OPTIMIZERS
 from runner.catalog.zoo_weights import COCO
 from runner.protocol import Scalar
 
@@ -30,14 +31,29 @@ class Limit:
     below: Mapping[str, float] = field(default_factory=dict)
 
 
-# weights have the shapes of the network they were trained in
-_PRETRAINED = (
-    Limit(
-        {"pretrained": ("imagenet", "coco")},
-        "those weights have the channels of scale standard; write none, or the path of weights trained at tiny",
-        scale="tiny",
-    ),
-    *(
+_TINY = Limit(
+    {"pretrained": ("imagenet", "coco")},
+    "those weights have the channels of scale standard; write none, or the path of weights trained at tiny",
+    scale="tiny",
+)
+_LBFGS = Limit(
+    {"optimizer": ("LBFGS",)},
+    "one step over all weights has no learning rate of its own for each layer",
+    below={"layer_decay": 1},
+)
+
+
+def catalog_limits() -> tuple[Limit, ...]:
+    """All limits, those of a user's own entries as well."""
+    unknown = tuple(name for name, backbone in BACKBONES.items() if backbone.imagenet is None)
+    decayless = tuple(name for name, optimizer in OPTIMIZERS.items() if "weight_decay" not in optimizer.parameters)
+    imagenet = Limit(
+        {"pretrained": ("imagenet",), "backbone": unknown}, "the catalog knows no ImageNet weights of it", "standard"
+    )
+    norms = Limit(
+        {"optimizer": decayless}, "it has no weight decay that norms could have less of", below={"norm_decay": 1}
+    )
+    coco = (
         Limit(
             {
                 "model": (model,),
@@ -48,13 +64,5 @@ _PRETRAINED = (
             scale="standard",
         )
         for model in MODELS
-    ),
-)
-
-_LBFGS = Limit(
-    {"optimizer": ("LBFGS",)},
-    "one step over all weights has no learning rate of its own for each layer",
-    below={"layer_decay": 1},
-)
-
-LIMITS: tuple[Limit, ...] = (*_PRETRAINED, _LBFGS)
+    )
+    return (_TINY, *((imagenet,) if unknown else ()), *coco, _LBFGS, norms)

@@ -11,6 +11,7 @@ SGD's default is MMDetection's 0.02 for 16 images scaled linearly to the default
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from runner.catalog.base import Entry, Parameter
 
@@ -33,10 +34,28 @@ def _adam(default: float, tiny: float) -> dict[str, Parameter]:
     return {"lr": _lr(default, tiny), "beta1": _BETA1, "beta2": _BETA2, "eps": _eps(1e-8)}
 
 
+class _SGD(Entry):
+    def contradiction(self, params: Mapping[str, Any]) -> str | None:
+        """Nesterov's rule, as torch.optim.SGD demands it."""
+        if not params["nesterov"] or (params["momentum"] and not params["dampening"]):
+            return None
+        return (
+            f"optimizer SGD: nesterov wants a momentum above 0 and no dampening, found momentum "
+            f"{params['momentum']:g} and dampening {params['dampening']:g}; write nesterov: false"
+        )
+
+
+class _Rprop(Entry):
+    def contradiction(self, params: Mapping[str, Any]) -> str | None:
+        """A step size has its bounds the right way round."""
+        low, high = params["step_min"], params["step_max"]
+        return None if low <= high else f"optimizer Rprop: expected step_min below step_max, found {low:g} and {high:g}"
+
+
 OPTIMIZERS: Mapping[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("SGD", "SGD with momentum", "torch.optim.SGD", {
+        _SGD("SGD", "SGD with momentum", "torch.optim.SGD", {
             "lr": _lr(0.0025, 0.01),
             "momentum": Parameter("float", 0.9, 0, 1, help="momentum factor"),
             "dampening": Parameter("float", 0.0, 0, 1, help="share of the gradient kept out of the momentum"),
@@ -56,7 +75,7 @@ OPTIMIZERS: Mapping[str, Entry] = {
             "centered": Parameter("bool", False, help="divide by the deviation instead of the root mean square"),
             "weight_decay": _DECAY,
         }),
-        Entry("Rprop", "Rprop", "torch.optim.Rprop", {
+        _Rprop("Rprop", "Rprop", "torch.optim.Rprop", {
             "lr": _lr(0.0001, 0.0001, help="first step size; Rprop finds its own afterwards, no schedule reaches them"),
             "eta_minus": Parameter("float", 0.5, 0.001, 0.999, help="factor of a step size when its gradient turns"),
             "eta_plus": Parameter("float", 1.2, 1.001, 10, help="factor of a step size when its gradient does not"),

@@ -36,7 +36,7 @@ class StudyAmpOptimWrapper(AmpOptimWrapper):
 
 
 def ops_in_float32() -> None:
-    """Lets every compiled op of mmcv take bfloat16 on a CPU, for the rest of the process."""
+    """Lets every compiled op of mmcv take bfloat16, which few of them know, for the rest of the process."""
     ops = importlib.import_module("mmcv._ext")
     for name in dir(ops):
         op = getattr(ops, name)
@@ -63,4 +63,4 @@ def _in_float32(op: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_low(value: object) -> bool:
-    return isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16 and value.device.type == "cpu"
+    return isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16

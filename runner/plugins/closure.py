@@ -88,7 +88,7 @@ class ClosureOptimWrapper(OptimWrapper):
     ) -> None:
         super().__init__(optimizer, accumulative_counts, clip_grad)
         self.amp = amp
-        if amp and not torch.cuda.is_available():
+        if amp:
             ops_in_float32()
         self._batches: list[_Batch] = []
         self._losses: list[torch.Tensor] = []

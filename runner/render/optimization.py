@@ -105,11 +105,8 @@ def set_optimizer(config: dict[str, Any], combination: Combination, scale: Scale
 def _params(part: Part) -> dict[str, Any]:
     """torch.optim's arguments of an optimizer of the catalog."""
     params = dict(part.params)
-    if params.get("nesterov") and (not params["momentum"] or params["dampening"]):
-        raise UserError(
-            f"optimizer {part.name}: nesterov wants a momentum above 0 and no dampening, found momentum "
-            f"{params['momentum']:g} and dampening {params['dampening']:g}; write nesterov: false"
-        )
+    if problem := OPTIMIZERS[part.name].contradiction(params):
+        raise UserError(problem)
     for pair, (one, other) in _PAIRS.items():
         if one in params:
             params[pair] = (params.pop(one), params.pop(other))

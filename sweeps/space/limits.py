@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.catalog import LIMITS, PARTS, Limit
+from runner.catalog import PARTS, Limit, catalog_limits
 from runner.protocol import Part, Scalar, Scale
 from sweeps.space.exclusion import first_allowed, matching, names
 from sweeps.space.problems import SpaceProblem, shown
@@ -28,7 +28,7 @@ def limits(space: SearchSpace, scale: Scale) -> list[SpaceProblem]:
         space: checked otherwise; something in it is allowed.
         scale: the one that the study would run at.
     """
-    applying = [limit for limit in LIMITS if limit.scale in (None, scale)]
+    applying = [limit for limit in catalog_limits() if limit.scale in (None, scale)]
     return [problem for limit in applying for problem in _Met(space, scale, limit).problems()]
 
 

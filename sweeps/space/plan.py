@@ -143,6 +143,8 @@ def _form(varying: dict[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     """A value in YAML's short form: braces and names without quotes."""
+    if value is None:
+        return "not set"
     if isinstance(value, str):
         return value
     if isinstance(value, dict):

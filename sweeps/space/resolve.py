@@ -34,14 +34,20 @@ def resolve(
         name: _setting(space, assignment, name, scale, n_train) for name in SETTINGS if name not in ("lr", "seed")
     }
     backbone = _one(space, assignment, "backbone", default_backbone(model.name, scale))
+    if _chosen(space, assignment, "pretrained") is None and BACKBONES[backbone.name].imagenet is None:
+        settings["pretrained"] = "none"  # a backbone of the user's own
+    optimizer = _optimizer(space, assignment, (model.name, backbone.name), scale, settings["batch_size"])
+    schedule = _complete("schedule", _parts(space, assignment, "schedule")[0], scale)
+    if optimizer.name == "Rprop":  # its rate is but the first step's size: with any schedule it is the same training
+        schedule = Part(name="constant", params={"warmup": 0, "warmup_factor": 1.0})
     combination = Combination(
         model=_complete("model", model, scale),
         backbone=_complete("backbone", backbone, scale),
         augmentation=tuple(
             _complete("augmentation", pick, scale) for pick in _parts(space, assignment, "augmentation")
         ),
-        optimizer=_optimizer(space, assignment, (model.name, backbone.name), scale, settings["batch_size"]),
-        schedule=_complete("schedule", _parts(space, assignment, "schedule")[0], scale),
+        optimizer=optimizer,
+        schedule=schedule,
         settings=settings,
         config={path: _plain(value, assignment, f"config.{path}") for path, value in space.config.items()},
     )
@@ -108,6 +114,8 @@ def _recipe(model: str, backbone: str, optimizer: str, batch: int) -> dict[str, 
         rate, decay, made_for = hint.lr, hint.weight_decay, _BACKBONE_BATCH
     elif optimizer == entry.optimizer["standard"]:
         rate, decay, made_for = entry.lr, entry.weight_decay, entry.zoo_batch
+        if optimizer == "SGD" and hint.optimizer is None and hint.weight_decay is not None:
+            decay = hint.weight_decay  # RegNet's, under any model that SGD trains
     else:
         return {}
     share = batch / made_for

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.catalog import SETTINGS
-from runner.sources import CATALOGED, MODEL_FILES, is_file_name, is_hub_id, is_url, url_problem
+from runner.sources import CATALOGED, MODEL_FILES, ZOO_SCHEMES, is_file_name, is_hub_id, is_url, url_problem
 from sweeps.space.forms import Read, reader
 from sweeps.space.problems import Report, nearest, shown
 
@@ -55,6 +55,15 @@ def _pretrained(folder: Path, report: Report) -> Read:
             if problem:
                 report.add(key, f"expected {problem}, found {shown(raw)}")
             return None if problem else raw
+        if raw.startswith(ZOO_SCHEMES):
+            from runner.weights import WeightsError, zoo_url
+
+            try:
+                zoo_url(raw)
+            except WeightsError as error:
+                report.add(key, str(error))
+                return None
+            return raw
         if "://" in raw:
             report.add(key, f"{expected}, found {shown(raw)}", "write its http or https address")
             return None

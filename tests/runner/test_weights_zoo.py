@@ -16,7 +16,7 @@ from mmengine.config import Config, ConfigDict
 from trials import combination, paths
 
 from runner import plugins  # noqa: F401  registers what configs name
-from runner.catalog import BACKBONES, LIMITS, MODELS
+from runner.catalog import BACKBONES, MODELS, catalog_limits
 from runner.catalog.zoo_weights import COCO
 from runner.configfile import nodes
 from runner.errors import UserError
@@ -66,7 +66,7 @@ def test_a_pair_without_weights_is_refused_and_limited() -> None:
                 limit.scale in (None, "standard") and not limit.above
                 and model in limit.when.get("model", ()) and backbone in limit.when.get("backbone", ())
                 and limit.when.get("pretrained") == ("coco",)
-                for limit in LIMITS
+                for limit in catalog_limits()
             )  # fmt: skip
             assert limited == ((model, backbone) not in COCO), (model, backbone)
     with pytest.raises(UserError, match="has no COCO weights of ms_rcnn with resnet50"):

@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from runner import userparts
-from runner.catalog import LIMITS, PARTS, SETTINGS
+from runner.catalog import PARTS, SETTINGS, catalog_limits
 from sweeps.catalog import KINDS, document, limits, short
 from sweeps.catalog_page import page
 from sweeps.cli import main
@@ -57,7 +57,7 @@ def test_json_has_every_name_with_every_parameter(capsys: Captured) -> None:
             name: list(entry.parameters) for name, entry in entries.items()
         }
     assert [entry["name"] for entry in found["settings"]] == list(SETTINGS)
-    assert [limit["reason"] for limit in found["limits"]] == [limit.reason for limit in LIMITS]
+    assert [limit["reason"] for limit in found["limits"]] == [limit.reason for limit in catalog_limits()]
     rate = next(entry for entry in found["optimizers"] if entry["name"] == "AdamW")["parameters"]["lr"]
     assert rate == {
         "kind": "float", "default": 0.0001, "default_tiny": 0.001, "low": 0, "high": 1000, "choices": [], "log": True,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.catalog import LIMITS, PARTS, SETTINGS, Limit
+from runner.catalog import PARTS, SETTINGS, Limit, catalog_limits
 from runner.protocol import Scale
 from sweeps.cli import main
 from sweeps.space import limits
@@ -25,7 +25,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lines:
     monkeypatch.chdir(tmp_path)
 
     def check(text: str, *known: Limit, scale: Scale = "tiny") -> list[str]:
-        monkeypatch.setattr(limits, "LIMITS", known)
+        monkeypatch.setattr(limits, "catalog_limits", lambda: known)
         Path("x.yaml").write_text(f"study: s\ndata: demo\nbudget: {{trials: 9}}\n{text}\n")
         try:
             load(Path("x.yaml"), scale=lambda _: scale)
@@ -178,7 +178,7 @@ def test_commands_refuse_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(limits, "LIMITS", (PAIR,))
+    monkeypatch.setattr(limits, "catalog_limits", lambda: (PAIR,))
     Path("x.yaml").write_text("study: s\ndata: demo\nfixed: {model: htc, optimizer: AdamW}\n")
     line = (
         "x.yaml:3:9: fixed.model: model htc with optimizer AdamW cannot work: it was said so; "
@@ -196,7 +196,7 @@ def test_commands_refuse_it(
 
 
 def test_the_catalogs_own_limits_name_what_there_is() -> None:
-    for limit in LIMITS:
+    for limit in catalog_limits():
         for key, wanted in limit.when.items():
             assert key in PARTS or key in SETTINGS, limit
             assert key in SETTINGS or set(map(str, wanted)) <= set(PARTS[key]), limit

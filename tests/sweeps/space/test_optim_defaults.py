@@ -9,6 +9,7 @@ import pytest
 from runner.protocol import Combination, Scale
 from sweeps.space.loader import load
 from sweeps.space.plan import plan
+from sweeps.space.problems import SpaceErrors
 from sweeps.space.resolve import default_optimizer, resolve
 from sweeps.space.walk import first
 
@@ -48,6 +49,9 @@ def test_the_optimizer(model: str, backbone: str, scale: Scale, name: str) -> No
         ("fixed: {model: mask_rcnn, optimizer: AdamW}", 0.0001, 0.05),
         ("fixed: {model: mask2former, optimizer: {AdamW: {lr: 0.5, weight_decay: 0.25}}}", 0.5, 0.25),
         ("fixed: {model: mask2former, lr: 0.5}", 0.5, 0.05),
+        ("fixed: {model: mask_rcnn, backbone: regnetx_3_2gf}", 0.02 / 8, 0.00005),
+        ("fixed: {model: mask2former, backbone: regnetx_3_2gf}", 0.0001 / 8**0.5, 0.05),
+        ("fixed: {model: mask_rcnn, backbone: cspnext_s}", 0.004 / 128**0.5, 0.05),
     ],
 )
 def test_rates_are_scaled_to_the_batch(tmp_path: Path, text: str, rate: float, decay: float) -> None:
@@ -80,3 +84,26 @@ def test_a_plan_shows_it(tmp_path: Path, text: str, shown: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(f"study: s\ndata: demo\nconfig: {{a: 1}}\n{text}\n")
     assert plan(load(path), "standard")["fixed"]["optimizer"] == shown
+
+
+def test_rprop_is_one_training_under_any_schedule(tmp_path: Path) -> None:
+    under = [resolved(tmp_path, f"fixed: {{optimizer: Rprop, schedule: {name}}}") for name in ("step", "one_cycle")]
+    assert under[0].digest() == under[1].digest()
+    assert under[0].schedule and under[0].schedule.name == "constant"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("SGD: {nesterov: true, momentum: 0}", "optimizer SGD: nesterov wants a momentum above 0 and no dampening, "
+         "found momentum 0 and dampening 0; write nesterov: false"),
+        ("Rprop: {step_min: 0.1, step_max: 0.001}",
+         "optimizer Rprop: expected step_min below step_max, found 0.1 and 0.001"),
+    ],
+)  # fmt: skip
+def test_parameters_that_cannot_stand_together(tmp_path: Path, given: str, line: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(f"study: s\ndata: demo\nfixed: {{optimizer: {{{given}}}}}\n")
+    with pytest.raises(SpaceErrors) as caught:
+        load(path, scale=lambda _: "standard")
+    assert [problem.message for problem in caught.value.problems] == [line]

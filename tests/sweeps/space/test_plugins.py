@@ -240,3 +240,35 @@ def test_a_trainer_takes_only_the_file_of_the_lease() -> None:
     with pytest.raises(userparts.PluginChangedError, match="there is no such file on this machine; put it there"):
         userparts.load_all([plugin])
     assert "thin" not in OPTIMIZERS
+
+
+def test_a_backbone_without_imagenet_weights_starts_at_random_at_standard() -> None:
+    write(THIN)
+    combination, _ = resolve(space(), {}, "standard", 100)
+    assert combination.settings["pretrained"] == "none"
+    path = write(SPACE.replace("thin}", "thin, pretrained: imagenet}"), "x.yaml")
+    with pytest.raises(SpaceErrors) as caught:
+        load(path, scale=lambda _: "standard")
+    assert [problem.message for problem in caught.value.problems] == [
+        "pretrained imagenet with backbone thin cannot work at scale standard: "
+        "the catalog knows no ImageNet weights of it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ('Entry("Still", "still", "x", {}), part="optimizer"', "Still: expected a parameter lr, found none"),
+        ('Backbone("b", "b", "x", config={"type": "B"}, channels=(1, 2, 3))',
+         "b: expected the channels of four maps, found (1, 2, 3) and (64, 128, 256, 512)"),
+        ('Augmentation("a", "a", "x", transforms=({"type": "T", "n": "$much"},))',
+         "a: its transforms want $much, which is no parameter of it"),
+        ('Model("m", "m", "x", zoo="nope/nope.py")', "m: MMDetection's zoo has no config 'nope/nope.py'"),
+        ('Augmentation("a", "a", "x", {"p": Parameter("float", 9.0, 0, 1)})',
+         "a: default of p: expected a number from 0 to 1, found 9.0"),
+    ],
+)  # fmt: skip
+def test_an_entry_that_every_trial_would_fail_at(entry: str, line: str) -> None:
+    write(f"from runner.catalog import Augmentation, Backbone, Entry, Model, Parameter, add\nadd({entry})\n")
+    found = mistakes("plugins: [my_parts.py]")
+    assert len(found) == 1 and line in found[0], found

@@ -70,7 +70,12 @@ def test_a_path_that_is_not_there(tmp_path: Path, value: str, found: str, rest: 
         ("3", f"{EXPECTED} 3"),
         ("''", f'{EXPECTED} ""'),
         ("[]", f"{EXPECTED} []"),
-        ("torchvision://resnet50", f"{EXPECTED} torchvision://resnet50; write its http or https address"),
+        ("s3://bucket/r50", f"{EXPECTED} s3://bucket/r50; write its http or https address"),
+        (
+            "torchvision://resnet5",
+            "torchvision://resnet5: MMEngine's table has no resnet5; write the address of a file, or train without "
+            "(--set fixed.pretrained=none) or from a file (--set fixed.pretrained=PATH)",
+        ),
         ("https://", "expected an address such as https://HOST/NAME.pth, found https://"),
         ("https://host", "expected the address of a file, found https://host"),
         (
