@@ -23,7 +23,7 @@ print(type(MODELS.build(config.model).backbone).__module__)
 """
 
 
-@pytest.mark.parametrize("name", ["my_parts.py", "my_space.yaml"])
+@pytest.mark.parametrize("name", ["my_parts.py", "my_space.yaml", "my_hub_backbone.py"])
 def test_the_page_shows_the_files(name: str) -> None:
     text = (DOCS / "examples" / name).read_text(encoding="utf-8")
     assert f"\n{text}```\n" in (DOCS / "plugins.md").read_text(encoding="utf-8"), f"put docs/examples/{name} into it"
@@ -60,3 +60,15 @@ def test_the_example_trains_and_its_config_runs_elsewhere(desk: Desk) -> None:
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("sweep:")]
     assert line.startswith("sweep: study my_parts exists with another space: plugins.my_parts: ")
+
+
+def test_a_backbone_of_the_hub_trains(desk: Desk) -> None:
+    shutil.copy(DOCS / "examples" / "my_hub_backbone.py", desk.folder)
+    desk.write(
+        f"study: hub\ndata: {NUCLEI}\nscale: tiny\nplugins: [my_hub_backbone.py]\n"
+        "fixed: {model: solov2, backbone: convnext_small, epochs: 1, image_size: 128}\n"
+    )
+    done = desk.run("start", "space.yaml")
+    assert done.returncode == 0, done.stderr
+    (row,) = desk.json("rank")["rows"]
+    assert (row["backbone"], row["state"]) == ("convnext_small", "complete")
