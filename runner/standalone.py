@@ -19,7 +19,8 @@ DIFFERENCES = (
     "- boxes of sheared, rotated and cropped objects are MMDetection's own, larger than their masks;",
     "- crops of MinIoURandomCrop are not enlarged to the size of the image;",
     "- MMDetection's own ShearX, ShearY and Rotate fail on images with more than 128 objects;",
-    "- what we mended in heads, one cycle and accumulation is not mended there.",
+    "- what we mended in heads, one cycle and accumulation is not mended there;",
+    "- pretrained weights as safetensors, as a folder or by a hub id load with our plugins only.",
 )
 
 # ours -> what it is a version of

@@ -19,11 +19,12 @@ from mmengine.runner import Runner
 from runner import plugins  # noqa: F401  registers them with MMDetection
 from runner.catalog import BACKBONES
 from runner.configfile import to_text
+from runner.loading import backbone_line, detector_line, watching
 from runner.machine import Machine, cpu_name
 from runner.paths import TrialPaths, replace_with
 from runner.plugins.checkpoint import read_history
 from runner.plugins.report import ReportHook
-from runner.pretrained import Start, asks, backbone_line, detector_line, placed, watching
+from runner.pretrained import Start, asks, placed
 from runner.protocol import EpochReport, Lease, Result, Verdict
 from runner.render import render
 from runner.sources import CATALOGED
@@ -37,7 +38,7 @@ _PACKAGES = ("torch", "mmengine", "mmcv", "mmdet", "numpy")
 class TrialRunner(Runner):
     """MMDetection's runner with one log folder for all attempts of a trial (its own makes one a start).
 
-    Weights it starts from must fit: see `runner.pretrained`.
+    Weights it starts from must fit: see `runner.loading`.
 
     Attributes:
         fresh: names of the backbone's tensors that no ImageNet weights have, as regular expressions.

@@ -54,16 +54,25 @@ def predicted(model: torch.nn.Module, data: dict[str, Any]) -> list[Any]:
     return [sample.pred_instances for sample in samples]
 
 
+# What makes the map of stride 4, which these models do not read (CondInst's neck begins at stride 8)
+FROM_STRIDE_8 = ("rtmdet_ins", "condinst")
+STRIDE_4 = (".norm0.", ".pyramid.ways.0.", ".hidden_states_norms.stage1.", ".fuse_layers.0.")
+
+
 def learns(name: str, backbone: str) -> None:
     model = build(config(name, backbone))
     loss = loss_of(model, batch(4, 5))
     assert torch.isfinite(loss) and loss > 0
     loss.backward()
-    frozen = [key for key, p in model.named_parameters() if not p.requires_grad]
-    missed = [key for key, p in model.named_parameters() if p.grad is None]
+    # DINOv2 replaces pixels by its mask token only while it is pretrained
+    learning = {key: p for key, p in model.named_parameters() if not key.endswith(".mask_token")}
+    frozen = [key for key, p in learning.items() if not p.requires_grad]
+    missed = [key for key, p in learning.items() if p.grad is None]
+    if name in FROM_STRIDE_8:
+        missed = [key for key in missed if not any(part in key for part in STRIDE_4)]
     assert not frozen, "a random start must learn everywhere"
     assert not missed, "what no gradient reaches stays random"
-    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    assert all(torch.isfinite(p.grad).all() for p in learning.values() if p.grad is not None)
 
 
 @pytest.mark.parametrize(("name", "backbone"), PAIRS)
@@ -115,7 +124,7 @@ def test_predicted_masks_have_the_size_of_the_image(name: str) -> None:
             assert found.bboxes[:, 0::2].max() <= size[1] and found.bboxes[:, 1::2].max() <= size[0]
 
 
-@pytest.mark.parametrize("counts", [(0, 3), (3, 0), (0, 0)])
+@pytest.mark.parametrize("counts", [(0, 3), pytest.param((3, 0), marks=pytest.mark.slow), (0, 0)])
 @pytest.mark.parametrize("name", MODELS)
 def test_images_without_objects(name: str, counts: tuple[int, int]) -> None:
     model = build(config(name))

@@ -24,8 +24,9 @@ from weights_server import Shelf, serving
 
 from runner import plugins  # noqa: F401  registers our loader
 from runner.catalog import BACKBONES
+from runner.loading import Watch, backbone_line, detector_line, watching
 from runner.paths import TrialPaths
-from runner.pretrained import Watch, backbone_line, detector_line, placed, watching
+from runner.pretrained import placed
 from runner.protocol import Combination, Lease, Objective, Result
 from runner.render import render
 from runner.tensors import read
