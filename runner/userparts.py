@@ -152,7 +152,8 @@ def _run(path: Path, source: bytes) -> None:
         raise UserError(f"{Path(error.filename or path).name}:{error.lineno or 1}: {error.msg}") from error
     except (Exception, SystemExit) as error:  # a file of the user's may raise anything
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        null = isinstance(error, ValueError) and "null bytes" in str(error)  # a SyntaxError from Python 3.11.4 on
+        what = str(error) if isinstance(error, UserError) or null else f"{type(error).__name__}: {error}"
         first = (what.strip().splitlines() or [""])[0]
         raise UserError(f"{path.name}:{lines[-1] if lines else 1}: {first}") from error
 

@@ -95,6 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except SystemExit as error:  # click ends so where a pipe was closed
+        if isinstance(error.__context__, BrokenPipeError):
+            return 0
+        raise
     except BrokenPipeError:  # the reader has seen enough
         sys.stderr.close()
         return 0
