@@ -75,7 +75,7 @@ class Study:
             self._adopt(self._optuna.ask())
         for row in rows.values():
             if row.state == "running":
-                self.store.release(self.record.name, row.number)
+                self.store.release(self.record.name, row.number, "stopped", "the study's owner ended")
 
     def ask(self) -> int | None:
         """Adds the next trial, or returns None when the budget is spent or the space tried out."""
@@ -149,9 +149,9 @@ class Study:
         # after its last epoch there is nothing left to save
         return report.epoch < self.row(number).epochs and bool(trial.should_prune())
 
-    def release(self, number: int) -> None:
-        """Stores that the trial waits again."""
-        self.store.release(self.record.name, number)
+    def release(self, number: int, end: str = "lost_worker", reason: str | None = None) -> None:
+        """Stores that the trial waits again, and what ended the attempt."""
+        self.store.release(self.record.name, number, end, reason)
 
     def finish(self, number: int, result: Result) -> None:
         """Stores how the trial ended, then tells the study."""
