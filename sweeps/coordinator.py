@@ -13,6 +13,7 @@ from typing import Any
 from results.records import StudyRecord
 from runner.protocol import LEASE_SECONDS, Cause, EpochReport, LeaseReply, LeaseRequest, Needs, Result, Verdict
 from sweeps import leases
+from sweeps.space.schema import SearchSpace
 from sweeps.status import document
 from sweeps.study import Study
 
@@ -150,6 +151,12 @@ class Coordinator:
         """Running trials and who holds them."""
         with self._lock:
             return list(self.progress.values())
+
+    def go_on(self, space: SearchSpace, record: StudyRecord) -> None:
+        """Goes on with another budget, sampler or pruner."""
+        with self._lock:
+            self.study.change(space, record)
+            self._paused, self._status = False, None
 
     def pause(self) -> None:
         """Nothing new begins; what runs goes on to its end."""

@@ -77,6 +77,12 @@ class Study:
             if row.state == "running":
                 self.store.release(self.record.name, row.number, "stopped", "the study's owner ended")
 
+    def change(self, space: SearchSpace, record: StudyRecord) -> None:
+        """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
+        self.space, self.record = space, record
+        self._optuna.pruner = _pruner(space)
+        self._proposer = Proposer(space, self._optuna.get_trials(deepcopy=False))
+
     def ask(self) -> int | None:
         """Adds the next trial, or returns None when the budget is spent or the space tried out."""
         if not self.budget_left():
