@@ -10,7 +10,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from results import schema, sqlite
+from results import outage, schema, sqlite
 from results.errors import ResultsError
 
 EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
@@ -79,7 +79,8 @@ class Database:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
         except DBAPIError as error:
-            raise ResultsError(self._explain(error)) from error
+            kind = outage.AwayError if self.path is None and outage.away(error) else ResultsError
+            raise kind(self._explain(error)) from error
         except SQLAlchemyError as error:
             raise ResultsError(f"{self.shown}: {_first_line(error)}") from error
 

@@ -85,6 +85,7 @@ class StudyRow(Base):
     budget: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime]
+    reason: Mapped[str | None]
 
 
 class CombinationRow(Base):
@@ -148,6 +149,30 @@ class TrialRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    failure: Mapped[str | None] = mapped_column(String(16))
+    adjusted: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    retries: Mapped[int] = mapped_column(default=0, server_default="0")
+    optuna_number: Mapped[int | None]
+
+
+class AttemptRow(Base):
+    """One lease of a trial and how it ended (see records.AttemptRecord)."""
+
+    __tablename__ = "sweep_attempts"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("sweep_trials.id", ondelete="CASCADE"), primary_key=True)
+    fence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    worker: Mapped[str]
+    owner: Mapped[str]
+    device: Mapped[str]
+    batch_size: Mapped[int | None]
+    accumulate: Mapped[int | None]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    end: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[str | None]
+    first_epoch: Mapped[int]
+    last_epoch: Mapped[int | None]
 
 
 class EpochRow(Base):

@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from results.models import CombinationRow, ConfigRow, EpochRow, StudyRow, TrialRow
-from results.records import STATES, EpochRecord, StudyRecord, TrialRecord, TrialState
+from results.models import AttemptRow, CombinationRow, ConfigRow, EpochRow, StudyRow, TrialRow
+from results.records import STATES, AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
 
 _STUDY = [getattr(StudyRow, field.name) for field in dataclasses.fields(StudyRecord)]
 _ELSEWHERE = {
@@ -26,6 +26,7 @@ _TRIAL = [
     _ELSEWHERE[field.name] if field.name in _ELSEWHERE else getattr(TrialRow, field.name)
     for field in dataclasses.fields(TrialRecord)
 ]
+_ATTEMPT = [getattr(AttemptRow, field.name) for field in dataclasses.fields(AttemptRecord)]
 
 
 def as_columns(record: StudyRecord) -> dict[str, Any]:
@@ -66,6 +67,17 @@ def read_epochs(session: Session, trial_id: int) -> list[EpochRecord]:
     """The validations of a trial, in order."""
     query = select(EpochRow).where(EpochRow.trial_id == trial_id).order_by(EpochRow.epoch)
     return [EpochRecord(row.epoch, row.score, row.metrics, row.seconds) for row in session.scalars(query)]
+
+
+def read_attempts(session: Session, trial_id: int) -> list[AttemptRecord]:
+    """The attempts at a trial, in order."""
+    query = select(*_ATTEMPT).where(AttemptRow.trial_id == trial_id).order_by(AttemptRow.fence)
+    return [AttemptRecord(**row._mapping) for row in session.execute(query)]
+
+
+def last_epoch(session: Session, trial_id: int) -> int:
+    """The latest epoch that was reported, 0 before the first."""
+    return session.scalar(select(func.max(EpochRow.epoch)).where(EpochRow.trial_id == trial_id)) or 0
 
 
 def epoch_scores(session: Session, trial_id: int) -> dict[int, float | None]:

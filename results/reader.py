@@ -12,15 +12,21 @@ from results import queries
 from results.database import Database
 from results.errors import ResultsError
 from results.models import StudyRow, TrialRow
-from results.records import EpochRecord, StudyRecord, TrialRecord, TrialState
+from results.outage import PATIENCE, waited_out
+from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
 
 
 class Reader:
-    """The reading half of `results.store.Store`."""
+    """The reading half of `results.store.Store`.
+
+    Attributes:
+        patience: seconds to wait for a database that is away; only its owner waits.
+    """
 
     def __init__(self, database: Database) -> None:
         """Use an open database; `open` is the ordinary way."""
         self._database = database
+        self.patience = 0.0 if database.readonly else PATIENCE
 
     @classmethod
     def open(cls, url: str, readonly: bool = False) -> Self:
@@ -48,38 +54,51 @@ class Reader:
     ) -> None:
         self.close()
 
+    @waited_out
     def study(self, name: str) -> StudyRecord | None:
         """The study of that name, None if there is none."""
         with self._database.read() as session:
             return next(iter(queries.read_studies(session, name)), None)
 
+    @waited_out
     def studies(self) -> list[StudyRecord]:
         """All studies, the one started last at the end."""
         with self._database.read() as session:
             return queries.read_studies(session)
 
+    @waited_out
     def trials(self, study: str) -> list[TrialRecord]:
         """All trials of a study by number, in one query."""
         with self._database.read() as session:
             self._study(session, study)
             return queries.read_trials(session, study)
 
+    @waited_out
     def trial(self, study: str, number: int) -> TrialRecord | None:
         """One trial, None if the study has none of that number."""
         with self._database.read() as session:
             self._study(session, study)
             return next(iter(queries.read_trials(session, study, number)), None)
 
+    @waited_out
     def epochs(self, study: str, number: int) -> list[EpochRecord]:
         """Every validation of a trial, in order."""
         with self._database.read() as session:
             return queries.read_epochs(session, self._trial(session, study, number, lock=False).id)
 
+    @waited_out
+    def attempts(self, study: str, number: int) -> list[AttemptRecord]:
+        """Every attempt at a trial, in order (those made since layout 0002)."""
+        with self._database.read() as session:
+            return queries.read_attempts(session, self._trial(session, study, number, lock=False).id)
+
+    @waited_out
     def config(self, study: str, number: int) -> str | None:
         """Text of the trial's rendered config, None until it has finished with one."""
         with self._database.read() as session:
             return queries.read_config(session, self._trial(session, study, number, lock=False).config_hash)
 
+    @waited_out
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state; every state is there."""
         with self._database.read() as session:

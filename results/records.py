@@ -33,6 +33,7 @@ class StudyRecord:
         adapted: what was fitted to the data.
         work_dir: folder of the study's trials.
         created_at, started_at: UTC.
+        reason: why it is paused, else None.
     """
 
     name: str
@@ -50,6 +51,7 @@ class StudyRecord:
     budget: dict[str, Any]
     created_at: datetime = field(default_factory=now)
     started_at: datetime = field(default_factory=now)
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class TrialRecord:
         reason: why the trial is not complete, else None.
         versions: package -> version, plus device, threads and loader workers.
         created_at, started_at, finished_at: UTC.
+        failure: what kind of failure ended it (``out_of_memory``, ``cancelled``), None if none did.
+        adjusted: settings that a retry changed (``batch_size``, ``accumulate``), None if it trains as proposed.
+        retries: how often people had it tried again after its end.
+        optuna_number: Optuna's trial that stands for it now, None while that has the same number.
     """
 
     study: str
@@ -103,6 +109,38 @@ class TrialRecord:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    failure: str | None = None
+    adjusted: dict[str, Any] | None = None
+    retries: int = 0
+    optuna_number: int | None = None
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One lease of a trial and how it ended.
+
+    Attributes:
+        fence: the lease's number, rising.
+        batch_size, accumulate: images a step, and steps between two updates; None where the trial names none.
+        end: ``complete``, ``pruned``, or what kind of failure ended it; None while it runs.
+        reason: more about the end.
+        first_epoch: the epoch that it began with; above 1 where it went on from a checkpoint.
+        last_epoch: the last one that it reported, None if none.
+        started_at, ended_at: UTC.
+    """
+
+    fence: int
+    worker: str
+    owner: str
+    device: str
+    batch_size: int | None
+    accumulate: int | None
+    started_at: datetime
+    ended_at: datetime | None
+    end: str | None
+    reason: str | None
+    first_epoch: int
+    last_epoch: int | None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 import math
@@ -19,7 +18,6 @@ from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step
 
 _REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
 _ENUMERABLE = 100_000
-INFEASIBLE = ("memory", 1.0)  # the constraint that a trial breaks for which there is too little memory
 
 
 class OptunaSuggester:
@@ -76,7 +74,7 @@ class Proposer:
         self._numbers: dict[int, int] = {}  # trial of the study -> trial in memory
         for trial in past if kind == "tpe" else ():
             self._numbers[trial.number] = len(self._memory.get_trials(deepcopy=False))
-            self._memory.add_trial(_visible(trial))
+            self._memory.add_trial(trial)
 
     @property
     def exhausted(self) -> bool:
@@ -102,15 +100,11 @@ class Proposer:
             self._numbers[number] = len(self._memory.get_trials(deepcopy=False))
             self._memory.add_trial(trial)
 
-    def ended(self, number: int, state: TrialState, value: float | None, infeasible: bool = False) -> None:
-        """The study's trial `number` has ended; the sampler keeps away from what is infeasible."""
+    def ended(self, number: int, state: TrialState, value: float | None) -> None:
+        """The study's trial `number` has ended."""
         if number in self._numbers:
-            known = self._numbers.pop(number)
-            if infeasible:
-                state = TrialState.PRUNED
-                trial_id = self._memory.get_trials(deepcopy=False)[known]._trial_id
-                optuna.Trial(self._memory, trial_id).set_constraint(*INFEASIBLE)
-            self._memory.tell(known, value if state == TrialState.COMPLETE else None, state=state)
+            complete = state == TrialState.COMPLETE
+            self._memory.tell(self._numbers.pop(number), value if complete else None, state=state)
 
     def _sample(self) -> Assignment | None:
         for _ in range(_REPEATS):
@@ -133,15 +127,6 @@ class Proposer:
             if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
                 return assignment
         return None
-
-
-def _visible(trial: FrozenTrial) -> FrozenTrial:
-    """A trial as the samplers' copy of the study holds it: they look at no failed one, and so learn nothing from it."""
-    if trial.state != TrialState.FAIL or not any(value > 0 for value in trial.constraints.values()):
-        return trial
-    seen = copy.copy(trial)
-    seen.state = TrialState.PRUNED
-    return seen
 
 
 class _Drawn:

@@ -17,9 +17,8 @@ from optuna.trial import TrialState
 
 from results.records import EpochRecord, StudyRecord, TrialRecord, now
 from results.store import Store
-from runner.protocol import Combination, DataPaths, EpochReport, Failure, Lease, Result, Scale
-from sweeps.pruner import pruner
-from sweeps.proposer import INFEASIBLE, OptunaSuggester, Proposer
+from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
+from sweeps.proposer import OptunaSuggester, Proposer
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import suggest
@@ -31,7 +30,6 @@ _STATES = {
     "infeasible": TrialState.FAIL,
 }
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines about trials repeat ours
-RETRY = "retry_of"  # user attribute of Optuna's trial that stands for another one's retry
 _LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
 
 
@@ -44,19 +42,9 @@ class Study:
         record: the study as our tables hold it.
         space: what is searched.
         data: where the data lie.
-        workers_survive: whether those that train for the study outlive this process; what they train is then theirs
-            still when it starts again.
     """
 
-    def __init__(
-        self,
-        storage: str,
-        store: Store,
-        record: StudyRecord,
-        space: SearchSpace,
-        data: DataPaths,
-        workers_survive: bool = False,
-    ) -> None:
+    def __init__(self, storage: str, store: Store, record: StudyRecord, space: SearchSpace, data: DataPaths) -> None:
         self.store, self.record, self.space, self.data = store, record, space, data
         self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
         arguments = {"connect_args": {"timeout": _LOCK_TIMEOUT}} if storage.startswith("sqlite") else {}
@@ -65,37 +53,29 @@ class Study:
             study_name=record.name,
             direction="maximize",
             sampler=optuna.samplers.RandomSampler(),  # never asked: what we enqueue fixes every parameter
-            pruner=pruner(space),
+            pruner=_pruner(space),
             load_if_exists=True,
         )
         if not self._optuna.metric_names:
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 self._optuna.set_metric_names([record.objective])
-        self._stands_in: dict[int, int] = {}  # trial -> Optuna's that a retry made for it
-        self._recover(workers_survive)
+        self._recover()
         self._proposer = Proposer(space, self._optuna.get_trials(deepcopy=False))
 
-    def _recover(self, workers_survive: bool) -> None:
+    def _recover(self) -> None:
         """Brings store and study in step after a crash: no trial lost, none left RUNNING."""
-        rows = {}
-        for row in self.store.trials(self.record.name):
-            if row.optuna_number is not None:
-                self._stands_in[row.number] = row.optuna_number
-            rows[self._stands_in.get(row.number, row.number)] = row
-            if row.state == "running" and not workers_survive:
-                self.store.release(self.record.name, row.number)
-        while any(t.state == TrialState.WAITING for t in self._optuna.get_trials(deepcopy=False)):
-            self._optuna.ask()
+        rows = {trial.number: trial for trial in self.store.trials(self.record.name)}
         for trial in self._optuna.get_trials(deepcopy=False):
-            found = rows.get(trial.number)
-            if trial.state != TrialState.RUNNING:
-                continue
-            if found is None and RETRY in trial.user_attrs:  # the retry was not stored: it was not made
-                self._optuna.tell(trial.number, state=TrialState.FAIL)
-            elif found is None:
+            row = rows.get(trial.number)
+            if trial.state == TrialState.RUNNING and row is None:
                 self._adopt(optuna.Trial(self._optuna, trial._trial_id))
-            elif found.state in _STATES:
-                self._tell(found)
+            elif trial.state == TrialState.RUNNING and row is not None and row.state in _STATES:
+                self._tell(row)
+        while any(t.state == TrialState.WAITING for t in self._optuna.get_trials(deepcopy=False)):
+            self._adopt(self._optuna.ask())
+        for row in rows.values():
+            if row.state == "running":
+                self.store.release(self.record.name, row.number, "stopped", "the study's owner ended")
 
     def ask(self) -> int | None:
         """Adds the next trial, or returns None when the budget is spent or the space tried out."""
@@ -143,7 +123,7 @@ class Study:
             study=name,
             trial=number,
             fence=fence,
-            combination=Combination.model_validate({**row.parts, "settings": self._settings(row)}),
+            combination=_adjusted(row),
             seed=row.seed,
             scale=self.scale,
             data=self.data,
@@ -164,38 +144,25 @@ class Study:
         if score is None:
             return False
         trial = self._trial(number)
-        known = self._figures(trial)
-        self._optuna._storage.set_trial_intermediate_value(trial._trial_id, report.epoch, score)
-        # after its last epoch there is nothing left to save; one that began anew is let past its older figures first
-        worth = max(known, default=0) <= report.epoch < self.row(number).epochs
-        return worth and bool(trial.should_prune())
+        trial.report(score, report.epoch)
+        # after its last epoch there is nothing left to save
+        return report.epoch < self.row(number).epochs and bool(trial.should_prune())
+
+    def release(self, number: int, end: str = "lost_worker", reason: str | None = None) -> None:
+        """Stores that the trial waits again, and what ended the attempt."""
+        self.store.release(self.record.name, number, end, reason)
 
     def batch(self, number: int) -> tuple[int, int]:
-        """Batch size and accumulation that the trial runs with now."""
-        settings = self._settings(self.row(number))
+        """Batch size and accumulation that the trial trains with now."""
+        settings = _adjusted(self.row(number)).settings
         return int(settings.get("batch_size", 1)), int(settings.get("accumulate", 1))
 
-    def release(self, number: int, failure: Failure, reason: str) -> None:
-        """Stores that the trial waits again, and why."""
-        self.store.release(self.record.name, number, failure, reason)
-
-    def restart(self, number: int, batch_size: int, accumulate: int) -> None:
-        """Stores that the trial begins anew with these settings."""
-        self.store.restart(self.record.name, number, {"batch_size": batch_size, "accumulate": accumulate})
-
-    def retry(self, number: int) -> TrialRecord:
-        """Stores that a trial that has ended waits again; Optuna, where an end is final, gets another trial for it."""
-        row = self.row(number)
-        self._optuna.enqueue_trial(row.optuna_params, user_attrs={RETRY: number})
-        trial = self._optuna.ask()
-        suggest(self.space, OptunaSuggester(trial))
-        self.store.retry(self.record.name, number, trial.number)
-        self._stands_in[number] = trial.number
-        self._proposer.begun(trial.number, self._optuna._storage.get_trial(trial._trial_id))
-        return self.row(number)
+    def restart(self, number: int, adjusted: Mapping[str, Any]) -> None:
+        """Stores that the trial begins anew, with these settings changed."""
+        self.store.restart(self.record.name, number, adjusted)
 
     def finish(self, number: int, result: Result, failure: str | None = None) -> None:
-        """Stores how the trial ended (by which failure, if not by the result's), then tells the study."""
+        """Stores how the trial ended, then tells the study."""
         row = self.row(number)
         state, reason = result.outcome, result.reason
         if state == "complete" and row.score is None:
@@ -204,13 +171,13 @@ class Study:
         if seconds is None:  # it ended badly; what it took counts all the same
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
         self.store.finish(
-            self.record.name, number, state=state, failure=failure or result.failure, reason=reason, parameters=result.parameters,
-            peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
+            self.record.name, number, state=state, failure=failure or result.failure, reason=reason,
+            parameters=result.parameters, peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
             config=result.config,
         )  # fmt: skip
         row = self.row(number)
         self._tell(row)
-        self._proposer.ended(self._number(number), _STATES[row.state], row.score, infeasible=row.state == "infeasible")
+        self._proposer.ended(number, _STATES[row.state], row.score)
 
     def row(self, number: int) -> TrialRecord:
         """The trial as the store holds it; the study must have it."""
@@ -232,36 +199,51 @@ class Study:
             data_hash=self.data.hash,
         )  # fmt: skip
 
-    @staticmethod
-    def _settings(row: TrialRecord) -> dict[str, Any]:
-        """Of the trial as it runs now: what was proposed, and what an out-of-memory retry changed."""
-        return {**row.parts["settings"], **(row.adjusted or {})}
-
-    def _number(self, number: int) -> int:
-        """Of Optuna's trial that stands for one of ours."""
-        return self._stands_in.get(number, number)
-
     def _trial(self, number: int) -> optuna.Trial:
-        storage, study = self._optuna._storage, self._optuna._study_id
-        return optuna.Trial(self._optuna, storage.get_trial_id_from_study_id_trial_number(study, self._number(number)))
-
-    def _figures(self, trial: optuna.Trial) -> dict[int, float]:
-        return self._optuna._storage.get_trial(trial._trial_id).intermediate_values
+        trial_id = self._optuna._storage.get_trial_id_from_study_id_trial_number(self._optuna._study_id, number)
+        return optuna.Trial(self._optuna, trial_id)
 
     def _tell(self, row: TrialRecord) -> None:
         """Tells the study what the store holds, figures the study missed included."""
         trial = self._trial(row.number)
-        known = self._figures(trial)
+        known = self._optuna._storage.get_trial(trial._trial_id).intermediate_values
         for epoch in self.store.epochs(self.record.name, row.number):
-            if epoch.score is not None and known.get(epoch.epoch) != epoch.score:
-                self._optuna._storage.set_trial_intermediate_value(trial._trial_id, epoch.epoch, epoch.score)
-        attributes: Mapping[str, Any] = {
-            "owner": row.owner, "reason": row.reason, "failure": row.failure, **row.metrics,
-        }  # fmt: skip
+            if epoch.score is not None and epoch.epoch not in known:
+                trial.report(epoch.score, epoch.epoch)
+        attributes: Mapping[str, Any] = {"owner": row.owner, "reason": row.reason, **row.metrics}
         for key, value in attributes.items():
             if value is not None:
                 trial.set_user_attr(key, value)
-        if row.state == "infeasible":
-            trial.set_constraint(*INFEASIBLE)
         state = _STATES[row.state]
-        self._optuna.tell(trial.number, row.score if state == TrialState.COMPLETE else None, state=state)
+        self._optuna.tell(row.number, row.score if state == TrialState.COMPLETE else None, state=state)
+
+
+def _adjusted(row: TrialRecord) -> Combination:
+    """What the trial trains now: what was proposed, with the settings that an out-of-memory retry changed."""
+    settings = {**row.parts["settings"], **(row.adjusted or {})}
+    return Combination.model_validate({**row.parts, "settings": settings})
+
+
+def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
+    """Optuna's pruner; it counts validations, which come once an epoch."""
+    options = space.pruner.options
+    match space.pruner.kind:
+        case "none":
+            return optuna.pruners.NopPruner()
+        case "median":
+            return optuna.pruners.MedianPruner(
+                n_startup_trials=options["startup_trials"],
+                n_warmup_steps=options["warmup_epochs"] + 1,  # Optuna counts from 0, epochs from 1
+                interval_steps=options["interval"],
+            )
+        case "successive_halving":
+            return optuna.pruners.SuccessiveHalvingPruner(
+                min_resource=options["min_epochs"], reduction_factor=options["reduction_factor"]
+            )
+        case "hyperband":
+            epochs = space.fixed.get("epochs")
+            return optuna.pruners.HyperbandPruner(
+                min_resource=options["min_epochs"],
+                max_resource=epochs if isinstance(epochs, int) else "auto",
+                reduction_factor=options["reduction_factor"],
+            )

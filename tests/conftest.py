@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from desk import NUCLEI, SPACE, Desk, alive, family
+from postgres import postgres, postgres_server
+
+__all__ = ["postgres", "postgres_server"]  # fixtures
 
 
 def pytest_configure() -> None:

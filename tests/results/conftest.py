@@ -95,6 +95,15 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'sweeps.db'}"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_url(request: pytest.FixtureRequest, url: str) -> str:
+    """A database of each kind, one after the other."""
+    if request.param == "sqlite":
+        return url
+    new: str = request.getfixturevalue("postgres").database()
+    return new
+
+
 @pytest.fixture
 def store(url: str, study: StudyRecord) -> Iterator[Store]:
     """An open store that holds the study and its waiting trial 0."""

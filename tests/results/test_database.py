@@ -16,6 +16,7 @@ import pytest
 
 from results.errors import ResultsError
 from results.records import EpochRecord, StudyRecord
+from results.schema import REVISIONS
 from results.store import Store
 
 
@@ -108,7 +109,7 @@ def test_a_newer_layout(url: str, tmp_path: Path) -> None:
         connection.execute("UPDATE sweep_alembic_version SET version_num = '0999'")
     connection.close()
     expected = (
-        f"{tmp_path / 'sweeps.db'} was written by a newer version of sweep (layout 0999, not 0001); "
+        f"{tmp_path / 'sweeps.db'} was written by a newer version of sweep (layout 0999, not {REVISIONS[-1]}); "
         "update sweep or name another --storage"
     )
     assert line(url) == line(url, readonly=True) == expected

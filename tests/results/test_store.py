@@ -1,10 +1,10 @@
-"""The store on real SQLite files."""
+"""The store on real databases of both kinds."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -18,6 +18,15 @@ from results.store import Store
 
 NewTrial = Callable[..., None]
 SCORE = 0.58612912331234567
+
+
+@pytest.fixture
+def store(any_url: str, study: StudyRecord, new_trial: NewTrial) -> Iterator[Store]:
+    """An open store that holds the study and its waiting trial 0."""
+    with Store.open(any_url) as opened:
+        opened.add_study(study)
+        new_trial(opened, 0)
+        yield opened
 
 
 def test_a_study_comes_back_as_it_was_kept(store: Store, study: StudyRecord) -> None:
@@ -132,12 +141,12 @@ def test_text_that_a_database_refuses_is_mended(store: Store) -> None:
     assert trial is not None and trial.reason == "a\ufffdb ? c"
 
 
-def test_combinations_and_configs_are_stored_once(store: Store, url: str, new_trial: NewTrial) -> None:
+def test_combinations_and_configs_are_stored_once(store: Store, any_url: str, new_trial: NewTrial) -> None:
     new_trial(store, 1, seed=8)
     new_trial(store, 2, combination="ffffffff", parts={"model": {"name": "solov2", "params": {}}})
     for number in range(3):
         store.finish("models", number, state="complete", config="the same\n")
-    engine = create_engine(url)
+    engine = create_engine(any_url)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM sweep_combinations")) == 2
         assert connection.scalar(text("SELECT count(*) FROM sweep_configs")) == 1
@@ -166,9 +175,9 @@ def test_unknown_names_say_what_there_is(store: Store, study: StudyRecord, new_t
         store.epochs("models", 7)
     assert store.trial("models", 7) is None
     with pytest.raises(ResultsError, match=r"^trial 0 of study models exists already$"):
-        new_trial(store, 0)
+        new_trial(store, 0, seed=8)
     with pytest.raises(ResultsError) as error:
-        store.add_study(study)
+        store.add_study(replace(study, created_at=study.created_at + timedelta(seconds=1)))
     assert str(error.value) == f"the study models exists already in {shown}"
 
 

@@ -1,0 +1,76 @@
+"""A database that is away for a moment: a restart, a cut connection. Told from other errors, and waited out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+import tenacity
+from sqlalchemy.exc import DBAPIError
+
+from results.errors import ResultsError
+
+PATIENCE = 60.0  # seconds
+# PostgreSQL's words for it: shut down, crashed, starting; connection broken; too many connections; transactions that
+# stood in each other's way and may be repeated.
+_AWAY = ("57P01", "57P02", "57P03", "08", "53300", "40001", "40P01")
+
+
+class AwayError(ResultsError):
+    """The database cannot be reached just now; the same again may succeed in a moment."""
+
+
+class Patient(Protocol):
+    """Something with a limit to how long it waits for its database."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds; 0 never waits."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S", bound=Patient)
+
+
+def away(error: BaseException | None) -> bool:
+    """Whether the error, or what caused it, says that the database is away (SQLite, a file, never is)."""
+    while error is not None:
+        if isinstance(error, AwayError):
+            return True
+        if isinstance(error, DBAPIError):
+            state = getattr(error.orig, "sqlstate", None)
+            return error.connection_invalidated or (state or "").startswith(_AWAY) or _unreachable(error)
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _unreachable(error: DBAPIError) -> bool:
+    """psycopg gives no code where it found no server, or one that hung up."""
+    driver = error.orig
+    nameless = getattr(driver, "sqlstate", "") is None
+    return nameless and any(kind.__name__ == "OperationalError" for kind in type(driver).__mro__)
+
+
+def insist(patience: float) -> tenacity.Retrying:
+    """Attempts for ``patience`` seconds at most, while what is tried fails because the database is away."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(away),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_before_delay(patience),
+        reraise=True,
+    )
+
+
+def waited_out(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Repeats a method while the database is away.
+
+    The answer to a commit may get lost although it was done: the method must change nothing when it is repeated.
+    """
+
+    @functools.wraps(method)
+    def insisting(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return insist(self.patience)(method, self, *args, **kwargs)
+
+    return insisting
