@@ -3,3 +3,7 @@
 
 class ResultsError(Exception):
     """The database, a file to write or a name asked for is not as it should be; one line says what to do."""
+
+
+class NotFoundError(ResultsError):
+    """There is no study or trial of the name that was asked for."""

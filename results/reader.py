@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from results import queries
 from results.database import Database
-from results.errors import ResultsError
+from results.errors import NotFoundError
 from results.models import StudyRow, TrialRow
 from results.outage import PATIENCE, waited_out
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
@@ -109,12 +109,12 @@ class Reader:
         if row is None:
             known = ", ".join(session.scalars(select(StudyRow.name).order_by(StudyRow.id)))
             there = f"there are: {known}" if known else "there is none yet"
-            raise ResultsError(f"no study {name} in {self._database.shown}; {there}")
+            raise NotFoundError(f"no study {name} in {self._database.shown}; {there}")
         return row
 
     def _trial(self, session: Session, study: str, number: int, lock: bool = True) -> TrialRow:
         row = queries.find_trial(session, study, number, lock)
         if row is None:
             self._study(session, study)
-            raise ResultsError(f"study {study} has no trial {number}")
+            raise NotFoundError(f"study {study} has no trial {number}")
         return row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,10 +26,15 @@ from runner.protocol import (
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _PATIENCE = 20.0  # seconds; a worker says how much of its lease is left
+_CA = "SWEEP_CA"  # a PEM file of certificates to trust, for servers that sign their own
 
 
 class LeaseLostError(Exception):
     """The server gave the trial to somebody else, or has finished it."""
+
+
+class ServerTroubleError(httpx.TransportError):
+    """The server answers, but its database or disk does not serve it just now; worth asking again."""
 
 
 class Client:
@@ -36,54 +43,64 @@ class Client:
     Args:
         url: e.g. ``http://127.0.0.1:40123``.
         token: sent as a bearer token with every request.
+
+    Raises:
+        UserError: the certificates that SWEEP_CA names cannot be read, or the URL is none.
     """
 
     def __init__(self, url: str, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
+        try:
+            self.http = httpx.Client(
+                base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False, verify=_trusted()
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise UserError(f"{url} is no address of a study server: {error}") from error
+        if self.http.base_url.scheme not in ("http", "https") or not self.http.base_url.host:
+            raise UserError(f"{url} is no address of a study server; write one such as https://server:8600")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._http.close()
+        self.http.close()
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """Asks for a trial. Tried once: the server may have granted one although its answer got lost."""
         return LeaseReply.model_validate_json(self._send("/lease", request))
 
-    def heartbeat(self, lease: Lease) -> None:
+    def heartbeat(self, lease: Lease) -> Verdict:
         """Renews a lease. Tried once: the caller keeps the time."""
-        self._send(f"/trials/{lease.trial}/heartbeat", Renewal(fence=lease.fence))
+        return Verdict.model_validate_json(self._send(f"{_of(lease)}/heartbeat", Renewal(fence=lease.fence)))
 
     def report(self, lease: Lease, report: EpochReport, patience: float = _PATIENCE) -> Verdict:
         """Reports one validation; repeating it changes nothing. `patience`: seconds to wait for the server."""
         return Verdict.model_validate_json(
-            self._insist(f"/trials/{lease.trial}/report", Renewal(fence=lease.fence, report=report), patience)
+            self._insist(f"{_of(lease)}/report", Renewal(fence=lease.fence, report=report), patience)
         )
 
     def finish(self, lease: Lease, result: Result, patience: float = _PATIENCE) -> None:
-        """Ends the trial."""
-        self._insist(f"/trials/{lease.trial}/finish", Finish(fence=lease.fence, result=result), patience)
+        """Ends the trial; repeating it changes nothing."""
+        self._insist(f"{_of(lease)}/finish", Finish(fence=lease.fence, result=result), patience)
 
     def hand_back(self, lease: Lease, reason: str, cause: Failure, patience: float = _PATIENCE) -> None:
         """Gives the trial back unfinished; it goes on from its last checkpoint under the next lease."""
-        self._insist(
-            f"/trials/{lease.trial}/hand_back",
-            Renewal(fence=lease.fence, reason=reason, cause=cause),
-            patience,
-        )
+        self._insist(f"{_of(lease)}/hand_back", Renewal(fence=lease.fence, reason=reason, cause=cause), patience)
 
-    def status(self) -> dict[str, Any]:
+    def fetch(self, path: str) -> bytes:
+        """What stands under a path (a label file, a plugin), whole."""
+        return self._checked(path, self.http.get(path)).content
+
+    def status(self, study: str) -> dict[str, Any]:
         """The study's status document."""
-        response = self._http.get("/status")
+        response = self.http.get(f"/studies/{study}/status")
         response.raise_for_status()
         document: dict[str, Any] = response.json()
         return document
 
     def stop(self) -> None:
         """Asks the server to stop politely."""
-        self._http.post("/stop").raise_for_status()
+        self.http.post("/stop").raise_for_status()
 
     def _insist(self, path: str, message: Message, patience: float) -> bytes:
         """Repeats while the server is away, for `patience` seconds at most."""
@@ -98,11 +115,30 @@ class Client:
         raise AssertionError("tenacity either returns or raises")
 
     def _send(self, path: str, message: Message) -> bytes:
-        response = self._http.post(path, content=message.model_dump_json().encode())
+        return self._checked(path, self.http.post(path, content=message.model_dump_json().encode())).content
+
+    def _checked(self, path: str, response: httpx.Response) -> httpx.Response:
         if response.status_code == httpx.codes.CONFLICT:
             raise LeaseLostError(response.json()["detail"])
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise UserError("the study server refuses this token (SWEEP_TOKEN)")
+        if response.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.BAD_GATEWAY):
+            raise ServerTroubleError(f"the study server answers {response.status_code}: {response.text[:200]}")
         if response.is_error:
             raise UserError(f"the study server answers {response.status_code} to {path}: {response.text[:200]}")
-        return response.content
+        return response
+
+
+def _of(lease: Lease) -> str:
+    return f"/studies/{lease.study}/trials/{lease.trial}"
+
+
+def _trusted() -> ssl.SSLContext | bool:
+    """The certificates of SWEEP_CA, else those of the system."""
+    path = os.environ.get(_CA)
+    if not path:
+        return True
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        raise UserError(f"{_CA}={path}: no certificates can be read from it: {error}") from error

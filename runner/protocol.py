@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
 
 Scalar = str | int | float | bool | None
+# It names folders on workers, so nothing of a path is in it.
+StudyName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=80)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Scale = Literal["tiny", "standard"]
 Failure = Literal[
     "out_of_memory",
@@ -122,6 +125,8 @@ class DataPaths(Message):
         max_instances: most labelled objects in one image (train and val).
         object_sizes: 10th, 50th and 90th percentile of sqrt(mask area) in pixels.
         validation_images: how many images each validation scores.
+        root: folder of the data file, which ``--data-root`` of a worker replaces.
+        check: what a worker must find on its own disk (`runner.data.guard.evidence`).
     """
 
     name: str
@@ -136,6 +141,8 @@ class DataPaths(Message):
     n_val: int
     max_instances: int
     object_sizes: tuple[float, float, float]
+    root: str = ""
+    check: str = ""
 
 
 class Plugin(Message):
@@ -188,8 +195,8 @@ class Lease(Message):
         limit_seconds: how long the training may still take, None for as long as it takes.
     """
 
-    study: str
-    trial: int
+    study: StudyName
+    trial: int = Field(ge=0)
     fence: int
     combination: Combination
     seed: int
@@ -212,17 +219,45 @@ class Lease(Message):
 
 
 class LeaseRequest(Message):
-    """A worker with a free slot asks for a trial."""
+    """A worker with a free slot asks for a trial.
 
-    worker: str
-    owner: str
-    device: str
+    Attributes:
+        worker: name of the slot, unique among all workers of the server.
+        host: name of its machine.
+        study: take trials of this study only.
+        ready: study -> `Needs.proof` of what the worker found on its own disk.
+        unable: study -> why the worker cannot train it (its data or plugins are missing here).
+    """
+
+    worker: Name
+    owner: Name
+    device: str = Field(max_length=200)
+    host: str = Field(default="", max_length=200)
+    study: StudyName | None = None
+    ready: dict[StudyName, str] = Field(default_factory=dict)
+    unable: dict[StudyName, str] = Field(default_factory=dict)
+
+
+class Needs(Message):
+    """What a worker must have before it may take trials of a study."""
+
+    study: StudyName
+    data: DataPaths
+    plugins: tuple[Plugin, ...] = ()
+
+    def proof(self) -> str:
+        """What a worker shows in `LeaseRequest.ready`: the data it found and the plugins it may run."""
+        return ":".join([self.data.check, *sorted(plugin.sha256 for plugin in self.plugins)])
 
 
 class LeaseReply(Message):
-    """A lease; or none, and then ``wait`` asks again later, without it the worker ends."""
+    """A lease; or what to look for first (`needs`), then ask again; or none of both.
+
+    With ``wait`` the worker asks again later, without it the worker ends.
+    """
 
     lease: Lease | None = None
+    needs: Needs | None = None
     wait: bool = False
 
 

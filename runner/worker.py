@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from multiprocessing.connection import Connection, wait
@@ -23,6 +24,7 @@ from runner.errors import UserError
 from runner.lifeline import die_with_parent
 from runner.machine import Machine
 from runner.protocol import Lease, LeaseRequest, Note
+from runner.readiness import Place, Readiness
 
 log = logging.getLogger("sweep.worker")
 _POLL_SECONDS = 1.0
@@ -47,11 +49,23 @@ class Worker:
         owner: who runs it, as in the table.
         device: for people, e.g. ``cpu`` or ``cuda:0``.
         machine: threads and loader workers of each training.
+        place: where it finds data and keeps trials; by default where the server does.
+        study: takes trials of this one only.
     """
 
-    def __init__(self, client: Client, name: str, owner: str, device: str, machine: Machine) -> None:
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        owner: str,
+        device: str,
+        machine: Machine,
+        place: Place = Place(plugins=True),  # noqa: B008  frozen
+        study: str | None = None,
+    ) -> None:
         self.client, self.machine = client, machine
-        self.request = LeaseRequest(worker=name, owner=owner, device=device)
+        self.readiness = Readiness(client, place)
+        self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["runner.trainer"])
 
@@ -65,17 +79,24 @@ class Worker:
         self._warm_up()
         while True:
             try:
-                reply = self.client.lease(self.request)
+                reply = self.client.lease(self._request())
+                if reply.needs:
+                    self.readiness.look(reply.needs)
+                    continue
             except httpx.TransportError:
                 log.warning("the study server does not answer; asking again")
                 time.sleep(_POLL_SECONDS)
                 continue
             if reply.lease:
-                self._train(reply.lease)
+                self._train(self.readiness.here(reply.lease))
             elif reply.wait:
                 time.sleep(_POLL_SECONDS)
             else:
                 return
+
+    def _request(self) -> LeaseRequest:
+        known = {"ready": dict(self.readiness.ready), "unable": dict(self.readiness.unable)}
+        return self.request.model_copy(update=known)
 
     def _warm_up(self) -> None:
         """Waits until the fork server has imported torch and mmdet: a lease must not run out meanwhile."""

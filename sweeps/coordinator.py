@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.protocol import LEASE_SECONDS, Cause, EpochReport, LeaseReply, LeaseRequest, Result, Verdict
+from results.records import StudyRecord
+from runner.protocol import LEASE_SECONDS, Cause, EpochReport, LeaseReply, LeaseRequest, Needs, Result, Verdict
 from sweeps import leases
 from sweeps.status import document
 from sweeps.study import Study
@@ -47,6 +48,9 @@ class Coordinator:
         clock: seconds, monotonic.
 
     Attributes:
+        study: owner of the trials.
+        name: of the study.
+        needs: what a worker must have before it may take trials.
         progress: running trials.
         fault: what is wrong with a worker's machine (a full disk), in one line.
     """
@@ -57,9 +61,12 @@ class Coordinator:
         announce: Callable[[str], None] = lambda line: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._study, self._announce, self._clock = study, announce, clock
+        self.study, self._announce, self._clock = study, announce, clock
+        self.name = study.record.name
+        self.needs = Needs(study=self.name, data=study.data, plugins=study.space.plugins)
         self._lock = threading.RLock()
         self._stopping = False
+        self._paused = study.record.state == "paused"
         self._workers: dict[str, LeaseRequest] = {}
         self.progress: dict[int, Progress] = {}
         self.fault: str | None = None
@@ -78,20 +85,23 @@ class Coordinator:
             self._workers[request.worker], self._status = request, None
             if self._stopping:
                 return LeaseReply()
+            if self._paused:
+                return LeaseReply(wait=True)
             while True:
                 grant = self._apply(leases.LeaseWanted(request.worker, self._clock()))
                 if isinstance(grant, leases.Grant):
                     return self._granted(grant, request)
-                number = self._study.ask()
+                number = self.study.ask()
                 if number is None:
                     # a running trial may come back: its worker may die
                     return LeaseReply(wait=bool(self._leases.unfinished()))
                 self._apply(leases.Added(number))
 
-    def heartbeat(self, trial: int, fence: int) -> None:
+    def heartbeat(self, trial: int, fence: int) -> Verdict:
         """Renews a lease. Raises RefusedError."""
         with self._lock:
             self._apply(leases.Renewed(trial, fence, self._clock()))
+            return Verdict()
 
     def report(self, trial: int, fence: int, report: EpochReport) -> Verdict:
         """Takes one validation. Raises RefusedError."""
@@ -99,7 +109,7 @@ class Coordinator:
             action = self._apply(leases.Reported(trial, fence, report.epoch, self._clock()))
             if not isinstance(action, leases.Record):
                 return Verdict()
-            prune = self._study.report(trial, report)
+            prune = self.study.report(trial, report)
             self._tell_epoch(trial, report)
             return Verdict(action="prune" if prune else "go_on")
 
@@ -121,6 +131,38 @@ class Coordinator:
             else:
                 self._announce(f"trial {trial} handed back: {reason}")
 
+    def left(self, worker: str) -> None:
+        """Takes back what a worker still holds: it asks for a trial, so it trains none."""
+        with self._lock:
+            for trial, holder in self._leases.running().items():
+                if holder == worker:
+                    self._apply(leases.HandedBack(trial, self._leases.seats[trial].fence, crashed=False))
+
+    def may_lease(self) -> bool:
+        """Whether a worker that asks now may get a trial."""
+        with self._lock:
+            if self._stopping or self._paused:
+                return False
+            unfinished = self._leases.unfinished()
+            return len(unfinished) > len(self._leases.running()) or self.study.more_to_try()
+
+    def seats(self) -> list[Progress]:
+        """Running trials and who holds them."""
+        with self._lock:
+            return list(self.progress.values())
+
+    def pause(self) -> None:
+        """Nothing new begins; what runs goes on to its end."""
+        with self._lock:
+            self._paused, self._status = True, None
+            self.study.set_state("paused")
+
+    def resume(self) -> None:
+        """Trials begin again."""
+        with self._lock:
+            self._paused, self._status = False, None
+            self.study.set_state("running")
+
     def take_back(self) -> None:
         """Takes every lease back: the workers have ended, politely or not."""
         with self._lock:
@@ -141,10 +183,16 @@ class Coordinator:
         """Whether somebody asked to stop."""
         return self._stopping
 
+    def record(self) -> StudyRecord:
+        """The study as the store has it."""
+        found = self.study.store.study(self.name)
+        assert found
+        return found
+
     def finished(self) -> bool:
         """Whether the budget is spent, or the space tried out, and nothing runs or waits."""
         with self._lock:
-            return not self._leases.unfinished() and not self._study.more_to_try()
+            return not self._leases.unfinished() and not self.study.more_to_try()
 
     def status(self) -> dict[str, Any]:
         """The document of ``sweep status --format json``."""
@@ -158,10 +206,15 @@ class Coordinator:
             {"worker": name, "owner": w.owner, "device": w.device, "trial": by_worker.get(name)}
             for name, w in self._workers.items()
         ]
-        state = "stopped" if self._stopping else "finished" if self.finished() else "running"
-        left = self._study.trials_left()
+        state = self._state()
+        left = self.study.trials_left()
         waiting = None if left is None else left + len(self._leases.unfinished())
-        return document(self._study.store, self._study.record, state, workers, waiting)
+        return document(self.study.store, self.study.record, state, workers, waiting)
+
+    def _state(self) -> str:
+        if self.finished():
+            return "finished"
+        return "stopped" if self._stopping else "paused" if self._paused else "running"
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -180,16 +233,16 @@ class Coordinator:
             self._status = None  # made anew when somebody looks
         for action in actions:
             if isinstance(action, leases.Requeue):
-                self._study.release(action.trial)
+                self.study.release(action.trial)
                 self.progress.pop(action.trial, None)
             elif isinstance(action, leases.Refuse):
                 raise RefusedError(action.reason)
         return actions[-1] if actions else leases.Accept()
 
     def _granted(self, grant: leases.Grant, request: LeaseRequest) -> LeaseReply:
-        lease = self._study.lease(grant.trial, grant.fence, request.worker, request.owner, request.device)
+        lease = self.study.lease(grant.trial, grant.fence, request.worker, request.owner, request.device)
         last = lease.reported[-1] if lease.reported else None
-        score = last.metrics.get(self._study.record.objective) if last else None
+        score = last.metrics.get(self.study.record.objective) if last else None
         combination = lease.combination
         self.progress[grant.trial] = Progress(
             grant.trial, request.worker, last.epoch if last else 0, combination.settings["epochs"], score,
@@ -200,7 +253,7 @@ class Coordinator:
         return LeaseReply(lease=lease)
 
     def _tell_epoch(self, trial: int, report: EpochReport) -> None:
-        objective = self._study.record.objective
+        objective = self.study.record.objective
         score = report.metrics.get(objective)
         shown = "none" if score is None else f"{score:.4f}"
         if seat := self.progress.get(trial):
@@ -208,11 +261,11 @@ class Coordinator:
             self._announce(f"trial {trial} epoch {report.epoch}/{seat.epochs} {objective} {shown}")
 
     def _close(self, trial: int, result: Result) -> None:
-        self._study.finish(trial, result)
+        self.study.finish(trial, result)
         self.progress.pop(trial, None)
-        row = self._study.row(trial)
+        row = self.study.row(trial)
         if row.state == "complete":
-            self._announce(f"trial {trial} complete {self._study.record.objective} {row.score:.10f}")
+            self._announce(f"trial {trial} complete {self.study.record.objective} {row.score:.10f}")
         else:
             self._announce(f"trial {trial} {row.state}: {row.reason}")
 

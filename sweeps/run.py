@@ -23,6 +23,7 @@ from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale
 from sweeps import runfile
 from sweeps.coordinator import Coordinator
+from sweeps.hall import Hall
 from sweeps.live import Live
 from sweeps.server import Server, create_app
 from sweeps.session import check_identity, open_study
@@ -104,8 +105,10 @@ def _run(plan: Plan, store: Store) -> int:
     study = Study(plan.storage, store, record, plan.space, plan.data)
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
+    hall = Hall()
+    hall.add(coordinator)
     token = secrets.token_urlsafe(32)
-    with Server(create_app(coordinator, token)) as server:
+    with Server(create_app(hall, token)) as server:
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         pool = None
         try:
@@ -114,19 +117,19 @@ def _run(plan: Plan, store: Store) -> int:
                 pool = LocalPool(server.url, token, plan.owner, slots(plan.workers, plan.gpus), log)
                 interrupts.pool = pool
             with live.shown(coordinator):
-                while pool and pool.alive and not (interrupts.count or coordinator.stopping):
+                while pool and pool.alive and not (interrupts.count or hall.stopping or hall.fault):
                     time.sleep(_TICK_SECONDS)
-                    coordinator.tick()
+                    hall.tick()
                     pool.tend()
                     live.refresh()
-            coordinator.stop()
+            hall.stop()
         finally:
             if pool:
                 pool.stop()
             coordinator.take_back()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     store.touch_study(record.name, state=state)
-    return _report(plan, store, record.name, interrupts.count > 0, state, coordinator.fault or _fault(pool))
+    return _report(plan, store, record.name, interrupts.count > 0, state, hall.fault or _fault(pool))
 
 
 def _fault(pool: LocalPool | None) -> str | None:
@@ -182,7 +185,7 @@ def _watch(plan: Plan) -> int:
         told = ""
         while True:
             try:
-                document = client.status()
+                document = client.status(run.study)
             except httpx.HTTPError:
                 break
             counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)

@@ -1,98 +1,108 @@
-"""The study server: HTTP over the coordinator. Loopback and a token; every body is checked."""
+"""The study server: HTTP over the hall. Nothing is answered without the token, save that the server is alive."""
 
 from __future__ import annotations
 
-import hmac
 import socket
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 
-from results.errors import ResultsError
-from runner.protocol import Finish, LeaseReply, LeaseRequest, Renewal, Verdict
-from sweeps.coordinator import Coordinator, RefusedError
+from results.errors import NotFoundError, ResultsError
+from runner.errors import UserError
+from sweeps.coordinator import RefusedError
+from sweeps.guard import Guard
+from sweeps.hall import Hall, UnknownError
+from sweeps.routes import studies, work
+
+_STATUS: dict[type[Exception], int] = {
+    UnknownError: 404,
+    NotFoundError: 404,
+    RefusedError: 409,
+    UserError: 400,
+    ResultsError: 503,
+}
+_BACKLOG = 512  # connections that wait while the server is busy
 
 
-def create_app(coordinator: Coordinator, token: str) -> FastAPI:
-    """The server's routes.
+def create_app(hall: Hall, token: str) -> FastAPI:
+    """The server's routes, behind the token.
 
     Args:
-        coordinator: answers them.
-        token: every request must bear it (``Authorization: Bearer TOKEN``).
+        hall: answers them.
+        token: every request must bear it (`sweeps.guard.Guard`).
     """
+    app = FastAPIOffline(title="sweep study server", redoc_url=None)  # /docs, from files of this machine
+    app.add_middleware(Guard, token=token)
+    for kind, status in _STATUS.items():
+        app.add_exception_handler(kind, _told(hall, status))
+    app.include_router(work.router(hall))
+    app.include_router(studies.router(hall))
 
-    # no page may be read without the token, the schema neither
-    app = FastAPI(title="sweep study server", openapi_url=None)
-
-    @app.middleware("http")
-    async def check_token(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Before the body is read: without the token nothing is looked at."""
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            return JSONResponse({"detail": "a valid token is needed"}, status_code=401)
-        return await answer(request)
-
-    @app.exception_handler(RefusedError)
-    async def refused(_: object, error: RefusedError) -> Response:
-        return JSONResponse({"detail": str(error)}, status_code=409)
-
-    @app.exception_handler(ResultsError)
-    async def not_stored(_: object, error: ResultsError) -> Response:
-        """A full disk, say: the worker stops, and `sweep start` ends with this line."""
-        coordinator.fault = str(error)
-        return JSONResponse({"detail": str(error)}, status_code=503)
-
-    @app.post("/lease")
-    def lease(request: LeaseRequest) -> LeaseReply:
-        return coordinator.lease(request)
-
-    @app.post("/trials/{trial}/heartbeat")
-    def heartbeat(trial: int, renewal: Renewal) -> Verdict:
-        coordinator.heartbeat(trial, renewal.fence)
-        return Verdict()
-
-    @app.post("/trials/{trial}/report")
-    def report(trial: int, renewal: Renewal) -> Verdict:
-        if renewal.report is None:
-            raise HTTPException(422, "a report is needed")
-        return coordinator.report(trial, renewal.fence, renewal.report)
-
-    @app.post("/trials/{trial}/finish")
-    def finish(trial: int, end: Finish) -> Verdict:
-        coordinator.finish(trial, end.fence, end.result)
-        return Verdict()
-
-    @app.post("/trials/{trial}/hand_back")
-    def hand_back(trial: int, renewal: Renewal) -> Verdict:
-        coordinator.hand_back(trial, renewal.fence, renewal.reason or "no reason given", renewal.cause)
-        return Verdict()
-
-    @app.get("/status")
-    def status() -> dict[str, Any]:
-        return coordinator.status()
-
-    @app.post("/stop")
-    def stop() -> Verdict:
-        coordinator.stop()
-        return Verdict()
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        """Whether the server answers; needs no token and tells nothing else."""
+        return {"status": "ok"}
 
     return app
 
 
-class Server:
-    """Serves an app from a thread of this process, on a free port of the loopback address.
+def _told(hall: Hall, status: int) -> Callable[[Request, Exception], Response]:
+    def answer(_: Request, error: Exception) -> Response:
+        if status == 503:  # a full disk, say: whoever runs the server must see it
+            hall.fault = str(error)
+        return JSONResponse({"detail": str(error)}, status_code=status)
 
-    Use as a context manager; ``url`` is valid inside.
+    return answer
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens.
+
+    Attributes:
+        host: loopback by default: nobody else on the network reaches it.
+        port: 0 takes a free one.
+        certificate, key: PEM files; with them the server speaks TLS only.
     """
 
-    def __init__(self, app: FastAPI) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    host: str = "127.0.0.1"
+    port: int = 0
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Server:
+    """Serves an app from a thread of this process.
+
+    Use as a context manager; ``url`` is valid inside.
+
+    Args:
+        app: what it serves.
+        address: where; a free port of the loopback address by default.
+
+    Raises:
+        UserError: the address is taken or not this machine's, or certificate and key cannot be used.
+    """
+
+    def __init__(self, app: FastAPI, address: Address = Address()) -> None:
+        self._socket = _listen(address)
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        self.url = f"http{'s' if address.certificate else ''}://{host}:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2, ws="none",
+            server_header=False, backlog=_BACKLOG, ssl_certfile=address.certificate, ssl_keyfile=address.key,
+        )  # fmt: skip
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError is one
+            self._socket.close()
+            raise UserError(f"certificate {address.certificate}, key {address.key}: {error}") from error
         self._server = uvicorn.Server(config)
         # signals are the command's business; uvicorn's own handlers only work in the main thread anyway
         self._thread = threading.Thread(
@@ -107,3 +117,12 @@ class Server:
         self._server.should_exit = True
         self._thread.join(timeout=5)
         self._socket.close()
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(f"cannot listen on {address.host}:{address.port}: {why.lower()}") from error

@@ -15,7 +15,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from results.records import EpochRecord, StudyRecord, TrialRecord, now
+from results.records import EpochRecord, StudyRecord, StudyState, TrialRecord, now
 from results.store import Store
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
 from sweeps.proposer import OptunaSuggester, Proposer
@@ -178,6 +178,10 @@ class Study:
         row = self.row(number)
         self._tell(row)
         self._proposer.ended(number, _STATES[row.state], row.score)
+
+    def set_state(self, state: StudyState) -> None:
+        """Stores how the study stands."""
+        self.store.touch_study(self.record.name, state=state)
 
     def row(self, number: int) -> TrialRecord:
         """The trial as the store holds it; the study must have it."""

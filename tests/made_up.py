@@ -29,7 +29,8 @@ scale: tiny
 fixed: {epochs: 2}
 search: {model: [mask_rcnn, solov2], lr: [0.001, 0.0003]}
 """
-ASK = LeaseRequest(worker="w1", owner="Ann", device="cpu")
+READY = {"made_up": ""}  # the made-up data have no evidence
+ASK = LeaseRequest(worker="w1", owner="Ann", device="cpu", ready=READY)
 Figures = Callable[[int, int], float | None]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.data import files, statistics
 from runner.data.datafile import DataFile, LabelledImages, Split
+from runner.data.guard import evidence
 from runner.data.labels import Labels
 from runner.data.report import Progress, Report, check_data
 from runner.data.split import part_of
@@ -45,7 +46,7 @@ def prepare(data: DataFile, folder: Path, progress: Progress | None = None) -> D
         val_file = _label_file(val, report.images["val"], folder / f"val-{name[:12]}.json")
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}") from error
-    return DataPaths(
+    paths = DataPaths(
         name=data.name,
         hash=name,
         classes=report.classes,
@@ -59,7 +60,9 @@ def prepare(data: DataFile, folder: Path, progress: Progress | None = None) -> D
         n_val=len(report.images["val"]),
         max_instances=max(both),
         object_sizes=statistics.percentiles(statistics.object_sizes(objects)),
+        root=str(data.path.parent.absolute()) if data.path else "",
     )
+    return paths.model_copy(update={"check": evidence(paths)})
 
 
 def data_hash(data: DataFile, report: Report) -> str:

@@ -47,7 +47,7 @@ def current(storage: str, study: str | None) -> dict[str, Any]:
 
             try:
                 with Client(run.url, run.token) as client:
-                    return client.status()
+                    return client.status(record.name)
             except httpx.HTTPError:
                 pass  # it ended between the two looks
         state = "stopped" if record.state == "running" else record.state

@@ -129,7 +129,7 @@ def test_a_report_waits_for_a_server_that_comes_up_late(serve: Callable[[Answer]
     late.join()
     assert 0.9 < time.monotonic() - began < 6
     path, body, token = server.seen[0]
-    assert (path, token) == ("/trials/4/report", "Bearer secret")
+    assert (path, token) == ("/studies/study/trials/4/report", "Bearer secret")
     assert (body["fence"], body["report"]) == (1, json.loads(REPORT.model_dump_json()))
 
 
@@ -178,4 +178,4 @@ def test_other_answers_are_one_line_for_the_user(serve: Callable[[Answer], Serve
         assert str(caught.value) == "the study server refuses this token (SWEEP_TOKEN)"
         with pytest.raises(UserError) as caught:
             client.report(held, REPORT)
-    assert str(caught.value) == 'the study server answers 500 to /trials/4/report: {"detail": "no"}'
+    assert str(caught.value) == 'the study server answers 500 to /studies/study/trials/4/report: {"detail": "no"}'

@@ -16,13 +16,14 @@ from typing import Any
 
 import httpx
 import pytest
-from made_up import ASK, Bench, figure, result
+from made_up import ASK, READY, Bench, figure, result
 
-from runner.client import Client, LeaseLostError
+from runner.client import Client, LeaseLostError, ServerTroubleError
 from runner.errors import UserError
 from runner.protocol import EpochReport, Finish, Lease, LeaseRequest, Renewal
 from sweeps import runfile
 from sweeps.coordinator import Coordinator
+from sweeps.hall import Hall
 from sweeps.runfile import RunFile
 from sweeps.server import Server, create_app
 from sweeps.study import Study
@@ -37,6 +38,7 @@ class Site:
     bench: Bench
     study: Study
     coordinator: Coordinator
+    hall: Hall
     url: str = ""
     told: list[str] = field(default_factory=list)
     time: float = 0.0
@@ -46,7 +48,7 @@ class Site:
 
     def lease(self, worker: str = "w1") -> Lease:
         with self.client() as client:
-            lease = client.lease(LeaseRequest(worker=worker, owner="Ann", device="cpu")).lease
+            lease = client.lease(LeaseRequest(worker=worker, owner="Ann", device="cpu", ready=READY)).lease
         assert lease
         return lease
 
@@ -63,8 +65,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     bench = Bench(tmp_path)
     with bench.study() as study:
         told: list[str] = []
-        site = Site(bench, study, Coordinator(study, told.append, clock=lambda: site.time), told=told)
-        with Server(create_app(site.coordinator, TOKEN)) as server:
+        site = Site(bench, study, Coordinator(study, told.append, clock=lambda: site.time), Hall(), told=told)
+        site.hall.add(site.coordinator)
+        with Server(create_app(site.hall, TOKEN)) as server:
             site.url = server.url
             yield site
 
@@ -76,19 +79,34 @@ def report(epoch: int, trial: int = 0) -> EpochReport:
 # who may
 
 
-def bodies(lease: Lease) -> dict[str, Any]:
-    """What each route would take from the holder of a lease."""
-    renewal = Renewal(fence=lease.fence, report=report(1))
-    finish = Finish(fence=lease.fence, result=result())
+def bodies(lease: Lease) -> dict[tuple[str, str], Any]:
+    """Every route, with what it would take from the holder of a lease."""
+    renewal = Renewal(fence=lease.fence, report=report(1)).model_dump()
+    finish = Finish(fence=lease.fence, result=result()).model_dump()
+    study, trial = "/studies/{study}", "/studies/{study}/trials/{trial}"
     return {
-        "/lease": ASK.model_dump(),
-        "/trials/{trial}/heartbeat": renewal.model_dump(),
-        "/trials/{trial}/report": renewal.model_dump(),
-        "/trials/{trial}/finish": finish.model_dump(),
-        "/trials/{trial}/hand_back": renewal.model_dump(),
-        "/status": None,
-        "/stop": None,
+        ("post", "/lease"): ASK.model_dump(),
+        ("post", f"{trial}/heartbeat"): renewal,
+        ("post", f"{trial}/report"): renewal,
+        ("post", f"{trial}/finish"): finish,
+        ("post", f"{trial}/hand_back"): renewal,
+        ("get", f"{study}/labels/{{half}}"): None,
+        ("get", f"{study}/plugins/{{sha256}}"): None,
+        ("get", "/studies"): None,
+        ("get", f"{study}/status"): None,
+        ("get", f"{study}/trials"): None,
+        ("get", f"{trial}/epochs"): None,
+        ("get", f"{trial}/config"): None,
+        ("get", f"{trial}/log"): None,
+        ("post", f"{study}/pause"): None,
+        ("post", f"{study}/resume"): None,
+        ("get", "/workers"): None,
+        ("post", "/stop"): None,
     }
+
+
+def filled(path: str) -> str:
+    return path.format(study="made_up", trial=0, half="train", sha256="ab" * 32)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +115,17 @@ def bodies(lease: Lease) -> dict[str, Any]:
 )
 def test_without_the_token_nothing_is_read_or_changed(site: Site, header: str | None) -> None:
     lease = site.lease("holder")
-    app = create_app(site.coordinator, TOKEN)
+    app = create_app(site.hall, TOKEN)
     routes = [(method, path) for path, methods in app.openapi()["paths"].items() for method in methods]
-    assert {path for _, path in routes} == set(bodies(lease)), "a new route belongs into this test"
+    assert set(routes) - {("get", "/health")} == set(bodies(lease)), "a new route belongs into this test"
     headers = {} if header is None else {"Authorization": header.encode()}
     before, progress = site.state(), dict(site.coordinator.progress)
-    for method, path in routes:
-        answer = httpx.request(
-            method, site.url + path.format(trial=0), json=bodies(lease)[path], headers=headers, trust_env=False
-        )
+    for (method, path), body in bodies(lease).items():
+        answer = httpx.request(method, site.url + filled(path), json=body, headers=headers, trust_env=False)
         assert (answer.status_code, answer.json()) == (401, {"detail": "a valid token is needed"}), path
     assert site.state() == before
     assert site.coordinator.progress == progress
-    assert not site.coordinator.stopping
+    assert not site.hall.stopping
 
 
 def test_every_route_takes_the_right_token(site: Site) -> None:
@@ -118,17 +134,35 @@ def test_every_route_takes_the_right_token(site: Site) -> None:
         client.heartbeat(lease)
         assert client.report(lease, report(1)).action == "go_on"
         client.hand_back(lease, "no reason", "stopped")
-        assert client.status()["trials"]["waiting"] == 1
+        assert client.status("made_up")["trials"]["waiting"] == 1
         client.finish(site.lease("w1"), result())
         client.stop()
-    assert site.coordinator.stopping
+    assert site.hall.stopping
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect", "/", "/trials/0"])
+@pytest.mark.parametrize("path", ["/redoc", "/", "/trials/0", "/lease", "/studies/made_up/trials/0/../../../stop"])
 def test_nothing_else_is_served(site: Site, path: str) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    assert httpx.get(site.url + path, headers=headers, trust_env=False).status_code == 404
+    assert httpx.get(site.url + path, headers=headers, trust_env=False).status_code in (404, 405)
     assert httpx.get(site.url + path, trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/static-offline-docs/swagger-ui-bundle.js", "/workers"])
+def test_a_browser_reads_with_the_token_as_password(site: Site, path: str) -> None:
+    refused = httpx.get(site.url + path, auth=("ann", "wrong"), trust_env=False)
+    assert (refused.status_code, "Basic" in refused.headers["WWW-Authenticate"]) == (401, True)
+    assert httpx.get(site.url + path, auth=("ann", TOKEN), trust_env=False).status_code == 200
+
+
+def test_a_page_of_another_site_changes_nothing(site: Site) -> None:
+    """A browser that has the password sends it with whatever a page makes it send."""
+    answer = httpx.post(site.url + "/studies/made_up/pause", auth=("ann", TOKEN), trust_env=False)
+    assert answer.status_code == 401
+    assert site.hall.study("made_up").status()["state"] == "running"
+
+
+def test_the_sign_of_life_needs_no_token_and_tells_nothing(site: Site) -> None:
+    assert httpx.get(site.url + "/health", trust_env=False).json() == {"status": "ok"}
 
 
 def test_without_the_token_no_body_is_parsed(site: Site) -> None:
@@ -140,9 +174,9 @@ def test_a_database_that_fails_is_told_to_worker_and_owner(site: Site) -> None:
     lease = site.lease("w1")
     with sqlite3.connect(site.bench.folder / "sweeps.db") as database:
         database.execute("alter table sweep_epochs rename to elsewhere")
-    with site.client() as client, pytest.raises(UserError, match="the study server answers 503 to /trials/0/report"):
-        client.report(lease, report(1))
-    assert site.coordinator.fault is not None and "sweep_epochs" in site.coordinator.fault
+    with site.client() as client, pytest.raises(ServerTroubleError, match="the study server answers 503"):
+        client.report(lease, report(1), patience=0)
+    assert site.hall.fault is not None and "sweep_epochs" in site.hall.fault
 
 
 def test_the_client_says_that_a_token_is_refused(site: Site) -> None:
@@ -164,16 +198,16 @@ def test_only_this_machine_reaches_it(site: Site) -> None:
         ("/lease", {"worker": "w", "owner": "o", "device": "cpu", "gpu": 1}),
         ("/lease", {"worker": "w", "owner": "o"}),
         ("/lease", []),
-        ("/trials/0/heartbeat", {"fence": 1, "fences": 2}),
-        ("/trials/0/heartbeat", {"fence": "one"}),
-        ("/trials/zero/heartbeat", {"fence": 1}),
-        ("/trials/0/report", {"fence": 1}),
-        ("/trials/0/report", {"fence": 1, "report": {"epoch": 0, "metrics": {}}}),
-        ("/trials/0/report", {"fence": 1, "report": {"epoch": 1, "metrics": {"segm_mAP": "good"}}}),
-        ("/trials/0/report", {"fence": 1, "report": {"epoch": 1, "metrics": {}, "score": 1.0}}),
-        ("/trials/0/finish", {"fence": 1, "result": {"outcome": "won"}}),
-        ("/trials/0/finish", {"fence": 1, "result": {"outcome": "complete", "score": 1.0}}),
-        ("/trials/0/hand_back", {"fence": 1, "cause": "tired"}),
+        ("/studies/made_up/trials/0/heartbeat", {"fence": 1, "fences": 2}),
+        ("/studies/made_up/trials/0/heartbeat", {"fence": "one"}),
+        ("/studies/made_up/trials/zero/heartbeat", {"fence": 1}),
+        ("/studies/made_up/trials/0/report", {"fence": 1}),
+        ("/studies/made_up/trials/0/report", {"fence": 1, "report": {"epoch": 0, "metrics": {}}}),
+        ("/studies/made_up/trials/0/report", {"fence": 1, "report": {"epoch": 1, "metrics": {"segm_mAP": "good"}}}),
+        ("/studies/made_up/trials/0/report", {"fence": 1, "report": {"epoch": 1, "metrics": {}, "score": 1.0}}),
+        ("/studies/made_up/trials/0/finish", {"fence": 1, "result": {"outcome": "won"}}),
+        ("/studies/made_up/trials/0/finish", {"fence": 1, "result": {"outcome": "complete", "score": 1.0}}),
+        ("/studies/made_up/trials/0/hand_back", {"fence": 1, "cause": "tired"}),
     ],
 )
 def test_what_does_not_fit_is_refused(site: Site, path: str, body: Any) -> None:
@@ -197,7 +231,7 @@ def test_a_trial_from_lease_to_end(site: Site) -> None:
         row = site.study.row(0)
         assert (row.state, row.score, row.owner, row.attempts) == ("complete", figure(0, 2), "Ann", 1)
         assert site.lease().trial == 1
-        status = client.status()
+        status = client.status("made_up")
         assert (status["state"], status["trials"]["complete"], status["best"]["trial"]) == ("running", 1, 0)
         assert status["workers"] == [{"worker": "w1", "owner": "Ann", "device": "cpu", "trial": 1}]
         assert status["eta_seconds"] == 3 * 60.0
@@ -211,7 +245,7 @@ def test_a_trial_from_lease_to_end(site: Site) -> None:
 def test_the_last_worker_is_told_to_wait_and_then_to_end(site: Site) -> None:
     with site.client() as client:
         leases = [site.lease(f"w{n}") for n in range(4)]
-        other = LeaseRequest(worker="w9", owner="Ann", device="cpu")
+        other = ASK.model_copy(update={"worker": "w9"})
         reply = client.lease(other)
         assert (reply.lease, reply.wait) == (None, True), "a running trial may come back"
         for lease in leases:
@@ -219,7 +253,7 @@ def test_the_last_worker_is_told_to_wait_and_then_to_end(site: Site) -> None:
             client.finish(lease, result())
         reply = client.lease(other)
         assert (reply.lease, reply.wait) == (None, False)
-        assert client.status()["state"] == "finished"
+        assert client.status("made_up")["state"] == "finished"
 
 
 def test_after_a_stop_running_trials_still_report_and_nobody_gets_another(site: Site) -> None:
@@ -229,7 +263,7 @@ def test_after_a_stop_running_trials_still_report_and_nobody_gets_another(site: 
         assert client.lease(ASK.model_copy(update={"worker": "w2"})).lease is None
         client.report(lease, report(1))
         client.hand_back(lease, "the worker was stopped", "stopped")
-        assert client.status()["state"] == "stopped"
+        assert client.status("made_up")["state"] == "stopped"
     assert [row.state for row in site.study.store.trials("made_up")] == ["waiting"]
 
 
@@ -248,9 +282,9 @@ def test_an_old_fencing_number_is_refused(site: Site) -> None:
         assert [one.epoch for one in new.reported] == [1]
         before = site.state()
         text = "trial 0 is no longer leased under number 1"
-        for path, body in bodies(old).items():
-            if path.startswith("/trials"):
-                answer = site.post(path.format(trial=0), body)
+        for (method, path), body in bodies(old).items():
+            if method == "post" and "{trial}" in path:
+                answer = site.post(filled(path), body)
                 assert (answer.status_code, answer.json()) == (409, {"detail": text}), path
         with pytest.raises(LeaseLostError, match=f"^{text}$"):
             client.report(old, report(2))
@@ -260,7 +294,7 @@ def test_an_old_fencing_number_is_refused(site: Site) -> None:
 
 
 def test_a_trial_that_does_not_exist(site: Site) -> None:
-    answer = site.post("/trials/7/heartbeat", {"fence": 1})
+    answer = site.post("/studies/made_up/trials/7/heartbeat", {"fence": 1})
     assert (answer.status_code, answer.json()) == (409, {"detail": "there is no trial 7"})
 
 
