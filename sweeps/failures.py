@@ -134,7 +134,7 @@ def replay(attempts: Iterable[tuple[str | None, bool]], shrunk: bool) -> History
     return replace(history, shrunk=shrunk)
 
 
-def all_alike(ends: Sequence[Failure | None]) -> Failure | None:
+def all_alike(ends: Sequence[str | None]) -> str | None:
     """The failure that every one of a study's first trials ended with, once so many have; else None.
 
     Args:

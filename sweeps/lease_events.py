@@ -72,11 +72,15 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Retried:
-    """A user wants a trial that has ended tried again, after its last lease's number and its last epoch."""
+    """A user wants a trial that has ended tried again, after its last lease's number and its last epoch.
+
+    `shrunk`: it runs with a smaller batch already.
+    """
 
     trial: int
     fence: int
     epoch: int
+    shrunk: bool = False
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,13 @@ class Leases:
             case Cancelled(trial):
                 refusal = self._refusal(trial)
                 return (self, (refusal,)) if refusal else (self._end(trial), (Close(trial),))
-            case Retried(trial, fence, epoch):
+            case Retried(trial, fence, epoch, shrunk):
                 if not self.has_ended(trial):
                     return self, (Refuse(f"trial {trial} has not ended" if trial in self.seats else _unknown(trial)),)
                 again = replace(self, ended=self.ended & ~(1 << trial))
-                return again._with(trial, Seat(fence=fence, epoch=epoch)), (Requeue(trial, None),)
+                return again._with(trial, Seat(fence=fence, epoch=epoch, history=History(shrunk=shrunk))), (
+                    Requeue(trial, None),
+                )
             case Renewed() | Reported() | Finished() | HandedBack():
                 return self._from_holder(event)
 

@@ -172,8 +172,8 @@ class Study:
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
         self.store.finish(
             self.record.name, number, state=state, failure=failure or result.failure, reason=reason,
-            parameters=result.parameters, peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
-            config=result.config,
+            parameters=result.parameters, peak_memory_mb=result.peak_memory_mb, seconds=seconds,
+            versions=result.versions, config=result.config,
         )  # fmt: skip
         row = self.row(number)
         self._tell(row)
