@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
 from results import outage, schema, sqlite
@@ -75,14 +75,24 @@ class Database:
 
     @contextlib.contextmanager
     def _session(self, engine: Engine) -> Iterator[Session]:
+        with self.guard(), Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turns what a database reports, to us or to another library, into a `ResultsError` of one line."""
         try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                yield session
-        except DBAPIError as error:
-            kind = outage.AwayError if self.path is None and outage.away(error) else ResultsError
-            raise kind(self._explain(error)) from error
-        except SQLAlchemyError as error:
-            raise ResultsError(f"{self.shown}: {_first_line(error)}") from error
+            yield
+        except ResultsError:
+            raise
+        except Exception as error:
+            cause = outage.database_error(error)
+            if cause is None:
+                raise
+            if not isinstance(cause, DBAPIError):
+                raise ResultsError(f"{self.shown}: {_first_line(cause)}") from error
+            kind = outage.AwayError if outage.away(cause) else ResultsError
+            raise kind(self._explain(cause)) from error
 
     def _explain(self, error: DBAPIError) -> str:
         """One line for what the driver reported."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import tenacity
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from results.errors import ResultsError
 
@@ -34,16 +34,22 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Patient)
 
 
-def away(error: BaseException | None) -> bool:
-    """Whether the error, or what caused it, says that the database is away (SQLite, a file, never is)."""
-    while error is not None:
-        if isinstance(error, AwayError):
-            return True
-        if isinstance(error, DBAPIError):
-            state = getattr(error.orig, "sqlstate", None)
-            return error.connection_invalidated or (state or "").startswith(_AWAY) or _unreachable(error)
+def database_error(error: BaseException | None) -> SQLAlchemyError | None:
+    """What the database reported, in the error or in what caused it; None if it is about something else."""
+    while error is not None and not isinstance(error, SQLAlchemyError):
         error = error.__cause__ or error.__context__
-    return False
+    return error
+
+
+def away(error: BaseException) -> bool:
+    """Whether the error says that the database is away (SQLite, a file, never is)."""
+    if isinstance(error, AwayError):
+        return True
+    found = None if isinstance(error, ResultsError) else database_error(error)
+    if not isinstance(found, DBAPIError):
+        return False
+    state = getattr(found.orig, "sqlstate", None)
+    return found.connection_invalidated or (state or "").startswith(_AWAY) or _unreachable(found)
 
 
 def _unreachable(error: DBAPIError) -> bool:

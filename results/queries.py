@@ -69,6 +69,17 @@ def read_epochs(session: Session, trial_id: int) -> list[EpochRecord]:
     return [EpochRecord(row.epoch, row.score, row.metrics, row.seconds) for row in session.scalars(query)]
 
 
+def read_scores(session: Session, study_id: int) -> dict[int, dict[int, float]]:
+    """The scores of all epochs of a study's trials, by number and epoch; those without one are left out."""
+    query = select(TrialRow.number, EpochRow.epoch, EpochRow.score).join(EpochRow, EpochRow.trial_id == TrialRow.id)
+    query = query.where(TrialRow.study_id == study_id)
+    found: dict[int, dict[int, float]] = {}
+    for number, epoch, score in session.execute(query.order_by(TrialRow.number, EpochRow.epoch)):
+        if score is not None:
+            found.setdefault(number, {})[epoch] = score
+    return found
+
+
 def read_attempts(session: Session, trial_id: int) -> list[AttemptRecord]:
     """The attempts at a trial, in order."""
     query = select(*_ATTEMPT).where(AttemptRow.trial_id == trial_id).order_by(AttemptRow.fence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +47,10 @@ class Reader:
         """Close every connection."""
         self._database.close()
 
+    def guard(self) -> contextlib.AbstractContextManager[None]:
+        """Turns what another library has with the same database into a `ResultsError` of one line."""
+        return self._database.guard()
+
     def __enter__(self) -> Self:
         return self
 
@@ -85,6 +90,12 @@ class Reader:
         """Every validation of a trial, in order."""
         with self._database.read() as session:
             return queries.read_epochs(session, self._trial(session, study, number, lock=False).id)
+
+    @waited_out
+    def scores(self, study: str) -> dict[int, dict[int, float]]:
+        """The score of every epoch of every trial, by number and epoch, in one query."""
+        with self._database.read() as session:
+            return queries.read_scores(session, self._study(session, study).id)
 
     @waited_out
     def attempts(self, study: str, number: int) -> list[AttemptRecord]:

@@ -27,7 +27,7 @@ class StudyRecord:
         at: whether a trial's score is that of its last epoch or of its best one.
         scale: ``tiny`` or ``standard``.
         identity: what may not change under the same name.
-        space_text: the space file as it was read.
+        space_text: the space as YAML, ``--set`` and ``--data`` applied.
         data: description of the data (``name``, ``n_val``, ...).
         detections: most detections an image that every figure of the study counts.
         adapted: what was fitted to the data.

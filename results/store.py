@@ -39,6 +39,7 @@ class Store(TrialStore):
         state: StudyState | None = None,
         budget: Mapping[str, Any] | None = None,
         started_at: datetime | None = None,
+        space_text: str | None = None,
     ) -> None:
         """Change what may change in a study; None leaves it as it is."""
         with self._database.write() as session:
@@ -49,6 +50,8 @@ class Store(TrialStore):
                 row.budget = dict(budget)
             if started_at is not None:
                 row.started_at = started_at
+            if space_text is not None:
+                row.space_text = space_text
 
     @waited_out
     def set_state(self, name: str, state: StudyState, reason: str | None = None) -> None:

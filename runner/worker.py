@@ -16,6 +16,7 @@ import sys
 import time
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import httpx
 
@@ -229,6 +230,10 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, required=True, help="CPU threads of torch")
     parser.add_argument("--loader-workers", type=int, default=0, help="processes that load images")
+    parser.add_argument("--study", help="take trials of this study only")
+    parser.add_argument("--work-dir", type=Path, help="folder of its own; without it the study's, on the same machine")
+    parser.add_argument("--data-root", action="append", default=[], metavar="STUDY=DIR", help="where the data lie here")
+    parser.add_argument("--allow-plugins", action="store_true", help="run code that a study brings along")
     parser.add_argument("--parent", type=int, help="process this worker must not outlive")
     options = parser.parse_args()
     if options.parent:
@@ -237,9 +242,12 @@ def main() -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _stop)
     machine = Machine(options.threads, options.loader_workers)
+    roots = {study: Path(folder) for study, _, folder in (text.partition("=") for text in options.data_root)}
+    # on the server's own machine the user who started the study runs its code anyway
+    place = Place(options.work_dir, roots, options.allow_plugins or options.work_dir is None)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
-            Worker(client, options.name, options.owner, options.device, machine).run()
+            Worker(client, options.name, options.owner, options.device, machine, place, options.study).run()
     except (NodeFaultError, UserError) as error:
         log.error("%s", error)
         return 3

@@ -10,6 +10,7 @@ from results.records import StudyRecord
 from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
 from sweeps import lease_events as events
 from sweeps.progress import Progress
+from sweeps.space.schema import SearchSpace
 from sweeps.status import document
 from sweeps.steps import CANCELLED, ENDED, RefusedError, Steps
 from sweeps.study import Study
@@ -132,6 +133,12 @@ class Coordinator(Steps):
         """Running trials and who holds them."""
         with self._lock:
             return list(self.progress.values())
+
+    def go_on(self, space: SearchSpace, record: StudyRecord) -> None:
+        """Goes on with another budget, sampler or pruner."""
+        with self._lock:
+            self.study.change(space, record)
+            self.resume()
 
     def take_back(self) -> None:
         """Takes every lease back: the workers have ended, politely or not."""

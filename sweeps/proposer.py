@@ -2,79 +2,71 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
+from results.records import TrialRecord
+from sweeps.sampler import Sampler
 from sweeps.space import pairwise
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, planned, suggest
 
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "infeasible": TrialState.FAIL,
+}
+# Failures that the assignment itself causes: the sampler must keep away from its like.
+LEARNED = ("out_of_memory", "nan_loss")
 _REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
+_BLIND = 100  # random ones that may turn out to be repeats before a finite space is listed
 _ENUMERABLE = 100_000
-
-
-class OptunaSuggester:
-    """Answers the space's questions from an Optuna trial."""
-
-    def __init__(self, trial: optuna.Trial) -> None:
-        self._trial = trial
-
-    def categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of `choices`."""
-        return self._trial.suggest_categorical(name, choices)
-
-    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
-        """A number from `low` to `high`; with a step the one that is listed, 0.3 and not 0.1 + 2 * 0.1."""
-        found = self._trial.suggest_float(name, low, high, log=log, step=step)
-        return found if step is None else on_step(found, low, step)
-
-    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
-        """A whole number from `low` to `high`."""
-        return self._trial.suggest_int(name, low, high, log=log, step=step)
 
 
 class Proposer:
     """Proposes assignments; knows what was proposed before.
 
-    Optuna's samplers run on a copy of the study in memory: an ask there costs a fraction of one on a database,
-    and a proposal that is refused (a repeat, a forbidden pair) leaves no trace in the study people look at.
-
     Args:
         space: what can be proposed.
         history: the study's trials so far.
+        scores: of the history by number and epoch, as far as they are of use (see `learns`).
     """
 
-    def __init__(self, space: SearchSpace, history: Iterable[FrozenTrial]) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        history: Iterable[TrialRecord],
+        scores: Mapping[int, Mapping[int, float]] | None = None,
+    ) -> None:
         self._space = space
         self.kind, _ = planned(space)
-        kind = self.kind
-        past = [trial for trial in history if trial.params or not space.search]
-        self._seen = {_key(trial.params) for trial in past}
-        self._order: Iterator[Assignment] = assignments(space) if kind == "exhaustive" else iter(())
+        past = list(history)
+        self._seen = {_key(row.optuna_params) for row in past}
+        self._order: Iterator[Assignment] = assignments(space) if self.kind == "exhaustive" else iter(())
         self.size = count(space)
-        if kind == "pairwise":
+        if self.kind == "pairwise":
             pairs = [_drawn(space, row) for row in pairwise.rows(space)]
             self._order = iter(pairs)
             self.size = len(self._seen | {_key(one) for one in pairs})
         seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
         self._random = random.Random(seed)
-        sampler: optuna.samplers.BaseSampler
-        if kind == "tpe":
-            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-        else:
-            sampler = optuna.samplers.RandomSampler(seed=seed)
-        self._memory = optuna.create_study(direction="maximize", sampler=sampler)
-        self._numbers: dict[int, int] = {}  # trial of the study -> trial in memory
-        for trial in past if kind == "tpe" else ():
-            self._numbers[trial.number] = len(self._memory.get_trials(deepcopy=False))
-            self._memory.add_trial(trial)
+        self._sampler = Sampler(space, self.kind == "tpe", seed)
+        self._draft: int | None = None  # how the sampler calls what was proposed last
+        for row in past if self.learns else ():
+            self._sampler.remember(row.number, row.optuna_params, (scores or {}).get(row.number, {}))
+            if row.state in STATES:
+                self.ended(row)
+
+    @property
+    def learns(self) -> bool:
+        """Whether scores make a difference to what is proposed."""
+        return self.kind == "tpe"
 
     @property
     def exhausted(self) -> bool:
@@ -93,47 +85,59 @@ class Proposer:
             self._seen.add(_key(chosen))
         return chosen
 
-    def begun(self, number: int, trial: FrozenTrial) -> None:
+    def begun(self, number: int, assignment: Assignment) -> None:
         """The study's trial `number` runs now; its sampler sees it as running."""
-        self._seen.add(_key(trial.params))
-        if self.kind == "tpe":
-            self._numbers[number] = len(self._memory.get_trials(deepcopy=False))
-            self._memory.add_trial(trial)
+        self._seen.add(_key(assignment))
+        if self._draft is not None and self.learns:
+            self._sampler.keep(self._draft, number)
+        elif self.learns:
+            self._sampler.begun(number, assignment)
+        self._draft = None
 
-    def ended(self, number: int, state: TrialState, value: float | None) -> None:
-        """The study's trial `number` has ended."""
-        if number in self._numbers:
-            complete = state == TrialState.COMPLETE
-            self._memory.tell(self._numbers.pop(number), value if complete else None, state=state)
+    def again(self, row: TrialRecord) -> None:
+        """A trial that had ended runs again."""
+        if self.learns:
+            self._sampler.begun(row.number, row.optuna_params)
+
+    def report(self, number: int, epoch: int, score: float) -> None:
+        """A running trial has the score of an epoch."""
+        if self.learns:
+            self._sampler.report(number, epoch, score)
+
+    def ended(self, row: TrialRecord) -> None:
+        """A trial of the study has ended."""
+        if self.learns:
+            infeasible = row.state == "infeasible" or row.failure in LEARNED
+            self._sampler.ended(row.number, STATES[row.state], row.score, infeasible)
 
     def _sample(self) -> Assignment | None:
         for _ in range(_REPEATS):
-            trial = self._memory.ask()
-            assignment = suggest(self._space, OptunaSuggester(trial))
-            # only a draft: the study's own trial is added by `begun`
-            self._memory.tell(trial, state=TrialState.FAIL)
+            assignment, draft = self._sampler.draw()
             if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
+                if self.learns:
+                    self._draft = draft
+                else:
+                    self._sampler.drop(draft)
                 return assignment
+            self._sampler.drop(draft)
         return None
 
     def _unseen(self) -> Assignment | None:
         """A random assignment that was not proposed yet."""
-        if self.size is not None and self.size <= _ENUMERABLE:
-            left = [a for a in assignments(self._space) if _key(a) not in self._seen]
-            return self._random.choice(left) if left else None
-        draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=self._random.randrange(2**31)))
-        for _ in itertools.repeat(None, 1000):
-            assignment = suggest(self._space, OptunaSuggester(draws.ask()))
+        listed = self.size is not None and self.size <= _ENUMERABLE
+        for _ in range(_BLIND if listed else 10 * _BLIND):
+            assignment = suggest(self._space, _Drawn({}, self._random))
             if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
                 return assignment
-        return None
+        left = [a for a in assignments(self._space) if _key(a) not in self._seen] if listed else []
+        return self._random.choice(left) if left else None
 
 
 class _Drawn:
-    """Labels as given, all else at random."""
+    """What is given as given, all else at random."""
 
-    def __init__(self, given: Assignment, seed: str) -> None:
-        self._given, self._random = given, random.Random(seed)
+    def __init__(self, given: Assignment, source: random.Random) -> None:
+        self._given, self._random = given, source
 
     def categorical(self, name: str, choices: Sequence[Any]) -> Any:
         return self._given[name] if name in self._given else self._random.choice(choices)
@@ -146,12 +150,14 @@ class _Drawn:
         return self._random.uniform(low, high)
 
     def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        if log:
+            return min(high, max(low, round(math.exp(self._random.uniform(math.log(low), math.log(high))))))
         return self._random.randrange(low, high + 1, step)
 
 
 def _drawn(space: SearchSpace, row: Assignment) -> Assignment:
     """A row of pairs with what it leaves open drawn at random, the same whenever the study goes on."""
-    return suggest(space, _Drawn(row, f"{space.sampler.seed} {_key(row)}"))
+    return suggest(space, _Drawn(row, random.Random(f"{space.sampler.seed} {_key(row)}")))
 
 
 def _key(assignment: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ class RunFile:
     study: str
 
 
-def _beside(storage: str, suffix: str) -> Path:
+def beside(storage: str, suffix: str) -> Path:
     """Beside an SQLite file; for a database server, in the user's state folder."""
     if storage.startswith(_SQLITE):
         path = Path(storage.removeprefix(_SQLITE)).absolute()
@@ -41,7 +41,7 @@ def own(storage: str) -> filelock.BaseFileLock | None:
     Raises:
         UserError: the folder is not there or can't be written to.
     """
-    path = _beside(storage, ".lock")
+    path = beside(storage, ".lock")
     lock = filelock.FileLock(path, timeout=1)  # `read` holds it for a moment
     if not path.parent.is_dir():  # the lock would make it: a mistyped folder would begin another database
         raise UserError(f"{path.parent}: no such folder; name another database with --storage sqlite:///PATH")
@@ -56,7 +56,7 @@ def own(storage: str) -> filelock.BaseFileLock | None:
 
 def write(storage: str, run: RunFile) -> None:
     """Says how to reach this process (mode 0600)."""
-    path = _beside(storage, ".run")
+    path = beside(storage, ".run")
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -65,14 +65,14 @@ def write(storage: str, run: RunFile) -> None:
 
 def read(storage: str) -> RunFile | None:
     """The owner's run file, or None where no process owns the database."""
-    path = _beside(storage, ".run")
+    path = beside(storage, ".run")
     try:
         run = RunFile(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):  # half written, or not ours
         return None
     except PermissionError as error:
         raise UserError(f"{path}: another user's sweep owns this database") from error
-    lock_path = _beside(storage, ".lock")
+    lock_path = beside(storage, ".lock")
     try:
         with filelock.FileLock(lock_path, timeout=0):
             return None  # nobody holds it: the owner died without tidying up
@@ -84,4 +84,4 @@ def read(storage: str) -> RunFile | None:
 
 def remove(storage: str) -> None:
     """Forgets the run; the lock goes with its holder."""
-    _beside(storage, ".run").unlink(missing_ok=True)
+    beside(storage, ".run").unlink(missing_ok=True)

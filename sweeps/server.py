@@ -19,6 +19,7 @@ from sweeps.coordinator import RefusedError
 from sweeps.guard import Guard
 from sweeps.hall import Hall, UnknownError
 from sweeps.routes import studies, work
+from sweeps.team import Team
 
 _STATUS: dict[type[Exception], int] = {
     UnknownError: 404,
@@ -30,19 +31,20 @@ _STATUS: dict[type[Exception], int] = {
 _BACKLOG = 512  # connections that wait while the server is busy
 
 
-def create_app(hall: Hall, token: str) -> FastAPI:
+def create_app(hall: Hall, token: str, team: Team | None = None) -> FastAPI:
     """The server's routes, behind the token.
 
     Args:
         hall: answers them.
         token: every request must bear it (`sweeps.guard.Guard`).
+        team: takes studies in; None where a study is run by the process itself.
     """
     app = FastAPIOffline(title="sweep study server", redoc_url=None)  # /docs, from files of this machine
     app.add_middleware(Guard, token=token)
     for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _told(hall, status))
     app.include_router(work.router(hall))
-    app.include_router(studies.router(hall))
+    app.include_router(studies.router(hall, team))
 
     @app.get("/health")
     def health() -> dict[str, str]:

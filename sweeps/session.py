@@ -21,6 +21,7 @@ from runner.data.demo import demo_data
 from runner.data.prepare import prepare
 from runner.errors import UserError
 from runner.protocol import DataPaths, Scale
+from sweeps.space import travel
 from sweeps.space.document import read
 from sweeps.space.exclusion import Assignment, first_allowed
 from sweeps.space.identity import differences, identity
@@ -149,13 +150,14 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
         UserError: a study of this name is there and was about something else.
     """
     budget = asdict(space.budget)
+    text = travel.to_text(travel.document(space, scale))
     known = store.study(space.study)
     if known is None:
         fitted = fit(space, scale, data)
         moment = datetime.now(UTC)
         record = StudyRecord(
             name=space.study, state="running", objective=space.objective.metric, at=space.objective.at,
-            scale=scale, identity=identity(space, scale, data.hash), space_text=space.text,
+            scale=scale, identity=identity(space, scale, data.hash), space_text=text,
             data=data.model_dump(mode="json"), data_hash=data.hash,
             detections=fitted.detections, adapted=fitted.adapted,
             work_dir=str(work_dir.absolute()), budget=budget, created_at=moment, started_at=moment,
@@ -163,7 +165,7 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
         store.add_study(record)
         return record
     check_identity(store, space, scale, data)
-    store.touch_study(space.study, state="running", budget=budget, started_at=datetime.now(UTC))
+    store.touch_study(space.study, state="running", budget=budget, started_at=datetime.now(UTC), space_text=text)
     found = store.study(space.study)
     assert found
     return found

@@ -50,14 +50,14 @@ class Steps:
         """Nothing new begins; what runs goes on to its end."""
         with self._lock:
             self.paused, self._status = reason, None
-            self.study.store.set_state(self.name, "paused", reason)
+            self.study.set_state("paused", reason)
 
     def resume(self) -> None:
         """Trials begin again."""
         with self._lock:
             self.paused, self._status = None, None
             self._ends = []  # whoever goes on has looked at them
-            self.study.store.set_state(self.name, "running")
+            self.study.set_state("running")
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -94,7 +94,7 @@ class Steps:
                 self._board.waits(trial, f"handed back: {reason}" if failure else "is tried again")
             case events.Restart(trial, failure, batch_size, accumulate):
                 self.study.release(trial, failure, reason)
-                self.study.restart(trial, {"batch_size": batch_size, "accumulate": accumulate})
+                self.study.restart(trial, batch_size, accumulate)
                 smaller = f"batch_size {batch_size} and accumulate {accumulate}"
                 self._board.waits(trial, f"begins anew with {smaller}: {reason}")
             case events.Close(trial):

@@ -1,36 +1,23 @@
-"""The one owner of ask, report, prune and tell: Optuna's study and our store, kept in step.
-
-The store is written first, then the study is told. What a crash left untold is told at the next start.
-"""
+"""The one owner of ask, report, prune and tell: our store, and what follows it, kept in step."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
-import optuna
-from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial
 
-from results.records import EpochRecord, StudyRecord, StudyState, TrialRecord, now
+from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRecord, now
 from results.store import Store
+from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
-from sweeps.proposer import OptunaSuggester, Proposer
+from sweeps.followers import Followers
+from sweeps.ledger import Ledger
+from sweeps.sampler import OptunaSuggester
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import suggest
-
-_STATES = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "infeasible": TrialState.FAIL,
-}
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines about trials repeat ours
-_LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
+from sweeps.space.walk import Assignment, suggest
+from sweeps.tally import Tally
 
 
 class Study:
@@ -42,88 +29,110 @@ class Study:
         record: the study as our tables hold it.
         space: what is searched.
         data: where the data lie.
+        workers_survive: whether those that train for the study outlive this process; what they train is then theirs
+            still when it starts again.
     """
 
-    def __init__(self, storage: str, store: Store, record: StudyRecord, space: SearchSpace, data: DataPaths) -> None:
+    def __init__(
+        self,
+        storage: str,
+        store: Store,
+        record: StudyRecord,
+        space: SearchSpace,
+        data: DataPaths,
+        workers_survive: bool = False,
+    ) -> None:
         self.store, self.record, self.space, self.data = store, record, space, data
         self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
-        arguments = {"connect_args": {"timeout": _LOCK_TIMEOUT}} if storage.startswith("sqlite") else {}
-        self._optuna = optuna.create_study(
-            storage=RDBStorage(storage, engine_kwargs=arguments),
-            study_name=record.name,
-            direction="maximize",
-            sampler=optuna.samplers.RandomSampler(),  # never asked: what we enqueue fixes every parameter
-            pruner=_pruner(space),
-            load_if_exists=True,
-        )
-        if not self._optuna.metric_names:
-            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-                self._optuna.set_metric_names([record.objective])
-        self._recover()
+        self._proposed: Assignment | None = None  # not begun yet
+        self._begun: int | None = None  # begun in Optuna's tables, not in ours yet
+        self._epochs: dict[int, int] = {}  # planned for trials that were leased
+        self.followers = Followers(storage, store, record.name, record.objective, space, self._adopt)
+        rows = store.trials(record.name)
+        self._tally = Tally(rows)
+        for row in rows:
+            if row.state == "running" and not workers_survive:
+                self.store.release(record.name, row.number, "stopped", "the study's owner ended")
+
+    def _adopt(self, trial: FrozenTrial, ledger: Ledger) -> None:
+        """Gives a trial of Optuna's tables its row; where a crash left it without parameters, they are chosen now."""
+        assignment = suggest(self.space, OptunaSuggester(ledger.live(trial)))
+        ledger.describe(trial.number, self._attributes(trial.number, assignment))
+        self._add(trial.number, assignment)
+
+    def change(self, space: SearchSpace, record: StudyRecord) -> None:
+        """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
+        self.space, self.record = space, record
+        self._optuna.pruner = _pruner(space)
         self._proposer = Proposer(space, self._optuna.get_trials(deepcopy=False))
 
-    def _recover(self) -> None:
-        """Brings store and study in step after a crash: no trial lost, none left RUNNING."""
-        rows = {trial.number: trial for trial in self.store.trials(self.record.name)}
-        for trial in self._optuna.get_trials(deepcopy=False):
-            row = rows.get(trial.number)
-            if trial.state == TrialState.RUNNING and row is None:
-                self._adopt(optuna.Trial(self._optuna, trial._trial_id))
-            elif trial.state == TrialState.RUNNING and row is not None and row.state in _STATES:
-                self._tell(row)
-        while any(t.state == TrialState.WAITING for t in self._optuna.get_trials(deepcopy=False)):
-            self._adopt(self._optuna.ask())
-        for row in rows.values():
-            if row.state == "running":
-                self.store.release(self.record.name, row.number, "stopped", "the study's owner ended")
-
     def ask(self) -> int | None:
-        """Adds the next trial, or returns None when the budget is spent or the space tried out."""
-        if not self.budget_left():
-            return None
-        assignment = self._proposer.propose()
+        """Adds the next trial, or returns None when the budget is spent or the space tried out.
+
+        What a database that was away did not let it finish, it goes on with at the next call.
+        """
+        if self._proposed is None:
+            self._proposed = self.followers.proposer.propose() if self.budget_left() else None
+        assignment = self._proposed
         if assignment is None:
             return None
-        self._optuna.enqueue_trial(assignment)
-        trial = self._optuna.ask()
-        self._adopt(trial)
-        self._proposer.begun(trial.number, self._optuna._storage.get_trial(trial._trial_id))
-        return trial.number
+        if self._begun is None:
+            self._begun = self.followers.begin(assignment, lambda number: self._attributes(number, assignment))
+        number = self._begun
+        self._add(number, assignment)
+        self._begun = self._proposed = None
+        self.followers.proposer.begun(number, assignment)
+        self._tally.begun += 1
+        return number
+
+    def _attributes(self, number: int, assignment: Assignment) -> dict[str, object]:
+        combination, _ = resolve(self.space, assignment, self.scale, self.data.n_train)
+        folder = f"{self.record.work_dir}/{self.record.name}/{number}"
+        return {"combination": combination.digest(), "folder": folder}
+
+    def _add(self, number: int, assignment: Assignment) -> None:
+        """Gives a trial its row; last, for a trial without one is adopted again after a crash."""
+        combination, seed = resolve(self.space, assignment, self.scale, self.data.n_train)
+        self.store.add_trial(
+            self.record.name, number, combination=combination.digest(),
+            parts=combination.model_dump(mode="json"), params=combination.flat_params(),
+            optuna_params=assignment, seed=seed, epochs=combination.settings["epochs"], owner="",
+            data_hash=self.data.hash,
+        )  # fmt: skip
 
     def budget_left(self) -> bool:
         """Whether the budget allows another trial."""
-        budget = self.space.budget
-        rows = self.store.trials(self.record.name)
-        if budget.trials is not None and len(rows) >= budget.trials:
+        budget, tally = self.space.budget, self._tally
+        if budget.trials is not None and tally.begun >= budget.trials:
             return False
-        if budget.gpu_hours is not None and sum(row.seconds or 0 for row in rows) >= 3600 * budget.gpu_hours:
+        if budget.gpu_hours is not None and tally.seconds >= 3600 * budget.gpu_hours:
             return False
         if budget.hours is not None and now() - self.record.started_at >= timedelta(hours=budget.hours):
             return False
-        best = max((r.score for r in rows if r.state == "complete" and r.score is not None), default=-math.inf)
-        return budget.until is None or best < budget.until
+        return budget.until is None or tally.best < budget.until
 
     def more_to_try(self) -> bool:
         """Whether `ask` would give a trial."""
-        return not self._proposer.exhausted and self.budget_left()
+        return self._proposed is not None or (not self.followers.proposer.exhausted and self.budget_left())
 
     def trials_left(self) -> int | None:
         """How many trials may still begin; None if only time or a score limits them."""
-        begun = len(self.store.trials(self.record.name))
-        limits = [n for n in (self.space.budget.trials, self._proposer.size) if n is not None]
-        return max(0, min(limits) - begun) if limits else None
+        limits = [n for n in (self.space.budget.trials, self.followers.proposer.size) if n is not None]
+        return max(0, min(limits) - self._tally.begun) if limits else None
 
     def lease(self, number: int, fence: int, worker: str, owner: str, device: str) -> Lease:
         """Stores that a worker has the trial and builds what it needs to train it."""
         name = self.record.name
         self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
         row, epochs = self.row(number), self.store.epochs(name, number)
+        self._epochs[number] = row.epochs
+        parts = {**row.parts, "settings": {**row.parts["settings"], **(row.adjusted or {})}}
         hours = self.space.budget.trial_hours
         return Lease(
             study=name,
             trial=number,
             fence=fence,
-            combination=_adjusted(row),
+            combination=Combination.model_validate(parts),
             seed=row.seed,
             scale=self.scale,
             data=self.data,
@@ -138,31 +147,30 @@ class Study:
     def report(self, number: int, report: EpochReport) -> bool:
         """Stores one validation; True if the trial should be pruned."""
         score = report.metrics.get(self.record.objective)
-        self.store.add_epoch(
-            self.record.name, number, EpochRecord(report.epoch, score, dict(report.metrics), report.seconds)
-        )
-        if score is None:
+        epoch = EpochRecord(report.epoch, score, dict(report.metrics), report.seconds)
+        self.store.add_epoch(self.record.name, number, epoch)
+        if score is None or not math.isfinite(score):
             return False
-        trial = self._trial(number)
-        trial.report(score, report.epoch)
-        # after its last epoch there is nothing left to save
-        return report.epoch < self.row(number).epochs and bool(trial.should_prune())
-
-    def release(self, number: int, end: str = "lost_worker", reason: str | None = None) -> None:
-        """Stores that the trial waits again, and what ended the attempt."""
-        self.store.release(self.record.name, number, end, reason)
+        prune = self.followers.report(number, report.epoch, score)
+        return prune and report.epoch < self._planned(number)  # after its last epoch there is nothing left to save
 
     def batch(self, number: int) -> tuple[int, int]:
-        """Batch size and accumulation that the trial trains with now."""
-        settings = _adjusted(self.row(number)).settings
+        """Batch size and accumulation that the trial runs with now."""
+        row = self.row(number)
+        settings = {**row.parts["settings"], **(row.adjusted or {})}
         return int(settings.get("batch_size", 1)), int(settings.get("accumulate", 1))
 
-    def restart(self, number: int, adjusted: Mapping[str, Any]) -> None:
-        """Stores that the trial begins anew, with these settings changed."""
-        self.store.restart(self.record.name, number, adjusted)
+    def release(self, number: int, failure: str = "lost_worker", reason: str | None = None) -> None:
+        """Stores that the trial waits again, and why."""
+        self.store.release(self.record.name, number, failure, reason)
+
+    def restart(self, number: int, batch_size: int, accumulate: int) -> None:
+        """Stores that the trial begins anew with these settings."""
+        self.store.restart(self.record.name, number, {"batch_size": batch_size, "accumulate": accumulate})
+        self.followers.restarted(number)
 
     def finish(self, number: int, result: Result, failure: str | None = None) -> None:
-        """Stores how the trial ended, then tells the study."""
+        """Stores how the trial ended, then tells the study; a trial that has ended stays as it is."""
         row = self.row(number)
         state, reason = result.outcome, result.reason
         if state == "complete" and row.score is None:
@@ -171,17 +179,48 @@ class Study:
         if seconds is None:  # it ended badly; what it took counts all the same
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
         self.store.finish(
-            self.record.name, number, state=state, failure=failure or result.failure, reason=reason,
-            parameters=result.parameters, peak_memory_mb=result.peak_memory_mb, seconds=seconds,
-            versions=result.versions, config=result.config,
+            self.record.name, number, state=state, failure=failure, reason=reason, parameters=result.parameters,
+            peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
+            config=result.config,
         )  # fmt: skip
         row = self.row(number)
-        self._tell(row)
-        self._proposer.ended(number, _STATES[row.state], row.score)
+        self._tally.ended(row)
+        self._epochs.pop(number, None)
+        self.followers.ended(row)
 
-    def set_state(self, state: StudyState) -> None:
-        """Stores how the study stands."""
-        self.store.touch_study(self.record.name, state=state)
+    def cancel(self, number: int, reason: str) -> None:
+        """Ends a trial that somebody does not want any more.
+
+        Raises:
+            UserError: it has ended.
+        """
+        row = self.row(number)
+        if row.state in FINAL:
+            raise UserError(f"trial {number} of study {self.record.name} has ended: it is {row.state}")
+        self.finish(number, Result(outcome="failed", reason=reason), failure="cancelled")
+
+    def retry(self, number: int) -> TrialRecord:
+        """Lets a trial that has ended without a score wait again; see `results.trials.TrialStore.retry`.
+
+        In Optuna's tables an end is final: another trial stands for it there from now on (its attribute `retry_of`
+        says so). It is the same trial for the budget, the ranking and people.
+
+        Raises:
+            UserError: it has not ended, or is complete.
+        """
+        row = self.row(number)
+        if row.state not in FINAL:
+            raise UserError(f"trial {number} of study {self.record.name} has not ended: it is {row.state}")
+        if row.state == "complete":
+            raise UserError(f"trial {number} of study {self.record.name} is complete: there is nothing to try again")
+        stands_in = self.followers.begin_again(row, lambda number: self._attributes(number, row.optuna_params))
+        self.store.retry(self.record.name, number, stands_in)
+        self.followers.stands_in(row, stands_in)
+        return self.row(number)
+
+    def set_state(self, state: StudyState, reason: str | None = None) -> None:
+        """Stores how the study stands, and why."""
+        self.store.set_state(self.record.name, state, reason)
 
     def row(self, number: int) -> TrialRecord:
         """The trial as the store holds it; the study must have it."""
@@ -189,65 +228,7 @@ class Study:
         assert row is not None
         return row
 
-    def _adopt(self, trial: optuna.Trial) -> None:
-        """Gives a trial of the study its row in the store."""
-        assignment = suggest(self.space, OptunaSuggester(trial))
-        combination, seed = resolve(self.space, assignment, self.scale, self.data.n_train)
-        trial.set_user_attr("combination", combination.digest())
-        trial.set_user_attr("folder", f"{self.record.work_dir}/{self.record.name}/{trial.number}")
-        # last: a trial without a row is adopted again after a crash
-        self.store.add_trial(
-            self.record.name, trial.number, combination=combination.digest(),
-            parts=combination.model_dump(mode="json"), params=combination.flat_params(),
-            optuna_params=assignment, seed=seed, epochs=combination.settings["epochs"], owner="",
-            data_hash=self.data.hash,
-        )  # fmt: skip
-
-    def _trial(self, number: int) -> optuna.Trial:
-        trial_id = self._optuna._storage.get_trial_id_from_study_id_trial_number(self._optuna._study_id, number)
-        return optuna.Trial(self._optuna, trial_id)
-
-    def _tell(self, row: TrialRecord) -> None:
-        """Tells the study what the store holds, figures the study missed included."""
-        trial = self._trial(row.number)
-        known = self._optuna._storage.get_trial(trial._trial_id).intermediate_values
-        for epoch in self.store.epochs(self.record.name, row.number):
-            if epoch.score is not None and epoch.epoch not in known:
-                trial.report(epoch.score, epoch.epoch)
-        attributes: Mapping[str, Any] = {"owner": row.owner, "reason": row.reason, **row.metrics}
-        for key, value in attributes.items():
-            if value is not None:
-                trial.set_user_attr(key, value)
-        state = _STATES[row.state]
-        self._optuna.tell(row.number, row.score if state == TrialState.COMPLETE else None, state=state)
-
-
-def _adjusted(row: TrialRecord) -> Combination:
-    """What the trial trains now: what was proposed, with the settings that an out-of-memory retry changed."""
-    settings = {**row.parts["settings"], **(row.adjusted or {})}
-    return Combination.model_validate({**row.parts, "settings": settings})
-
-
-def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
-    """Optuna's pruner; it counts validations, which come once an epoch."""
-    options = space.pruner.options
-    match space.pruner.kind:
-        case "none":
-            return optuna.pruners.NopPruner()
-        case "median":
-            return optuna.pruners.MedianPruner(
-                n_startup_trials=options["startup_trials"],
-                n_warmup_steps=options["warmup_epochs"] + 1,  # Optuna counts from 0, epochs from 1
-                interval_steps=options["interval"],
-            )
-        case "successive_halving":
-            return optuna.pruners.SuccessiveHalvingPruner(
-                min_resource=options["min_epochs"], reduction_factor=options["reduction_factor"]
-            )
-        case "hyperband":
-            epochs = space.fixed.get("epochs")
-            return optuna.pruners.HyperbandPruner(
-                min_resource=options["min_epochs"],
-                max_resource=epochs if isinstance(epochs, int) else "auto",
-                reduction_factor=options["reduction_factor"],
-            )
+    def _planned(self, number: int) -> int:
+        if number not in self._epochs:
+            self._epochs[number] = self.row(number).epochs
+        return self._epochs[number]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,12 +39,22 @@ class LocalPool:
         token: handed over in the environment, where `ps` does not show it.
         owner: who runs the workers.
         slots: one worker each.
-        log: file that takes what workers print.
+        log: file that takes what workers print; None for stderr.
+        options: further words of every worker's command line.
     """
 
-    def __init__(self, url: str, token: str, owner: str, slots: list[Slot], log: Path) -> None:
-        self._url, self._token, self._owner, self._log = url, token, owner, log
-        log.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        owner: str,
+        slots: list[Slot],
+        log: Path | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._url, self._token, self._owner, self._log, self._options = url, token, owner, log, tuple(options)
+        if log:
+            log.parent.mkdir(parents=True, exist_ok=True)
         self._seats = [_Seat(slot, self._start(slot), time.monotonic()) for slot in slots]
 
     def tend(self) -> None:
@@ -91,7 +103,7 @@ class LocalPool:
             sys.executable, "-m", "runner.worker", "--server", self._url, "--name", slot.name,
             "--owner", self._owner, "--device", "cpu" if slot.gpu is None else f"cuda:{slot.gpu}",
             "--threads", str(machine.threads), "--loader-workers", str(machine.loader_workers),
-            "--parent", str(os.getpid()),
+            "--parent", str(os.getpid()), *self._options,
         ]  # fmt: skip
         environment = {
             **os.environ,
@@ -102,13 +114,13 @@ class LocalPool:
             "CUDA_VISIBLE_DEVICES": "" if slot.gpu is None else str(slot.gpu),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # NVML's order
         }
-        with self._log.open("ab") as log:
+        with self._log.open("ab") if self._log else contextlib.nullcontext() as log:
             # a session of its own: the terminal's Ctrl-C reaches only us, who end the workers politely
             return subprocess.Popen(
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=log or sys.stderr,
+                stderr=log or sys.stderr,
                 start_new_session=True,
             )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from results.reader import Reader
 from results.records import StudyRecord
 from runner.errors import UserError
+
+if TYPE_CHECKING:
+    from sweeps.remote import Remote
 
 Command = Callable[..., Any]
 
@@ -21,7 +25,26 @@ storage = click.option(
     show_default=True,
     help="URL of the database (or SWEEP_STORAGE).",
 )
+
 study = click.option("--study", help="Name of the study. [the only one, else the one started last]")
+
+
+def source(command: Command) -> Command:
+    """--storage, --server and --token-file as one `sweeps.source.Source`, and --study."""
+
+    @click.option("--server", envvar="SWEEP_SERVER", metavar="URL", help="A team's server instead (or SWEEP_SERVER).")
+    @click.option(
+        "--token-file", type=click.Path(path_type=Path), help="File that holds its token. [SWEEP_TOKEN holds it]"
+    )
+    @storage
+    @study
+    @functools.wraps(command)
+    def with_source(storage: str, server: str | None, token_file: Path | None, **others: Any) -> Any:
+        from sweeps.source import Source
+
+        return command(source=Source(storage, server, token_file), **others)
+
+    return with_source
 
 
 def space(command: Command) -> Command:
@@ -42,7 +65,7 @@ def space(command: Command) -> Command:
     return command
 
 
-def choose_study(store: Reader, name: str | None) -> StudyRecord:
+def choose_study(store: Reader | Remote, name: str | None) -> StudyRecord:
     """The study asked for; else the only one; else the one started last, named on stderr.
 
     Raises:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from sweeps.cli import options
+
+if TYPE_CHECKING:
+    from sweeps.source import Source
 
 
 @click.command(epilog="Example:  sweep rank --by model --format markdown")
@@ -16,14 +20,12 @@ from sweeps.cli import options
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "html"]),
     default="table", show_default=True,
 )  # fmt: skip
-@options.storage
-@options.study
-def rank(by: str | None, all_states: bool, form: str, storage: str, study: str | None) -> None:
+@options.source
+def rank(by: str | None, all_states: bool, form: str, source: Source, study: str | None) -> None:
     """Rank the trials of a study: owner, what was tried, score to ten digits, difference to the baseline."""
     from results.ranking import rank as ranking
-    from results.store import Store
     from sweeps.show import print_ranking
 
-    with Store.open(storage, readonly=True) as store:
+    with source.reader() as store:
         record = options.choose_study(store, study)
         print_ranking(ranking(record, store.trials(record.name), by, all_states), form, sys.stdout)

@@ -6,10 +6,14 @@ import getpass
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sweeps.cli import options
+
+if TYPE_CHECKING:
+    from sweeps.source import Source
 
 
 @click.command(epilog="Example:  sweep start search_spaces/models.yaml --data my_data.yaml --set fixed.epochs=8")
@@ -20,8 +24,7 @@ from sweeps.cli import options
     help="Folder of configs, logs and checkpoints.",
 )  # fmt: skip
 @click.option("--owner", help="Who runs it, as in the table. [your user name]")
-@options.storage
-@click.option("--study", help="Name of the study, instead of the one in SPACE.")
+@options.source
 def start(
     space_file: Path,
     data: Path | None,
@@ -30,13 +33,14 @@ def start(
     workers: int | None,
     work_dir: Path,
     owner: str | None,
-    storage: str,
+    source: Source,
     study: str | None,
 ) -> int:
     """Propose, train and rank until the budget of SPACE is spent; started again, it goes on.
 
     Ctrl-C ends politely: what trains is handed back and goes on from its last epoch at the next start.
-    A second start of a running study watches it.
+    A second start of a running study watches it. With --server the study goes to a team's server, whose workers
+    train it; Ctrl-C ends the watching only.
     """
     from runner.machine import gpus
     from sweeps.cli.data_report import progress
@@ -52,15 +56,21 @@ def start(
         click.echo(f"scale {chosen}: {len(found) or 'no'} GPU{'s' * (len(found) != 1)} here", err=True)
     with progress() as tell:
         paths = locate_data(space.data, chosen, work_dir / space.study / "data", tell)
+    if source.server:
+        if workers:
+            raise click.UsageError("--workers belongs to a start without --server: sweep worker --slots brings workers")
+        from sweeps.submit import submit_and_watch
+
+        return submit_and_watch(source, space, chosen, paths)
     from sweeps.run import Plan, attach_or_run  # optuna and the server: not for a mistyped space
 
     plan = Plan(
         space=space,
         scale=chosen,
         data=paths,
-        storage=storage,
+        storage=source.storage,
         work_dir=work_dir,
-        owner=owner or _user(),
+        owner=owner or user_name(),
         workers=workers,
         gpus=tuple(found),
         command=_command(),
@@ -68,7 +78,8 @@ def start(
     return attach_or_run(plan)
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who runs this, for the column `owner`."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user id without a name

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sweeps.cli import options
 
+if TYPE_CHECKING:
+    from sweeps.source import Source
+
 
 @click.command(epilog="Example:  sweep status --watch")
 @click.option("--watch", is_flag=True, help="Show it again every two seconds until the study ends.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@options.storage
-@options.study
-def status(watch: bool, form: str, storage: str, study: str | None) -> None:
+@options.source
+def status(watch: bool, form: str, source: Source, study: str | None) -> None:
     """Show how a study stands: trials by state, the best so far, workers, time left."""
     while True:
-        document = current(storage, study)
+        document = current(source, study)
         if form == "json":
             click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
         else:
@@ -32,24 +35,23 @@ def status(watch: bool, form: str, storage: str, study: str | None) -> None:
         time.sleep(2)
 
 
-def current(storage: str, study: str | None) -> dict[str, Any]:
+def current(source: Source, study: str | None) -> dict[str, Any]:
     """The status document, from the running server if there is one, else from the database."""
     from results.store import Store
-    from runner.client import Client
+    from runner.errors import UserError
     from sweeps import runfile
+    from sweeps.remote import Remote
     from sweeps.status import document
 
-    with Store.open(storage, readonly=True) as store:
-        record = options.choose_study(store, study)
-        run = runfile.read(storage)
-        if run and run.study == record.name:
-            import httpx
-
-            try:
-                with Client(run.url, run.token) as client:
-                    return client.status(record.name)
-            except httpx.HTTPError:
-                pass  # it ended between the two looks
+    with source.reader() as reader:
+        record = options.choose_study(reader, study)
+        if isinstance(reader, Remote):
+            return reader.status(record.name)
+    run = runfile.read(source.storage)
+    if run and run.study in ("", record.name):
+        with contextlib.suppress(UserError), Remote(run.url, run.token) as owner:  # it may end between the two looks
+            return owner.status(record.name)
+    with Store.open(source.storage, readonly=True) as store:
         state = "stopped" if record.state == "running" else record.state
         found = document(store, record, state, [], None)
         # nobody trains now: what ran when the owner was killed waits for the next start

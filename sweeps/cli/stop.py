@@ -1,4 +1,4 @@
-"""``sweep stop``: ends a running sweep politely."""
+"""``sweep stop``: ends a running sweep, or a server, politely."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ _WAIT_SECONDS = 20
 @options.storage
 @options.study
 def stop(storage: str, study: str | None) -> None:
-    """End the running sweep: trials are handed back and go on from their last epoch at the next start."""
-    import httpx
+    """End the sweep or the server that runs on this database: trials go on from their last epoch at the next start.
 
-    from runner.client import Client
+    A study of a team's server is halted with `sweep pause`.
+    """
     from runner.errors import UserError
     from sweeps import runfile
+    from sweeps.remote import Remote
 
     run = runfile.read(storage)
     if run is None or study not in (None, run.study):
         raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {storage}")
-    try:
-        with Client(run.url, run.token) as client:
-            client.stop()
-    except httpx.HTTPError as error:
-        raise UserError(f"the sweep of study {run.study} (process {run.pid}) does not answer: {error}") from error
+    with Remote(run.url, run.token) as owner:
+        owner.order("stop")
+    what = f"study {run.study}" if run.study else "the server"
     for _ in range(_WAIT_SECONDS * 5):
         if runfile.read(storage) is None:
-            click.echo(f"study {run.study} stopped; go on with: sweep start SPACE")
+            click.echo(f"{what} stopped; go on with: sweep {'start SPACE' if run.study else 'serve'}")
             return
         time.sleep(0.2)
-    raise UserError(f"study {run.study} is still stopping (process {run.pid}); look again with: sweep status")
+    raise UserError(f"{what} is still stopping (process {run.pid}); look again with: sweep status")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Response
 
-from results.records import EpochRecord, StudyRecord, TrialRecord
-from runner.paths import TrialPaths
+from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord
+from runner.errors import UserError
 from runner.protocol import Verdict
 from sweeps.hall import Hall
+from sweeps.logs import read
+from sweeps.team import Submission, Team
 
-_LOG_PIECE = 2**20  # bytes
 
-
-def router(hall: Hall) -> APIRouter:
+def router(hall: Hall, team: Team | None) -> APIRouter:
     """The routes of people."""
     routes = APIRouter(tags=["people"])
 
@@ -23,6 +22,18 @@ def router(hall: Hall) -> APIRouter:
     def studies() -> list[StudyRecord]:
         """All studies, the one started last at the end."""
         return [study.record() for study in hall.studies()]
+
+    @routes.post("/studies")
+    def submit(submission: Submission) -> StudyRecord:
+        """Takes a study in; one that is here already goes on with the new budget."""
+        if team is None:
+            raise UserError("this server runs one study, its own; a team's is started with: sweep serve")
+        return team.submit(submission)
+
+    @routes.get("/studies/{study}/trials/{trial}/attempts")
+    def attempts(study: str, trial: int) -> list[AttemptRecord]:
+        """Who had a trial, from when to when, and how each attempt ended."""
+        return hall.study(study).study.store.attempts(study, trial)
 
     @routes.get("/studies/{study}/status")
     def status(study: str) -> dict[str, Any]:
@@ -49,15 +60,8 @@ def router(hall: Hall) -> APIRouter:
 
     @routes.get("/studies/{study}/trials/{trial}/log")
     def log(study: str, trial: int, offset: Annotated[int, Query(ge=0)] = 0) -> Response:
-        """The trial's log from a byte on, 1 MiB at most."""
-        record = hall.study(study).record()
-        path = Path(TrialPaths.of(record.work_dir, study, trial).log)
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                return Response(file.read(_LOG_PIECE), media_type="text/plain; charset=utf-8")
-        except OSError:
-            raise HTTPException(404, f"trial {trial} of study {study} has no log here yet") from None
+        """The trial's log from a byte on, 1 MiB at most; empty at its end, or where there is none yet."""
+        return Response(read(hall.study(study).record(), trial, offset), media_type="text/plain; charset=utf-8")
 
     @routes.post("/studies/{study}/pause")
     def pause(study: str) -> Verdict:

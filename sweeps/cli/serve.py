@@ -1,0 +1,45 @@
+"""``sweep serve``: a study server for a team."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sweeps.cli import options
+
+
+@click.command(
+    epilog="Example:  SWEEP_TOKEN=$(cat token) sweep serve --host 0.0.0.0 --certificate cert.pem --key key.pem"
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for a network.")
+@click.option("--port", default=8600, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--token-file", type=click.Path(path_type=Path), help="File that holds the token. [SWEEP_TOKEN holds it]")
+@click.option("--certificate", type=click.Path(path_type=Path), help="PEM file: the server speaks TLS.")
+@click.option("--key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
+@click.option(
+    "--work-dir", type=click.Path(path_type=Path), default=Path("work_dirs"), show_default=True,
+    help="Folder of what workers send: checkpoints, configs, logs.",
+)  # fmt: skip
+@click.option("--allow-plugins", is_flag=True, help="Run code that a submitted study brings along.")
+@options.storage
+def serve(
+    host: str,
+    port: int,
+    token_file: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    work_dir: Path,
+    allow_plugins: bool,
+    storage: str,
+) -> int:
+    """Serve studies to a team's workers until Ctrl-C; started again, everything goes on.
+
+    People submit with `sweep start SPACE --server URL`, workers come with `sweep worker --server URL`. Without a
+    token of your own one is made and kept beside the database, readable by you alone.
+    """
+    from sweeps.serve import House, serve_until_stopped
+    from sweeps.server import Address
+
+    address = Address(host, port, certificate, key)
+    return serve_until_stopped(House(storage, work_dir, address, token_file, allow_plugins))

@@ -1,0 +1,200 @@
+"""Optuna's tables of one study: what optuna-dashboard shows. Our store is the truth, this follows it.
+
+Only the owner of the study writes them, one call a transaction, so that a call costs the same however many trials
+there are. A database server that is away is waited for, and what it may have done although its answer got lost is
+not done twice.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, TrialState
+
+from results.outage import insist
+from results.sqlite import relax
+from results.store import Store
+
+_LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
+T = TypeVar("T")
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines about trials repeat ours
+
+
+class Ledger:
+    """The trials of one study in Optuna's tables, by Optuna's numbers.
+
+    Args:
+        storage: URL of the database.
+        store: our tables in it.
+        name: of the study.
+        objective: the metric's name.
+
+    Attributes:
+        study: Optuna's study, for reading.
+    """
+
+    def __init__(self, storage: str, store: Store, name: str, objective: str) -> None:
+        self._store = store
+        self._storage = self._steadily(lambda: _open(storage))
+        self.study = self._steadily(lambda: self._study(name, objective))
+        self._study_id = self.study._study_id
+        self._ids: dict[int, int] = {}  # number -> id, of trials that have not ended
+        self._next = 0
+
+    def _study(self, name: str, objective: str) -> optuna.Study:
+        study = optuna.create_study(
+            storage=self._storage,
+            study_name=name,
+            direction="maximize",
+            sampler=optuna.samplers.RandomSampler(),  # never asked: every parameter is given
+            pruner=optuna.pruners.NopPruner(),
+            load_if_exists=True,
+        )
+        if not study.metric_names:
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                study.set_metric_names([objective])
+        return study
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials; slow where there are thousands."""
+        return self._steadily(lambda: self._storage.get_all_trials(self._study_id, deepcopy=False))
+
+    def unfinished(self) -> list[FrozenTrial]:
+        """Trials that run or wait, in one query."""
+        states = (TrialState.RUNNING, TrialState.WAITING)
+        return self._steadily(lambda: self._storage.get_all_trials(self._study_id, deepcopy=False, states=states))
+
+    def start_after(self, number: int) -> None:
+        """Tells which numbers are taken: those up to `number`, and what follows it without a gap."""
+        self._next = number + 1
+        while self._id(self._next) is not None:
+            self._next += 1
+
+    def begin(
+        self,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        attributes: Callable[[int], Mapping[str, Any]],
+    ) -> int:
+        """Adds a running trial, with the attributes that go with its number; the number."""
+
+        def make() -> int:
+            """Makes the trial with the next number, unless an attempt whose answer got lost has made it."""
+            while (known := self._id(self._next)) is not None:
+                if self._storage.get_trial(known).params == params:
+                    return known
+                self._next += 1  # somebody else's
+            template = optuna.create_trial(
+                state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions),
+                user_attrs=dict(attributes(self._next)),
+            )  # fmt: skip
+            self._storage.create_new_trial(self._study_id, template)
+            found = self._id(self._next)
+            assert found is not None
+            return found
+
+        made = self._steadily(make)
+        number, self._next = self._next, self._next + 1
+        self._ids[number] = made
+        # Optuna, too, repeats what it got no answer to
+        while (double := self._steadily(lambda: self._id(self._next))) is not None:
+            self._ids[self._next] = double
+            self.end(self._next, TrialState.FAIL, None, {"reason": f"the same as trial {number}, made twice"})
+            self._next += 1
+        return number
+
+    def live(self, trial: FrozenTrial) -> optuna.Trial:
+        """Optuna's own object for an unfinished trial, which begins if it waits; slow, reads all trials."""
+
+        def start() -> optuna.Trial:
+            if trial.state == TrialState.WAITING:
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            self.study.get_trials(deepcopy=False)
+            return optuna.Trial(self.study, trial._trial_id)
+
+        return self._steadily(start)
+
+    def describe(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Sets what the dashboard shows with a trial."""
+        self._update(number, lambda trial: self._describe(trial, attributes, {}))
+
+    def report(self, number: int, epoch: int, score: float) -> None:
+        """Sets the score of an epoch."""
+        self._update(number, lambda trial: self._storage.set_trial_intermediate_value(trial, epoch, score))
+
+    def mark(self, number: int, key: str, value: Any) -> None:
+        """Sets what Optuna's pruners remember about a trial."""
+        self._update(number, lambda trial: self._storage.set_trial_system_attr(trial, key, value))
+
+    def end(
+        self,
+        number: int,
+        state: TrialState,
+        score: float | None,
+        attributes: Mapping[str, Any],
+        scores: Mapping[int, float] | None = None,
+    ) -> None:
+        """Ends a trial; does nothing if it has ended.
+
+        Args:
+            score: of a complete or pruned one.
+            attributes: what the dashboard shows with it.
+            scores: by epoch; those it does not have yet are added.
+        """
+
+        def close(trial: int) -> None:
+            self._describe(trial, attributes, scores or {})
+            self._storage.set_trial_state_values(trial, state, None if score is None else [score])
+
+        self._update(number, close)
+        self._ids.pop(number, None)
+
+    def _describe(self, trial: int, attributes: Mapping[str, Any], scores: Mapping[int, float]) -> None:
+        """All attributes in one transaction; Optuna's public way takes one for each of a dozen."""
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            for key, value in attributes.items():
+                if value is not None:
+                    kind = models.TrialUserAttributeModel
+                    self._storage._set_trial_attr_without_commit(session, kind, trial, key, value)
+            for epoch, score in scores.items():
+                self._storage._set_trial_intermediate_value_without_commit(session, trial, epoch, score)
+
+    def _update(self, number: int, change: Callable[[int], None]) -> None:
+        """Changes a trial, unless it has ended: then it stays as it is."""
+        trial = self._ids.get(number)
+        if trial is None:
+            trial = self._steadily(lambda: self._id(number))
+            if trial is None:
+                return
+            self._ids[number] = trial
+        try:
+            self._steadily(lambda: change(trial))
+        except UpdateFinishedTrialError:
+            self._ids.pop(number, None)
+
+    def _id(self, number: int) -> int | None:
+        try:
+            return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        except KeyError:
+            return None
+
+    def _steadily(self, action: Callable[[], T]) -> T:
+        """Does it, waits while the database is away; what goes wrong becomes one line (ResultsError)."""
+        with self._store.guard():
+            return insist(self._store.patience)(action)
+
+
+def _open(storage: str) -> RDBStorage:
+    if not storage.startswith("sqlite"):
+        return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
+    found = RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": _LOCK_TIMEOUT}})
+    relax(found.engine)
+    return found

@@ -1,0 +1,112 @@
+"""A study server as people use it: what `results.reader.Reader` reads from a database, read over HTTP; and orders."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from results.errors import NotFoundError
+from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
+from runner.client import Client
+from runner.errors import UserError
+
+_STUDIES = TypeAdapter(list[StudyRecord])
+_TRIALS = TypeAdapter(list[TrialRecord])
+_EPOCHS = TypeAdapter(list[EpochRecord])
+_ATTEMPTS = TypeAdapter(list[AttemptRecord])
+_T = TypeVar("_T")
+
+
+class Remote(Client):
+    """Reads from a study server and gives it orders.
+
+    Every method raises `UserError` with one line where the server does not answer, refuses the token or the order,
+    and `NotFoundError` for a study or trial that it does not have.
+
+    Args:
+        url: of the server.
+        token: the server's.
+    """
+
+    def study(self, name: str) -> StudyRecord | None:
+        """The study of that name, None if there is none."""
+        return next((one for one in self.studies() if one.name == name), None)
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, the one started last at the end."""
+        return self._read("/studies", _STUDIES)
+
+    def trials(self, study: str) -> list[TrialRecord]:
+        """All trials of a study by number."""
+        return self._read(f"/studies/{study}/trials", _TRIALS)
+
+    def trial(self, study: str, number: int) -> TrialRecord | None:
+        """One trial, None if the study has none of that number."""
+        return next((one for one in self.trials(study) if one.number == number), None)
+
+    def epochs(self, study: str, number: int) -> list[EpochRecord]:
+        """Every validation of a trial, in order."""
+        return self._read(f"/studies/{study}/trials/{number}/epochs", _EPOCHS)
+
+    def attempts(self, study: str, number: int) -> list[AttemptRecord]:
+        """Every lease of a trial and how it ended."""
+        return self._read(f"/studies/{study}/trials/{number}/attempts", _ATTEMPTS)
+
+    def config(self, study: str, number: int) -> str | None:
+        """Text of the trial's rendered config, None until it has finished with one."""
+        try:
+            return self._ask("GET", f"/studies/{study}/trials/{number}/config").text
+        except NotFoundError:
+            return None
+
+    def counts(self, study: str) -> dict[TrialState, int]:
+        """How many trials are in each state."""
+        found: dict[TrialState, int] = self.status(study)["trials"]
+        return found
+
+    def status(self, study: str) -> dict[str, Any]:
+        """The study's status document."""
+        found: dict[str, Any] = self._ask("GET", f"/studies/{study}/status").json()
+        return found
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Who works for the server."""
+        found: list[dict[str, Any]] = self._ask("GET", "/workers").json()
+        return found
+
+    def log(self, study: str, number: int, offset: int) -> bytes:
+        """A trial's log from a byte on: a piece of it, empty at its end."""
+        return self._ask("GET", f"/studies/{study}/trials/{number}/log", params={"offset": offset}).content
+
+    def order(self, what: str, **body: Any) -> None:
+        """Sends an order, e.g. ``studies/models/pause``."""
+        self._ask("POST", f"/{what}", json=body or None)
+
+    def _read(self, path: str, adapter: TypeAdapter[_T]) -> _T:
+        try:
+            return adapter.validate_json(self._ask("GET", path).content)
+        except ValidationError as error:
+            raise UserError(f"{self.http.base_url} is another version of sweep: {error.errors()[0]['msg']}") from error
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self.http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise UserError(f"the study server {self.http.base_url} does not answer: {error}") from error
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise UserError(f"the study server {self.http.base_url} refuses this token (SWEEP_TOKEN or --token-file)")
+        if response.is_error:
+            detail = _detail(response)
+            raise NotFoundError(detail) if response.status_code == httpx.codes.NOT_FOUND else UserError(detail)
+        return response
+
+
+def _detail(response: httpx.Response) -> str:
+    """The server's own line."""
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = response.text
+    return str(detail)[:1000] or f"the study server answers {response.status_code}"

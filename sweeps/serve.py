@@ -1,0 +1,119 @@
+"""A long-lived study server: opens what the database holds, answers until it is told to end."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from results.store import Store
+from runner.errors import UserError
+from sweeps import runfile
+from sweeps.server import Address, Server, create_app
+from sweeps.source import read_token
+from sweeps.team import Team
+
+_TICK_SECONDS = 1.0
+log = logging.getLogger("sweep.server")
+
+
+@dataclass(frozen=True)
+class House:
+    """What ``sweep serve`` was told.
+
+    Attributes:
+        plugins: whether code that a study brings may run here.
+    """
+
+    storage: str
+    work_dir: Path
+    address: Address
+    token_file: Path | None
+    plugins: bool
+
+
+def serve_until_stopped(house: House) -> int:
+    """Serves until SIGTERM, Ctrl-C or ``sweep stop``. Workers go on training meanwhile and find the next server.
+
+    Returns:
+        The exit code: 0 after a stop that was asked for, 130 after Ctrl-C.
+
+    Raises:
+        UserError, ResultsError: what stands in the way, in one line.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    for noisy in ("httpx", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _check(house.address)
+    lock = runfile.own(house.storage)
+    if lock is None:
+        run = runfile.read(house.storage)
+        who = f"process {run.pid}" if run else "another process"
+        raise UserError(f"{house.storage} is in use: {who} serves it; end it with: sweep stop")
+    try:
+        token = _token(house)
+        with Store.open(house.storage) as store:
+            return _serve(house, store, token)
+    finally:
+        runfile.remove(house.storage)
+        lock.release()
+
+
+def _serve(house: House, store: Store, token: str) -> int:
+    ended = threading.Event()
+    caught: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        caught.append(number)
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    team = Team(store, house.storage, house.work_dir, house.plugins, stays=True)
+    team.reopen()
+    with Server(create_app(team.hall, token, team), house.address) as server:
+        runfile.write(house.storage, runfile.RunFile(server.url, token, os.getpid(), ""))
+        names = ", ".join(study.name for study in team.hall.studies())
+        click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
+        while not ended.wait(_TICK_SECONDS) and not team.hall.stopping:
+            team.hall.tick()
+            if team.hall.fault:
+                log.error("%s", team.hall.fault)
+                team.hall.fault = None
+    return 130 if signal.SIGINT in caught else 0
+
+
+def _check(address: Address) -> None:
+    """Refuses to send the token over a network in the clear without saying so."""
+    if (address.certificate is None) != (address.key is None):
+        raise UserError("--certificate and --key belong together: name both PEM files")
+    try:
+        inside = ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        inside = address.host == "localhost"
+    if not inside and address.certificate is None:
+        click.echo(
+            "sweep: no --certificate: whoever can read the network between workers and server can read the token",
+            err=True,
+        )
+
+
+def _token(house: House) -> str:
+    """The token that was given; else the one beside the database, made at the first start."""
+    if house.token_file or os.environ.get("SWEEP_TOKEN"):
+        return read_token(house.token_file)
+    path = runfile.beside(house.storage, ".token")
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    click.echo(f"the token is in {path}: workers and people take it with --token-file, or in SWEEP_TOKEN", err=True)
+    return read_token(path)

@@ -1,0 +1,115 @@
+"""Where a command finds a study: a database, or a team's server; and the process that may change it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from results.reader import Reader
+from runner.errors import UserError
+from sweeps import runfile
+from sweeps.remote import Remote
+
+
+@dataclass(frozen=True)
+class Source:
+    """What --storage, --server and --token-file say.
+
+    Attributes:
+        storage: URL of the database, used where there is no server.
+        server: URL of a team's server, None for the database.
+        token_file: file that holds the server's token; without it SWEEP_TOKEN does.
+    """
+
+    storage: str
+    server: str | None = None
+    token_file: Path | None = None
+
+    def reader(self) -> Reader | Remote:
+        """Reads studies and trials; use as a context manager.
+
+        Raises:
+            UserError, ResultsError: there is nothing to read from, in one line.
+        """
+        if self.server:
+            return Remote(self.server, self.token())
+        from results.store import Store
+
+        return Store.open(self.storage, readonly=True)
+
+    @contextlib.contextmanager
+    def owner(self) -> Iterator[Remote]:
+        """The process that owns the studies, which all changes go through; one is started for the moment if none is.
+
+        Raises:
+            UserError, ResultsError: it cannot be reached or started, in one line.
+        """
+        if self.server:
+            with Remote(self.server, self.token()) as remote:
+                yield remote
+            return
+        run = runfile.read(self.storage)
+        if run:
+            with Remote(run.url, run.token) as remote:
+                yield remote
+            return
+        with _own_for_a_moment(self.storage) as remote:
+            yield remote
+
+    def token(self) -> str:
+        """The server's token.
+
+        Raises:
+            UserError: there is none, or its file cannot be read.
+        """
+        return read_token(self.token_file)
+
+
+def read_token(path: Path | None) -> str:
+    """The token from a file, else from SWEEP_TOKEN.
+
+    Raises:
+        UserError: there is none, or its file cannot be read.
+    """
+    if path is None:
+        token = os.environ.get("SWEEP_TOKEN", "").strip()
+        if not token:
+            raise UserError("the server's token is needed: set SWEEP_TOKEN, or name a file with --token-file")
+    else:
+        try:
+            token = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"--token-file {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+            ) from error
+        if not token:
+            raise UserError(f"--token-file {path} is empty")
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise UserError("a token has letters, digits and signs of ASCII, and no spaces")
+    return token
+
+
+@contextlib.contextmanager
+def _own_for_a_moment(storage: str) -> Iterator[Remote]:
+    from results.store import Store
+    from sweeps.server import Server, create_app
+    from sweeps.team import Team
+
+    lock = runfile.own(storage)
+    if lock is None:
+        raise UserError(f"{storage} is in use by another process; try again in a moment")
+    try:
+        with Store.open(storage, readonly=True):
+            pass  # a clear line where no sweep has run yet
+        with Store.open(storage) as store:
+            team = Team(store, storage)
+            team.reopen()
+            token = secrets.token_urlsafe(32)
+            with Server(create_app(team.hall, token)) as server, Remote(server.url, token) as remote:
+                yield remote
+    finally:
+        lock.release()

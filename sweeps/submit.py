@@ -1,0 +1,78 @@
+"""``sweep start --server``: hands a study to a team's server, and watches it there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from results.ranking import rank
+from runner.errors import UserError
+from runner.protocol import DataPaths, Scale
+from sweeps.remote import Remote
+from sweeps.show import print_ranking
+from sweeps.source import Source
+from sweeps.space import travel
+from sweeps.space.schema import SearchSpace
+from sweeps.team import PluginText, Submission
+
+_POLL_SECONDS = 2.0
+INTERRUPTED = 130
+
+
+def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: DataPaths) -> int:
+    """Submits a study that was checked here, then shows what becomes of it; Ctrl-C ends the watching only.
+
+    Returns:
+        The exit code: 0 if a trial is complete, 1 if none is, 130 if interrupted.
+
+    Raises:
+        UserError: the server cannot be reached, or refuses the study; one line a mistake.
+    """
+    assert source.server
+    with Remote(source.server, source.token()) as server:
+        server.order("studies", **_submission(space, scale, data).model_dump(mode="json"))
+        click.echo(f"study {space.study} is at {source.server}; workers come with: sweep worker --server URL", err=True)
+        try:
+            state = watch(server, space.study)
+        except KeyboardInterrupt:
+            click.echo(f"\nthe study goes on; watch it with: sweep status --watch --study {space.study}", err=True)
+            return INTERRUPTED
+        record = server.study(space.study)
+        assert record
+        ranking = rank(record, server.trials(space.study))
+        if ranking.rows:
+            print_ranking(ranking, "table", sys.stdout)
+        if state == "paused":
+            click.echo(f"study {space.study} is paused: {record.reason or 'by a user'}", err=True)
+        return 0 if ranking.rows else 1
+
+
+def watch(server: Remote, study: str) -> str:
+    """Prints a line for every change of a study until it runs no more; returns its state."""
+    told = ""
+    while True:
+        document = server.status(study)
+        counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
+        best = document["best"]
+        line = f"{counts or 'no trial yet'}; {len(document['workers'])} workers"
+        line += f"; best {best['score']:.10f} (trial {best['trial']})" if best else ""
+        if line != told:
+            click.echo(line, err=True)
+            told = line
+        if document["state"] != "running":
+            return str(document["state"])
+        time.sleep(_POLL_SECONDS)
+
+
+def _submission(space: SearchSpace, scale: Scale, data: DataPaths) -> Submission:
+    texts = []
+    for plugin in space.plugins:
+        path = Path(plugin.path)
+        try:
+            texts.append(PluginText(name=path.name, text=path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise UserError(f"plugin {path} cannot be sent: {error}") from error
+    return Submission(space=travel.to_text(travel.document(space, scale)), scale=scale, data=data, plugins=tuple(texts))
