@@ -32,7 +32,6 @@ class Coordinator(Steps):
         needs: what a worker must have before it may take trials.
         progress: running trials.
         fault: what is wrong with a worker's machine (a full disk), in one line.
-        paused: why nothing new begins, None while trials begin.
     """
 
     def __init__(

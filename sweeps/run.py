@@ -117,7 +117,7 @@ def _run(plan: Plan, store: Store) -> int:
                 pool = LocalPool(server.url, token, plan.owner, slots(plan.workers, plan.gpus), log)
                 interrupts.pool = pool
             with live.shown(coordinator):
-                while pool and pool.alive and not (interrupts.count or hall.stopping or hall.fault):
+                while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
                     time.sleep(_TICK_SECONDS)
                     hall.tick()
                     pool.tend()
@@ -128,12 +128,19 @@ def _run(plan: Plan, store: Store) -> int:
                 pool.stop()
             coordinator.take_back()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
-    store.touch_study(record.name, state=state)
-    return _report(plan, store, record.name, interrupts.count > 0, state, hall.fault or _fault(pool))
+    if not coordinator.tripped:  # else it is paused, and says why
+        store.touch_study(record.name, state=state)
+    fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
+    return _report(plan, store, record.name, interrupts.count > 0, state, fault)
+
+
+def _over(hall: Hall, coordinator: Coordinator) -> bool:
+    """Whether somebody stopped the study, or its first trials failed alike and nothing runs any more."""
+    return hall.stopping or (coordinator.tripped and not coordinator.progress)
 
 
 def _fault(pool: LocalPool | None) -> str | None:
-    return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
+    return f"the workers gave up: {'; '.join(pool.faults)}" if pool and pool.faults else None
 
 
 def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: StudyState, fault: str | None) -> int:

@@ -33,6 +33,7 @@ class Steps:
 
     Attributes:
         paused: why nothing new begins, None while trials begin.
+        tripped: whether it paused by itself, since all its first trials failed alike.
     """
 
     def __init__(self, study: Study, announce: Callable[[str], None], clock: Callable[[], float]) -> None:
@@ -42,6 +43,7 @@ class Steps:
         self._status: dict[str, Any] | None = None  # made anew when somebody looks
         self.paused = (study.record.reason or "by a user") if study.record.state == "paused" else None
         self._ends = recovery.ends(study)
+        self.tripped = False
         rows = recovery.kept(study)
         at = clock() if any(row.worker for row in rows) else 0.0
         self._leases = leases.restore(LEASE_SECONDS, rows, at)
@@ -55,7 +57,7 @@ class Steps:
     def resume(self) -> None:
         """Trials begin again."""
         with self._lock:
-            self.paused, self._status = None, None
+            self.paused, self.tripped, self._status = None, False, None
             self._ends = []  # whoever goes on has looked at them
             self.study.set_state("running")
 
@@ -112,4 +114,5 @@ class Steps:
             return
         self._ends.append(result.failure)
         if alike := all_alike(self._ends):
+            self.tripped = True
             self.pause(f"the first {SAME_FAILURES} trials all ended alike ({alike}), the last one: {row.reason}")
