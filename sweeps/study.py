@@ -62,9 +62,8 @@ class Study:
 
     def change(self, space: SearchSpace, record: StudyRecord) -> None:
         """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
-        self.space, self.record = space, record
-        self._optuna.pruner = _pruner(space)
-        self._proposer = Proposer(space, self._optuna.get_trials(deepcopy=False))
+        self.space, self.record, self._proposed = space, record, None
+        self.followers.change(space)
 
     def ask(self) -> int | None:
         """Adds the next trial, or returns None when the budget is spent or the space tried out.
