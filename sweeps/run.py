@@ -131,7 +131,7 @@ def _run(plan: Plan, store: Store) -> int:
             if not coordinator.finished():
                 pool = interrupts.pool = _pool(plan, server.url, token)
             with live.shown(coordinator):
-                while pool and pool.alive and not (interrupts.count or hall.stopping or hall.fault):
+                while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
                     time.sleep(_TICK_SECONDS)
                     hall.tick()
                     pool.tend()
@@ -142,8 +142,15 @@ def _run(plan: Plan, store: Store) -> int:
                 pool.stop()
             coordinator.take_back()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
-    store.touch_study(record.name, state=state)
-    return _report(plan, store, record.name, interrupts.count > 0, state, hall.fault or _fault(pool))
+    if not coordinator.tripped:  # else it is paused, and says why
+        store.touch_study(record.name, state=state)
+    fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
+    return _report(plan, store, record.name, interrupts.count > 0, state, fault)
+
+
+def _over(hall: Hall, coordinator: Coordinator) -> bool:
+    """Whether somebody stopped the study, or its first trials failed alike and nothing runs any more."""
+    return hall.stopping or (coordinator.tripped and not coordinator.progress)
 
 
 def _address(plan: Plan) -> Address:
