@@ -15,9 +15,11 @@ from fastapi_offline import FastAPIOffline
 
 from results.errors import NotFoundError, ResultsError
 from runner.errors import UserError
+from sweeps.artifacts import Artifacts
 from sweeps.coordinator import RefusedError
 from sweeps.guard import Guard
 from sweeps.hall import Hall, UnknownError
+from sweeps.routes import artifacts as files
 from sweeps.routes import studies, work
 from sweeps.team import Team
 
@@ -31,20 +33,25 @@ _STATUS: dict[type[Exception], int] = {
 _BACKLOG = 512  # connections that wait while the server is busy
 
 
-def create_app(hall: Hall, token: str, team: Team | None = None) -> FastAPI:
+def create_app(hall: Hall, token: str, team: Team | None = None, artifacts: Artifacts | None = None) -> FastAPI:
     """The server's routes, behind the token.
 
     Args:
         hall: answers them.
         token: every request must bear it (`sweeps.guard.Guard`).
         team: takes studies in; None where a study is run by the process itself.
+        artifacts: takes files of workers that do not share this machine's disk; None where all do.
     """
     app = FastAPIOffline(title="sweep study server", redoc_url=None)  # /docs, from files of this machine
     app.add_middleware(Guard, token=token)
     for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _told(hall, status))
     app.include_router(work.router(hall))
-    app.include_router(studies.router(hall, team))
+    app.include_router(studies.router(hall, team, artifacts))
+    if artifacts:
+        app.include_router(
+            files.router(artifacts, lambda study, trial, fence: hall.study(study).heartbeat(trial, fence))
+        )
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -127,4 +134,5 @@ def _listen(address: Address) -> socket.socket:
         return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"cannot listen on {address.host}:{address.port}: {why.lower()}") from error
+        why = why.partition(" (")[0].lower()  # Python adds the address, which we name ourselves
+        raise UserError(f"cannot listen on {address.host}:{address.port}: {why}") from error
