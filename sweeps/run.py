@@ -19,6 +19,7 @@ from results.store import Store
 from runner.client import Client
 from runner.errors import UserError
 from runner.machine import slots
+from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale
 from sweeps import runfile
@@ -114,7 +115,7 @@ def _run(plan: Plan, store: Store) -> int:
         try:
             if not coordinator.finished():
                 log = plan.work_dir / record.name / "workers.log"
-                pool = LocalPool(server.url, token, plan.owner, slots(plan.workers, plan.gpus), log)
+                pool = LocalPool(server.url, token, plan.owner, slots(plan.workers, Claims().take(plan.gpus)), log)
                 interrupts.pool = pool
             with live.shown(coordinator):
                 while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):

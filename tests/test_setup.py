@@ -313,7 +313,9 @@ def test_gpu_and_versions_of_cuda(machine: Machine, torch: str, nvcc: str, probl
 def test_ops_for_gpus_elsewhere(machine: Machine) -> None:
     """An image is built where no GPU is: the compiler must be there, the driver need not."""
     (line,) = lacking(machine, MMCV_CPU_ONLY="0", MMCV_CUDA="1", CUDA_HOME="/nonexistent")
-    assert line.startswith("  - CUDA compiler: MMCV_CUDA is set, but there is no nvcc, which compiles mmcv's ops for it; ")
+    assert line.startswith(
+        "  - CUDA compiler: MMCV_CUDA is set, but there is no nvcc, which compiles mmcv's ops for it; "
+    )
     machine.command("nvcc", "#!/bin/sh\necho 'Cuda compilation tools, release 13.0, V13.0.1'\n")
     (machine.home / "cuda").write_text("13.0")
     result = machine.setup(MMCV_CPU_ONLY="0", MMCV_CUDA="1")

@@ -59,7 +59,9 @@ def test_gpus_that_no_trial_can_take(gpus: float, line: str) -> None:
 
 def test_without_the_package_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"^the pool ray needs Ray: pip install 'sweep\[ray\]', here and on every node$"):
+    with pytest.raises(
+        UserError, match=r"^the pool ray needs Ray: pip install 'sweep\[ray\]', here and on every node$"
+    ):
         join()
 
 
