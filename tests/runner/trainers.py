@@ -42,12 +42,12 @@ class Trainer:
 
 
 @contextmanager
-def trainer(what: Lease) -> Iterator[Trainer]:
+def trainer(what: Lease, machine: Machine = MACHINE) -> Iterator[Trainer]:
     """A trainer of a lease; nothing of it is left afterwards."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runner.trainer"])
     ours, theirs = context.Pipe()
-    process = context.Process(target=train_lease, args=(what.model_dump_json(), MACHINE, theirs))
+    process = context.Process(target=train_lease, args=(what.model_dump_json(), machine, theirs))
     process.start()
     theirs.close()
     try:
