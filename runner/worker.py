@@ -189,7 +189,8 @@ def main() -> int:
     machine = Machine(options.threads, options.loader_workers)
     roots = {study: Path(folder) for study, _, folder in (text.partition("=") for text in options.data_root)}
     # on the server's own machine the user who started the study runs its code anyway
-    place = Place(options.work_dir, roots, options.allow_plugins or options.work_dir is None)
+    work_dir = options.work_dir.expanduser().absolute() if options.work_dir else None
+    place = Place(work_dir, roots, options.allow_plugins or options.work_dir is None)
     mouth = Mouth(options.tell)
     berth = Berth(_card() if options.device.startswith("cuda") else None, options.sharing, options.trials, mouth)
     try:
