@@ -22,6 +22,7 @@ from runner.client import Client
 from runner.errors import UserError
 from runner.machine import slots
 from runner.pool import Pool
+from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale, digest
 from sweeps import keepsakes, runfile
@@ -185,7 +186,7 @@ def _artifacts(plan: Plan, store: Store) -> Iterator[Artifacts | None]:
 def _pool(plan: Plan, url: str, token: str) -> Pool:
     log = plan.work_dir / plan.space.study / "workers.log"
     if plan.ray is None:
-        return LocalPool(url, token, plan.owner, slots(plan.workers, plan.gpus), log)
+        return LocalPool(url, token, plan.owner, slots(plan.workers, Claims().take(plan.gpus)), log)
     from runner.pool.ray import RayPool
 
     # nodes share no disk with us; what they train travels to this process
@@ -197,6 +198,8 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
 
 
 def _fault(pool: Pool | None) -> str | None:
+    if isinstance(pool, LocalPool) and pool.faults:
+        return f"the workers gave up: {'; '.join(pool.faults)}"
     return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
 
 
