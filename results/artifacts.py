@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from results import queries
 from results.artifact_rows import OF_THE_STUDY, ArtifactRow, LooseRow
-from results.errors import ResultsError
+from results.errors import NotFoundError
 from results.models import StudyRow, TrialRow
 from results.outage import waited_out
 from results.reader import Reader
@@ -63,6 +63,16 @@ class ArtifactIndex:
         self._database, self.patience = store._database, store.patience
 
     @waited_out
+    def require(self, study: str, trial: int | None) -> None:
+        """Check that there is such a study, and such a trial of it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self._database.read() as session:
+            self._study_id(session, study, trial)
+
+    @waited_out
     def find(self, study: str, trial: int | None, name: str) -> ArtifactRecord | None:
         """The artifact of that name, None if there is none."""
         with self._database.read() as session:
@@ -101,13 +111,10 @@ class ArtifactIndex:
         """Let the name mean what was written under the id; what it meant before is loose from then on.
 
         Raises:
-            ResultsError: there is no such study or trial.
+            NotFoundError: there is no such study or trial.
         """
         with self._database.write() as session:
-            row = queries.find_study(session, study)
-            if row is None or (trial is not None and queries.find_trial(session, study, trial) is None):
-                raise ResultsError(f"there is no trial {trial} of a study {study} in {self._database.shown}")
-            key = {"study_id": row.id, "trial": _number(trial), "name": name}
+            key = {"study_id": self._study_id(session, study, trial), "trial": _number(trial), "name": name}
             old = session.get(ArtifactRow, key, with_for_update=True)
             if old is not None and old.artifact_id == artifact_id:
                 return  # the answer to the same message was lost
@@ -140,6 +147,14 @@ class ArtifactIndex:
         """Forget loose objects that the artifact store has no more."""
         with self._database.write() as session:
             session.execute(delete(LooseRow).where(LooseRow.artifact_id.in_(list(artifact_ids))))
+
+    def _study_id(self, session: Session, study: str, trial: int | None) -> int:
+        row = queries.find_study(session, study)
+        if row is None:
+            raise NotFoundError(f"no study {study} in {self._database.shown}")
+        if trial is not None and queries.find_trial(session, study, trial) is None:
+            raise NotFoundError(f"study {study} has no trial {trial}")
+        return row.id
 
 
 def _number(trial: int | None) -> int:
