@@ -46,7 +46,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def plain_file(kind: str) -> dict[int | str, dict[str, Any]]:
     """For a route that answers with bytes of a media type instead of JSON."""
-    return {200: {"content": {kind: {"schema": {"type": "string"}}}, "description": "its content"}}
+    schema = {"type": "object" if kind == "application/json" else "string"}
+    return {200: {"content": {kind: {"schema": schema}}, "description": "its content"}}
 
 
 def misfit(error: RequestValidationError) -> str:
