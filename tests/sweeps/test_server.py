@@ -90,7 +90,6 @@ def bodies(lease: Lease) -> dict[tuple[str, str], Any]:
         ("post", f"{trial}/report"): renewal,
         ("post", f"{trial}/finish"): finish,
         ("post", f"{trial}/hand_back"): renewal,
-        ("get", f"{study}/labels/{{half}}"): None,
         ("get", f"{study}/plugins/{{sha256}}"): None,
         ("get", "/studies"): None,
         ("post", "/studies"): {"space": "study: other", "scale": "tiny", "data": lease.data.model_dump()},
@@ -108,7 +107,7 @@ def bodies(lease: Lease) -> dict[tuple[str, str], Any]:
 
 
 def filled(path: str) -> str:
-    return path.format(study="made_up", trial=0, half="train", sha256="ab" * 32)
+    return path.format(study="made_up", trial=0, sha256="ab" * 32)
 
 
 @pytest.mark.parametrize(
