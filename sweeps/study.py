@@ -62,7 +62,9 @@ class Study:
 
     def change(self, space: SearchSpace, record: StudyRecord) -> None:
         """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
-        self.space, self.record, self._proposed = space, record, None
+        self.space, self.record = space, record
+        if self._begun is None:
+            self._proposed = None
         self.followers.change(space)
 
     def ask(self) -> int | None:
@@ -122,8 +124,8 @@ class Study:
     def lease(self, number: int, fence: int, worker: str, owner: str, device: str) -> Lease:
         """Stores that a worker has the trial and builds what it needs to train it."""
         name = self.record.name
-        self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
-        row, epochs = self.row(number), self.store.epochs(name, number)
+        row = self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
+        epochs = self.store.epochs(name, number)
         self._epochs[number] = row.epochs
         parts = {**row.parts, "settings": {**row.parts["settings"], **(row.adjusted or {})}}
         hours = self.space.budget.trial_hours
