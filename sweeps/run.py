@@ -198,9 +198,7 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
 
 
 def _fault(pool: Pool | None) -> str | None:
-    if isinstance(pool, LocalPool) and pool.faults:
-        return f"the workers gave up: {'; '.join(pool.faults)}"
-    return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
+    return f"the workers gave up: {'; '.join(pool.faults)}" if pool and pool.faults else None
 
 
 def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: StudyState, fault: str | None) -> int:
