@@ -138,6 +138,7 @@ class DataPaths(Message):
         object_sizes: 10th, 50th and 90th percentile of sqrt(mask area) in pixels.
         validation_images: how many images each validation scores.
         root: folder of the data file, which ``--data-root`` of a worker replaces.
+        labels: SHA-256 of the label files, train and val; a worker fetches those it lacks.
         check: what a worker must find on its own disk (`runner.data.guard.evidence`).
     """
 
@@ -154,6 +155,7 @@ class DataPaths(Message):
     max_instances: int
     object_sizes: tuple[float, float, float]
     root: str = ""
+    labels: tuple[str, str] = ("", "")
     check: str = ""
 
 

@@ -23,6 +23,7 @@ import httpx
 from runner.client import Client, LeaseLostError
 from runner.errors import UserError
 from runner.lifeline import die_with_parent
+from runner.luggage import Luggage
 from runner.machine import Machine
 from runner.protocol import Lease, LeaseRequest, Note
 from runner.readiness import Place, Readiness
@@ -66,6 +67,7 @@ class Worker:
     ) -> None:
         self.client, self.machine = client, machine
         self.readiness = Readiness(client, place)
+        self.luggage = Luggage(client, place.shared)
         self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["runner.trainer"])
@@ -112,9 +114,10 @@ class Worker:
             target=_trainer, args=(lease.model_dump_json(), self.machine, theirs), name=f"trial-{lease.trial}"
         )
         try:
+            renewed = self.luggage.fetch(lease, granted)
             process.start()
             theirs.close()
-            self._accompany(lease, process, ours, granted)
+            self._accompany(lease, process, ours, renewed)
         except LeaseLostError as error:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
         except httpx.TransportError:
@@ -139,31 +142,33 @@ class Worker:
         while True:
             due = renewed + lease.heartbeat_seconds - time.monotonic()
             ready = wait([link, process.sentinel], timeout=max(0.0, due))
-            patience = _patience(lease, renewed)
             note = _receive(link)
             if note is not None:
-                if self._relay(lease, note, link, patience):
+                if self._relay(lease, note, link, renewed):
                     return
                 renewed = time.monotonic()
             elif ready:  # it has nothing more to say: it ends, or has ended
                 process.join(_LAST_BREATH)
                 _kill(process)
-                self.client.hand_back(lease, _death(process.exitcode), "crashed", patience)
+                renewed = self.luggage.send_rest(lease, renewed)
+                self.client.hand_back(lease, _death(process.exitcode), "crashed", _patience(lease, renewed))
                 return
             else:
                 renewed = self._renew(lease, renewed)
 
-    def _relay(self, lease: Lease, note: Note, link: Connection, patience: float) -> bool:
+    def _relay(self, lease: Lease, note: Note, link: Connection, renewed: float) -> bool:
         """Passes a note on; True when the trial is over for this worker."""
         if note.kind == "report" and note.report:
-            verdict = self.client.report(lease, note.report, patience)
+            renewed = self.luggage.send_epoch(lease, renewed)
+            verdict = self.client.report(lease, note.report, _patience(lease, renewed))
             with contextlib.suppress(BrokenPipeError):
                 link.send_bytes(verdict.model_dump_json().encode())
             return False
+        renewed = self.luggage.send_rest(lease, renewed)
         if note.kind == "result" and note.result:
-            self.client.finish(lease, note.result, patience)
+            self.client.finish(lease, note.result, _patience(lease, renewed))
             return True
-        self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
+        self.client.hand_back(lease, note.reason or "node fault", "node_fault", _patience(lease, renewed))
         raise NodeFaultError(note.reason)
 
     def _renew(self, lease: Lease, renewed: float) -> float:

@@ -9,13 +9,15 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord
 from runner.errors import UserError
 from runner.protocol import Verdict
+from sweeps.artifacts import Artifacts
 from sweeps.hall import Hall
 from sweeps.logs import read
 from sweeps.routes.answers import LARGEST_FILE, Study, Trial, plain_file
-from sweeps.team import Submission, Team
+from sweeps.submission import Submission
+from sweeps.team import Team
 
 
-def router(hall: Hall, team: Team | None) -> APIRouter:
+def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRouter:
     """The routes of people."""
     routes = APIRouter(tags=["people"])
 
@@ -64,7 +66,8 @@ def router(hall: Hall, team: Team | None) -> APIRouter:
     @routes.get("/studies/{study}/trials/{trial}/log", response_class=Response, responses=plain_file("text/plain"))
     def log(study: Study, trial: Trial, offset: Annotated[int, Query(ge=0, le=LARGEST_FILE)] = 0) -> Response:
         """The trial's log from a byte on, 1 MiB at most; empty at its end, or where there is none yet."""
-        return Response(read(hall.study(study).record(), trial, offset), media_type="text/plain; charset=utf-8")
+        found = read(hall.study(study).record(), trial, offset, artifacts)
+        return Response(found, media_type="text/plain; charset=utf-8")
 
     @routes.post("/studies/{study}/pause")
     def pause(study: Study) -> Verdict:

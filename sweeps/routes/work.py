@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from fastapi import APIRouter, HTTPException, Response
 
@@ -47,16 +46,6 @@ def router(hall: Hall) -> APIRouter:
         if coordinator.fault:
             hall.fault = coordinator.fault
         return Verdict()
-
-    @routes.get("/studies/{study}/labels/{half}", response_class=Response, responses=plain_file("application/json"))
-    def labels(study: Study, half: Literal["train", "val"]) -> Response:
-        """The label file of a half of the study's data, as trainings read it."""
-        data = hall.study(study).study.data
-        path = Path(data.train_annotations if half == "train" else data.val_annotations)
-        try:
-            return Response(path.read_bytes(), media_type="application/json")
-        except OSError as error:
-            raise HTTPException(404, f"the label file {path} of study {study} is gone") from error
 
     @routes.get("/studies/{study}/plugins/{sha256}", response_class=Response, responses=plain_file("text/x-python"))
     def plugin(study: Study, sha256: str) -> Response:

@@ -1,0 +1,79 @@
+"""How much artifacts may take, and making room by the rules of `sweeps.artifacts.keep`."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from results.artifacts import ArtifactIndex
+from sweeps.artifacts.errors import NoRoomError, ShelfError
+from sweeps.artifacts.keep import Decision, decide, shown
+from sweeps.artifacts.shelves import Shelf
+
+
+@dataclass
+class Limits:
+    """What is kept.
+
+    Attributes:
+        budget: bytes that artifacts and uploads under way may take together; None for no limit.
+        best: study -> how many of its best trials keep their checkpoints, where it is not `keep.BEST`.
+    """
+
+    budget: int | None = None
+    best: Mapping[str, int] = field(default_factory=dict)
+
+
+class Room:
+    """Deletes by the rules; what was forgotten goes from the artifact store as well.
+
+    Args:
+        index: of artifacts.
+        shelf: where they lie.
+        limits: how much may stay.
+    """
+
+    def __init__(self, index: ArtifactIndex, shelf: Shelf, limits: Limits) -> None:
+        self._index, self._shelf, self._limits = index, shelf, limits
+
+    def tidy(self, coming: int = 0) -> Decision:
+        """Applies the rules, with so many bytes for uploads under way."""
+        held = self._index.held()
+        others = coming
+        if self._limits.budget is not None:
+            others += self._index.total() - sum(one.artifact.size for one in held)
+        decision = decide(held, self._limits.best, self._limits.budget, others)
+        if decision.delete:
+            self._index.drop(decision.delete)
+        return decision
+
+    def make(self, size: int, coming: int, spool: Path) -> None:
+        """Makes room for a file of `size` bytes, beside others of `coming` bytes.
+
+        Raises:
+            NoRoomError: it does not fit, even after all is deleted that may be.
+        """
+        budget = self._limits.budget
+        if budget is not None and self._index.total() + coming + size > budget:
+            line = self.tidy(coming + size).line
+            if line:
+                raise NoRoomError(line)
+        free = shutil.disk_usage(spool).free
+        if size > free:
+            raise NoRoomError(
+                f"the server's disk has {shown(free)} left, and {shown(size)} are to come: make room there"
+            )
+
+    def remove_loose(self, needed: Collection[str]) -> None:
+        """Deletes from the artifact store what no artifact needs, save what is being written just now."""
+        gone = []
+        with contextlib.suppress(ShelfError):  # the ids are kept: the next time will do
+            for artifact_id in self._index.loose():
+                if artifact_id not in needed:
+                    self._shelf.remove(artifact_id)
+                    gone.append(artifact_id)
+        if gone:
+            self._index.gone(gone)
