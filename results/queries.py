@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from results.models import AttemptRow, CombinationRow, ConfigRow, EpochRow, StudyRow, TrialRow
+from results.models import AttemptRow, CombinationRow, ConfigRow, EpochRow, EvidenceRow, StudyRow, TrialRow
 from results.records import STATES, AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
 
 _STUDY = [getattr(StudyRow, field.name) for field in dataclasses.fields(StudyRecord)]
@@ -139,6 +140,13 @@ def better(known: SoFar, epoch: int, score: float | None, metrics: dict[str, flo
 def read_config(session: Session, config_hash: str | None) -> str | None:
     """The text of a config by its hash."""
     return session.scalar(select(ConfigRow.text).where(ConfigRow.hash == config_hash))
+
+
+def read_evidence(session: Session, study_id: int, numbers: Collection[int]) -> dict[int, bytes]:
+    """The evidence of those trials of a study that have it."""
+    query = select(TrialRow.number, EvidenceRow.blob).join(EvidenceRow, EvidenceRow.trial_id == TrialRow.id)
+    query = query.where(TrialRow.study_id == study_id, TrialRow.number.in_(numbers))
+    return {number: blob for number, blob in session.execute(query)}  # noqa: C416 - typed rows, not tuples
 
 
 def count_states(session: Session, study_id: int) -> dict[TrialState, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
@@ -112,6 +113,14 @@ class Reader:
             return queries.read_config(session, self._trial(session, study, number, lock=False).config_hash)
 
     @waited_out
+    def evidence(self, study: str, numbers: Collection[int]) -> dict[int, bytes]:
+        """What each validation image contributed to the scores of these trials, of those that have it.
+
+        `results.perimage` unpacks it.
+        """
+        with self._database.read() as session:
+            return queries.read_evidence(session, self._study(session, study).id, numbers)
+
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state; every state is there."""
         with self._database.read() as session:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from results import queries
 from results.errors import ResultsError
-from results.models import AttemptRow, CombinationRow, EpochRow, TrialRow
+from results.models import AttemptRow, CombinationRow, EpochRow, EvidenceRow, TrialRow
 from results.outage import waited_out
 from results.reader import Reader
 from results.records import FINAL, EpochRecord, TrialRecord, TrialState, now
@@ -142,6 +142,18 @@ class TrialStore(Reader):
                 row.config_hash = queries.config_hash(session, config)
             _end_attempt(session, row, failure or state, reason)
             return True
+
+    @waited_out
+    def add_evidence(self, study: str, number: int, blob: bytes, version: int) -> None:
+        """Keep what each validation image contributed to a trial's score, in place of what was kept before.
+
+        Args:
+            blob: as the worker packed it (see `results.perimage`).
+            version: of its layout.
+        """
+        with self._database.write() as session:
+            row = self._trial(session, study, number)
+            session.merge(EvidenceRow(trial_id=row.id, version=version, blob=blob))
 
     @waited_out
     def retry(self, study: str, number: int, optuna_number: int) -> None:

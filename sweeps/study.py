@@ -11,6 +11,7 @@ from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRe
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
+from sweeps.evidence import keep_evidence
 from sweeps.followers import Followers
 from sweeps.ledger import Ledger
 from sweeps.sampler import OptunaSuggester
@@ -179,6 +180,8 @@ class Study:
         seconds = result.seconds
         if seconds is None:  # it ended badly; what it took counts all the same
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
+        if result.evidence and state == "complete":
+            keep_evidence(self.store, self.record.name, number, result.evidence)
         self.store.finish(
             self.record.name, number, state=state, failure=failure, reason=reason, parameters=result.parameters,
             peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
