@@ -82,7 +82,7 @@ class Bench:
         return load(path, overrides)
 
     @contextlib.contextmanager
-    def study(self, *overrides: str, store: type[Store] = Store) -> Iterator[Study]:
+    def study(self, *overrides: str, store: type[Store] = Store, workers_survive: bool = False) -> Iterator[Study]:
         """Starts the study, or goes on with it, as `sweep start` does."""
         space = self.space(*overrides)
         database = self.folder / "sweeps.db"
@@ -90,7 +90,7 @@ class Bench:
             database.write_bytes(tables())
         with store.open(self.storage) as opened:
             record = open_study(opened, space, "tiny", self.data, self.folder / "work_dirs")
-            yield Study(self.storage, opened, record, space, self.data)
+            yield Study(self.storage, opened, record, space, self.data, workers_survive)
 
     def optuna(self, name: str = "made_up") -> list[FrozenTrial]:
         """The trials as Optuna's tables have them, read anew."""
