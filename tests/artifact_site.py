@@ -33,11 +33,12 @@ class ArtifactSite:
     coordinator: Coordinator
     hall: Hall
     limits: Limits = field(default_factory=Limits)
+    shelf_at: str = ""
     url: str = ""
 
     def start(self) -> None:
         index = ArtifactIndex(self.study.store)
-        shelf = open_shelf(str(self.folder / "artifacts"))
+        shelf = open_shelf(self.shelf_at or str(self.folder / "artifacts"))
         self.artifacts = Artifacts(index, shelf, self.folder / "arriving", self.limits)
         app = create_app(self.hall, TOKEN)
         app.include_router(router(self.artifacts, self.holds))
@@ -67,10 +68,10 @@ class ArtifactSite:
 
 
 @contextlib.contextmanager
-def artifact_site(folder: Path, limits: Limits | None = None) -> Iterator[ArtifactSite]:
+def artifact_site(folder: Path, limits: Limits | None = None, shelf_at: str = "") -> Iterator[ArtifactSite]:
     with Bench(folder).study() as study:
         hall = Hall()
-        site = ArtifactSite(folder, study, Coordinator(study), hall, limits or Limits())
+        site = ArtifactSite(folder, study, Coordinator(study), hall, limits or Limits(), shelf_at)
         hall.add(site.coordinator)
         site.start()
         try:

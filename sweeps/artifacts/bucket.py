@@ -14,7 +14,7 @@ from runner.errors import UserError
 from sweeps.artifacts.errors import ShelfError
 
 try:
-    import boto3
+    import boto3.session
     from boto3.exceptions import Boto3Error
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -48,7 +48,7 @@ class Bucket:
         )
         try:
             with self._explained("use"):
-                self._client = boto3.client("s3", config=config)
+                self._client = boto3.session.Session().client("s3", config=config)
                 self._client.head_bucket(Bucket=bucket)
         except (ShelfError, ArtifactNotFound, ValueError) as error:
             raise UserError(str(error)) from error
