@@ -17,7 +17,6 @@ from runner.protocol import Lease, LeaseRequest
 from sweeps.artifacts import Artifacts, Limits, open_shelf
 from sweeps.coordinator import Coordinator
 from sweeps.hall import Hall
-from sweeps.routes.artifacts import router
 from sweeps.server import Address, Server, create_app
 from sweeps.study import Study
 
@@ -40,8 +39,7 @@ class ArtifactSite:
         index = ArtifactIndex(self.study.store)
         shelf = open_shelf(self.shelf_at or str(self.folder / "artifacts"))
         self.artifacts = Artifacts(index, shelf, self.folder / "arriving", self.limits)
-        app = create_app(self.hall, TOKEN)
-        app.include_router(router(self.artifacts, self.holds))
+        app = create_app(self.hall, TOKEN, None, self.artifacts)
         self.server = Server(app, Address(port=urlsplit(self.url).port or 0))
         self.server.__enter__()
         self.url = self.server.url
@@ -49,9 +47,6 @@ class ArtifactSite:
     def stop(self) -> None:
         self.server.__exit__()
         self.artifacts.close()
-
-    def holds(self, study: str, trial: int, fence: int) -> None:
-        self.hall.study(study).heartbeat(trial, fence)
 
     def lease(self, worker: str = "w1", **fields: float) -> Lease:
         with Client(self.url, TOKEN) as client:

@@ -19,7 +19,7 @@ try:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 except ImportError as error:
-    raise UserError("artifacts in s3:// need the Python package boto3: pip install 'sweep[s3]'") from error
+    raise UserError("artifacts in s3:// need the Python package boto3: pip install boto3") from error
 
 
 class Bucket:
