@@ -91,11 +91,22 @@ class Worker:
                 time.sleep(_POLL_SECONDS)
                 continue
             if reply.lease:
-                self._train(self.readiness.here(reply.lease))
+                self._take(reply.lease)
             elif reply.wait:
                 time.sleep(_POLL_SECONDS)
             else:
                 return
+
+    def _take(self, lease: Lease) -> None:
+        """Trains a trial, or gives it back where it may not be trained here."""
+        try:
+            here = self.readiness.here(lease)
+        except UserError as error:
+            log.error("study %s cannot be trained here: %s", lease.study, error)
+            with contextlib.suppress(httpx.TransportError, LeaseLostError):
+                self.client.hand_back(lease, str(error), "stopped")
+            return
+        self._train(here)
 
     def _request(self) -> LeaseRequest:
         known = {"ready": dict(self.readiness.ready), "unable": dict(self.readiness.unable)}
