@@ -56,7 +56,9 @@ class House:
     def client(self) -> Client:
         return Client(self.url, TOKEN)
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str | bytes] | None = None, **options: Any) -> httpx.Response:
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str | bytes] | None = None, **options: Any
+    ) -> httpx.Response:
         """With the token, unless the headers say something else."""
         return self.http.request(
             method, self.url + path, headers=dict(AUTHORIZED if headers is None else headers), **options
@@ -91,6 +93,7 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
         folder: takes database and files.
         options: of `sweeps.team.Team`.
     """
+    folder.mkdir(exist_ok=True)
     storage, work_dir = f"sqlite:///{folder / 'sweeps.db'}", folder / "work_dirs"
     data = locate_data(str(NUCLEI), "tiny", folder / "data")
     with Store.open(storage) as store, contextlib.ExitStack() as stack:

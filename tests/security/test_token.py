@@ -154,7 +154,7 @@ def test_no_error_shows_the_token(shared: House, capfd: pytest.CaptureFixture[st
     ]
     with Remote(shared.url, TOKEN) as remote:
         for call in (lambda: remote.trials("none"), lambda: remote.order("studies/none/pause")):
-            with pytest.raises(Exception) as caught:  # noqa: PT011  whatever it is
+            with pytest.raises(Exception) as caught:
                 call()
             texts.append(repr(caught.value))
     with Client("http://127.0.0.1:9", TOKEN) as client, pytest.raises(httpx.TransportError) as refused:
@@ -169,5 +169,3 @@ def test_the_token_is_kept_nowhere(shared: House) -> None:
     for path in shared.folder.rglob("*"):
         if path.is_file():
             assert TOKEN.encode() not in path.read_bytes(), path
-
-
