@@ -128,6 +128,9 @@ class ArtifactIndex:
     @waited_out
     def drop(self, artifacts: Iterable[ArtifactRecord]) -> None:
         """Forget artifacts; what the store has of them is loose from then on. Those replaced meanwhile stay."""
+        artifacts = list(artifacts)
+        if not artifacts:
+            return
         with self._database.write() as session:
             for artifact in artifacts:
                 query = select(ArtifactRow).where(ArtifactRow.artifact_id == artifact.artifact_id).with_for_update()

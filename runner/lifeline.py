@@ -1,10 +1,13 @@
-"""Processes that end with their parent, however it died."""
+"""Processes that end with their parent, however it died, or with whoever speaks for them."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+import threading
+import time
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -20,3 +23,29 @@ def die_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stands(pid: int | None) -> bool:
+    """Whether a process is stopped by a signal (state T of proc_pid_stat(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
+def end_without(pid: int, seconds: float, look: float = 1.0) -> None:
+    """Kills this process group once process `pid` has been stopped by a signal for `seconds` without a break.
+
+    A stopped worker renews nothing: when its lease has run out, another one trains in the same folder.
+    """
+
+    def watch() -> None:
+        since = time.monotonic()
+        while True:
+            time.sleep(look)
+            if not stands(pid):
+                since = time.monotonic()
+            elif time.monotonic() - since >= seconds:
+                os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
+MOST_EVIDENCE = 4 * 2**20  # characters; a message has at most 9 MiB
 
 Scalar = str | int | float | bool | None
 # It names folders on workers, so nothing of a path is in it.
@@ -191,6 +192,7 @@ class Result(Message):
         seconds: wall-clock training time, over all attempts.
         peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
         config: text of the complete rendered MMDetection config.
+        evidence: what each validation image contributed to the score (`runner.evidence`), as base64.
         versions: package -> version, plus device, threads and loader workers.
     """
 
@@ -201,6 +203,7 @@ class Result(Message):
     peak_memory_mb: Number | None = None
     seconds: Number | None = None
     config: str | None = Field(default=None, max_length=4_000_000)
+    evidence: str | None = Field(default=None, max_length=MOST_EVIDENCE)
     versions: dict[Line, Line] = Field(default_factory=dict, max_length=1000)
 
 

@@ -14,27 +14,30 @@ from multiprocessing.connection import Connection
 import filelock
 
 from runner.failures import explain
-from runner.lifeline import die_with_parent
+from runner.lifeline import die_with_parent, end_without
 from runner.machine import Machine
 from runner.oomkills import oom_kills
 from runner.paths import TrialPaths
 from runner.protocol import EpochReport, Lease, Note, Verdict
 from runner.training import train
 
-_LOCK_SECONDS = 20  # a predecessor that was killed is gone long before
+_LOCK_SECONDS = 20  # a predecessor that was killed, or whose worker stands still, is gone before
 
 
-def main(lease_json: str, machine: Machine, link: Connection) -> None:
+def main(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
     """Entry of the process: trains, and sends one last note whatever happens.
 
     Args:
         lease_json: a protocol.Lease.
         machine: the slot's threads and loader workers.
         link: notes go out, a Verdict comes back for each report.
+        worker: process that holds the lease; without it the training is nobody's.
     """
     _detach()
     lease = Lease.model_validate_json(lease_json)
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
+    if worker:
+        end_without(worker, lease.lease_seconds - 2 * lease.heartbeat_seconds)
 
     def report(epoch: EpochReport) -> Verdict:
         link.send_bytes(Note(kind="report", report=epoch).model_dump_json().encode())
@@ -46,9 +49,10 @@ def main(lease_json: str, machine: Machine, link: Connection) -> None:
 
 
 def _detach() -> None:
-    """Own process group; ends with the worker; the terminal's Ctrl-C is the worker's business."""
+    """Own process group; ends with the worker; signals that end a run are the worker's business."""
     os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a scheduler sends them to every process at once
+        signal.signal(number, signal.SIG_IGN)
     die_with_parent(os.getppid())
     # The fork server lives as long as anyone holds this descriptor. We must not: it has to see the worker's end,
     # so that its own end reaches us through the kernel.

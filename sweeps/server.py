@@ -54,7 +54,7 @@ def create_app(hall: Hall, token: str, team: Team | None = None, artifacts: Arti
     app.add_exception_handler(RequestValidationError, _misfit)
     routers = [work.router(hall), studies.router(hall, team, artifacts)]
     if artifacts:
-        routers.append(files.router(artifacts, lambda study, trial, fence: hall.study(study).heartbeat(trial, fence)))
+        routers.append(files.router(artifacts, lambda study, *lease: hall.study(study).heartbeat(*lease)))
     for router in routers:
         app.include_router(router, responses=RESPONSES, dependencies=[BEARER])
 

@@ -40,7 +40,8 @@ class Intake:
         kept: Callable[[ArtifactRecord, ArtifactRecord | None], None] = lambda new, old: None,
     ) -> None:
         self.index, self.shelf, self._kept = index, shelf, kept
-        self._room = Room(index, shelf, limits or Limits())
+        self.limits = limits or Limits()
+        self._room = Room(index, shelf, self.limits)
         self._spool = Spool(spool)
         self._lock = threading.RLock()  # of the two below
         self._partials: dict[Place, Partial] = {}
@@ -71,6 +72,7 @@ class Intake:
             if partial is None or (partial.size, partial.sha256) != (size, sha256):
                 self._forget(place)
                 if self._is_there(place, size, sha256):
+                    self._spool.drop(place)  # a crash may have left it
                     return Standing(offset=size, done=True)
                 partial = self._open(place, size, sha256)
         return self._standing(place, partial, still)
@@ -97,6 +99,7 @@ class Intake:
     def _open(self, place: Place, size: int, sha256: str) -> Partial:
         partial = self._spool.open(place, size, sha256)
         self._room.make(size - partial.offset, self._coming(), self._spool.folder)
+        self._remove_loose()
         self._partials[place] = partial
         return partial
 
@@ -108,6 +111,7 @@ class Intake:
         return sum(one.size for one in under_way) + self._spool.stray({one.path for one in under_way})
 
     def _forget(self, place: Place) -> None:
+        """Gives up what is on its way under a name; what is being stored meanwhile is left to that."""
         partial = self._partials.pop(place, None)
         if partial is not None and partial.storing is None:
             partial.path.unlink(missing_ok=True)

@@ -41,31 +41,32 @@ class Room:
 
     def tidy(self, coming: int = 0) -> Decision:
         """Applies the rules, with so many bytes for uploads under way."""
-        held = self._index.held()
-        others = coming
-        if self._limits.budget is not None:
-            others += self._index.total() - sum(one.artifact.size for one in held)
-        decision = decide(held, self._limits.best, self._limits.budget, others)
-        if decision.delete:
-            self._index.drop(decision.delete)
+        decision = self._decide(coming)
+        self._index.drop(decision.delete)
         return decision
 
     def make(self, size: int, coming: int, spool: Path) -> None:
         """Makes room for a file of `size` bytes, beside others of `coming` bytes.
 
         Raises:
-            NoRoomError: it does not fit, even after all is deleted that may be.
+            NoRoomError: it would not fit even if all went that may go; then nothing goes.
         """
-        budget = self._limits.budget
-        if budget is not None and self._index.total() + coming + size > budget:
-            line = self.tidy(coming + size).line
-            if line:
-                raise NoRoomError(line)
         free = shutil.disk_usage(spool).free
         if size > free:
-            raise NoRoomError(
-                f"the server's disk has {shown(free)} left, and {shown(size)} are to come: make room there"
-            )
+            raise NoRoomError(f"the server's disk has {shown(free)} left for {shown(size)}: make room there")
+        budget = self._limits.budget
+        if budget is not None and self._index.total() + coming + size > budget:
+            decision = self._decide(coming + size)
+            if decision.line:
+                raise NoRoomError(decision.line)
+            self._index.drop(decision.delete)
+
+    def _decide(self, coming: int) -> Decision:
+        held, budget = self._index.held(), self._limits.budget
+        if budget is None:
+            return decide(held, self._limits.best)
+        labels = self._index.total() - sum(one.artifact.size for one in held)
+        return decide(held, self._limits.best, budget, labels + coming)
 
     def remove_loose(self, needed: Collection[str]) -> None:
         """Deletes from the artifact store what no artifact needs, save what is being written just now."""

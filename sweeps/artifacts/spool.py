@@ -100,17 +100,20 @@ class Spool:
 
     def open(self, place: Place, size: int, sha256: str) -> Partial:
         """The partial file of a content, as far as it came; what was there of another content goes."""
-        stem = hashlib.sha256(json.dumps([place.study, place.trial, place.name]).encode()).hexdigest()[:32]
-        path = self.folder / f"{stem}.{sha256}.part"
-        for other in self.folder.glob(f"{stem}.*.part"):
-            if other != path:
-                other.unlink(missing_ok=True)
+        path = self.folder / f"{_stem(place)}.{sha256}.part"
+        self.drop(place, but=path)
         partial = Partial(path, size, sha256)
         if partial.offset > size:
             path.unlink()
         if size == 0:
             path.touch()
         return partial
+
+    def drop(self, place: Place, but: Path | None = None) -> None:
+        """Deletes what arrived of a file."""
+        for path in self.folder.glob(f"{_stem(place)}.*.part"):
+            if path != but:
+                path.unlink(missing_ok=True)
 
     def sweep(self, needed: set[Path]) -> None:
         """Deletes partial files that nobody added to for long, save those needed."""
@@ -126,3 +129,7 @@ class Spool:
             with contextlib.suppress(FileNotFoundError):
                 size += 0 if path in needed else path.stat().st_size
         return size
+
+
+def _stem(place: Place) -> str:
+    return hashlib.sha256(json.dumps([place.study, place.trial, place.name]).encode()).hexdigest()[:32]

@@ -11,6 +11,7 @@ from typing import BinaryIO, Self
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from results.artifacts import ArtifactRecord
+from runner.transfer import CHECKPOINTS
 from sweeps.artifacts.errors import UnknownArtifactError
 from sweeps.artifacts.intake import Intake
 from sweeps.artifacts.keep import Decision
@@ -104,6 +105,15 @@ class Artifacts(Intake):
         finally:
             temporary.unlink(missing_ok=True)
         return True
+
+    def forget(self, study: str, trial: int) -> None:
+        """Deletes a trial's checkpoints: it starts from scratch."""
+        held = self.index.of_trial(study, trial)
+        self.index.drop([artifact for artifact in held if artifact.name in CHECKPOINTS])
+        with self._lock:
+            for name in CHECKPOINTS:
+                self._forget(Place(study, trial, name))
+        self._remove_loose()
 
     def tidy(self) -> Decision:
         """Deletes what the rules no longer keep; to be called when a trial ends. Its line says what does not fit."""
