@@ -6,6 +6,7 @@ One thread. The trainer is its grandchild, forked by a fork server that has impo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -19,7 +20,7 @@ import httpx
 
 from runner.attempt import Attempt, Ended, NodeFaultError
 from runner.breaker import FAILURES, Breaker
-from runner.client import Client
+from runner.client import Client, LeaseLostError
 from runner.errors import UserError
 from runner.interrupts import Interrupts, Stopped
 from runner.lifeline import die_with_parent
@@ -107,7 +108,7 @@ class Worker:
                 reply = self._ask()
                 if reply.lease:
                     trained += 1
-                    self._train(reply.lease)
+                    self._take(reply.lease)
             finally:
                 self.interrupts.release()
             if reply.needs:
@@ -134,9 +135,7 @@ class Worker:
         self.breaker.begins(time.monotonic())
         berth = self.berth
         memory = Memory(berth.card, berth.sharing == 1)
-        attempt = Attempt(
-            self.client, self.context, self.machine, self.readiness.here(lease), self.interrupts, memory, self.luggage
-        )
+        attempt = Attempt(self.client, self.context, self.machine, lease, self.interrupts, memory, self.luggage)
         ended = attempt.run()
         if berth.card:
             # one that failed early says nothing about what a training takes
@@ -152,6 +151,17 @@ class Worker:
                 f"{FAILURES} trials failed here in the first minute, the last one by {ended.failure}: "
                 f"{ended.reason}; look at this machine with sweep doctor"
             )
+
+    def _take(self, lease: Lease) -> None:
+        """Trains a trial, or gives it back where it may not be trained here."""
+        try:
+            here = self.readiness.here(lease)
+        except UserError as error:
+            log.error("study %s cannot be trained here: %s", lease.study, error)
+            with contextlib.suppress(httpx.TransportError, LeaseLostError):
+                self.client.hand_back(lease, str(error), "stopped")
+            return
+        self._train(here)
 
     def _request(self) -> LeaseRequest:
         known = {"ready": dict(self.readiness.ready), "unable": dict(self.readiness.unable)}
