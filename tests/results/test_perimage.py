@@ -88,7 +88,7 @@ def test_pickled_objects_are_refused(evidence: Evidence) -> None:
 
 def test_a_file_that_would_fill_the_memory_is_refused() -> None:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as full, full.open("about.npy", "w", force_zip64=True) as entry:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as full, full.open("a.npy", "w", force_zip64=True) as entry:
         for _ in range(1025):
             entry.write(bytes(1 << 20))
     assert len(file.getvalue()) < 2_000_000
