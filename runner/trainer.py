@@ -6,11 +6,9 @@ import contextlib
 import errno
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
@@ -19,7 +17,7 @@ import filelock
 import torch
 
 from runner.errors import UserError
-from runner.lifeline import die_with_parent
+from runner.lifeline import detach
 from runner.machine import Machine
 from runner.paths import TrialPaths
 from runner.plugins.report import NonFiniteLossError
@@ -39,7 +37,7 @@ def main(lease_json: str, machine: Machine, link: Connection) -> None:
         machine: the slot's threads and loader workers.
         link: notes go out, a Verdict comes back for each report.
     """
-    _detach()
+    detach()
     lease = Lease.model_validate_json(lease_json)
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
 
@@ -50,19 +48,6 @@ def main(lease_json: str, machine: Machine, link: Connection) -> None:
     note = _guarded(lease, machine, paths, report)
     with contextlib.suppress(BrokenPipeError):
         link.send_bytes(note.model_dump_json().encode())
-
-
-def _detach() -> None:
-    """Own process group; ends with the worker; the terminal's Ctrl-C is the worker's business."""
-    os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(os.getppid())
-    # The fork server lives as long as anyone holds this descriptor. We must not: it has to see the worker's end,
-    # so that its own end reaches us through the kernel.
-    descriptor = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
-    if descriptor is not None:
-        os.close(descriptor)
-        forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]
 
 
 def _guarded(lease: Lease, machine: Machine, paths: TrialPaths, report: Callable[[EpochReport], Verdict]) -> Note:

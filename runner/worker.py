@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import logging
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ from runner.protocol import Lease, LeaseRequest, Note
 from runner.readiness import Place, Readiness
 
 log = logging.getLogger("sweep.worker")
+TRAINER = "runner.trainer"
 _POLL_SECONDS = 1.0
 _LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
 _STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
@@ -52,6 +54,7 @@ class Worker:
         machine: threads and loader workers of each training.
         place: where it finds data and keeps trials; by default where the server does.
         study: takes trials of this one only.
+        trainer: module whose ``main(lease_json, machine, link)`` trains in the child.
     """
 
     def __init__(
@@ -63,12 +66,13 @@ class Worker:
         machine: Machine,
         place: Place = Place(plugins=True),  # noqa: B008  frozen
         study: str | None = None,
+        trainer: str = TRAINER,
     ) -> None:
-        self.client, self.machine = client, machine
+        self.client, self.machine, self.trainer = client, machine, trainer
         self.readiness = Readiness(client, place)
         self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["runner.trainer"])
+        self.context.set_forkserver_preload([trainer])
 
     def run(self) -> None:
         """Works until the server says that nothing is left.
@@ -109,7 +113,9 @@ class Worker:
         granted = time.monotonic()
         ours, theirs = self.context.Pipe()
         process = self.context.Process(
-            target=_trainer, args=(lease.model_dump_json(), self.machine, theirs), name=f"trial-{lease.trial}"
+            target=_trainer,
+            args=(lease.model_dump_json(), self.machine, theirs, self.trainer),
+            name=f"trial-{lease.trial}",
         )
         try:
             process.start()
@@ -187,11 +193,9 @@ def _nothing() -> None:
     """What the first child of the fork server does."""
 
 
-def _trainer(lease_json: str, machine: Machine, link: Connection) -> None:
+def _trainer(lease_json: str, machine: Machine, link: Connection, trainer: str = TRAINER) -> None:
     """Runs in the child, where torch is loaded already; the worker itself never loads it."""
-    from runner.trainer import main
-
-    main(lease_json, machine, link)
+    importlib.import_module(trainer).main(lease_json, machine, link)
 
 
 def _receive(link: Connection) -> Note | None:
@@ -221,7 +225,7 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
-def main() -> int:
+def main(trainer: str = TRAINER) -> int:
     """``python -m runner.worker``: what the pool starts, one process a slot; token in SWEEP_TOKEN."""
     parser = argparse.ArgumentParser(description="Trains trials of a study server in one slot.")
     parser.add_argument("--server", required=True, help="URL of the study server")
@@ -247,7 +251,7 @@ def main() -> int:
     place = Place(options.work_dir, roots, options.allow_plugins or options.work_dir is None)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
-            Worker(client, options.name, options.owner, options.device, machine, place, options.study).run()
+            Worker(client, options.name, options.owner, options.device, machine, place, options.study, trainer).run()
     except (NodeFaultError, UserError) as error:
         log.error("%s", error)
         return 3
