@@ -11,6 +11,8 @@ usage="usage: docker/setup.sh [--dev] [--rebuild]
 
   PYTHON=python3.12   the Python of a new .venv (default: the first of python3.11, python3.12, python3.13, python3)
   MMCV_CPU_ONLY=1     mmcv's ops for the CPU alone, on a machine with a GPU too
+  MMCV_CUDA=1         mmcv's ops for GPUs, on a machine that has none (where an image is built); TORCH_CUDA_ARCH_LIST
+                      says for which ones
   MAX_JOBS=4          compilers at once (default: one a core, as far as memory reaches)"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -118,7 +120,7 @@ check_machine() {
     if usable; then python=$venv/bin/python; else find_python; fi
     if [[ -n $rebuild ]] || ! has_file "mmcv/_ext*.so"; then
         compiles || lack "C++ compiler: ${CXX:-c++} compiles no C++17, and mmcv's ops are compiled here" build-essential
-        [[ -z $gpu ]] || cuda_home >/dev/null || lack "CUDA compiler: this machine has an NVIDIA GPU, but no nvcc, which \
+        [[ -z $gpu ]] || cuda_home >/dev/null || lack "CUDA compiler: $why, but there is no nvcc, which \
 compiles mmcv's ops for it; install the CUDA toolkit 13.0 (torch's own version) and put nvcc on PATH or set CUDA_HOME; to go \
 on without the GPU, on the CPU alone: MMCV_CPU_ONLY=1 docker/setup.sh"
         need_disk "${TMPDIR:-/tmp}" 2 "compiling"
@@ -134,9 +136,12 @@ on without the GPU, on the CPU alone: MMCV_CPU_ONLY=1 docker/setup.sh"
     exit 1
 }
 
-python="" gpu=""
+python="" gpu="" why="" # gpu: where the ops shall run on one: here, elsewhere
 cpu_only=$venv/cpu-only # the choice holds for later set-ups of this .venv, until --rebuild
-if [[ ${MMCV_CPU_ONLY:-0} == 0 ]] && [[ ! -e $cpu_only || -n $rebuild ]] && has_gpu; then gpu=yes; fi
+if [[ ${MMCV_CPU_ONLY:-0} == 0 ]] && [[ ! -e $cpu_only || -n $rebuild ]]; then
+    if has_gpu; then gpu=here why="this machine has an NVIDIA GPU"
+    elif [[ ${MMCV_CUDA:-0} != 0 ]]; then gpu=elsewhere why="MMCV_CUDA is set"; fi
+fi
 check_machine
 unset PYTHONPATH PYTHONHOME # packages from elsewhere would hide missing ones
 
@@ -185,18 +190,19 @@ pip "installing torch" torch==2.13.0 "setuptools<81" wheel ninja psutil
 # The ops run, and on the GPU too if they are to: a wheel from pip's cache may stem from another torch or a CPU machine.
 ops_run() {
     python_says 'import mmcv.ops, sys, torch
-for device in sys.argv[1:]:
+assert sys.argv[1] != "elsewhere" or mmcv.ops.get_compiling_cuda_version() != "not available"
+for device in ["cpu", "cuda"] if sys.argv[1] == "here" else ["cpu"]:
     boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 2]], device=device)
-    assert len(mmcv.ops.nms(boxes, boxes[:, 2], 0.5)[1]) == 1' cpu ${gpu:+cuda}
+    assert len(mmcv.ops.nms(boxes, boxes[:, 2], 0.5)[1]) == 1' "$gpu"
 }
 
 check_cuda() { # what would make the compiling for the GPU vain
     local home built nvcc="" go_on="to go on without the GPU: MMCV_CPU_ONLY=1 docker/setup.sh"
     home=$(cuda_home) || fail "there is no CUDA compiler (nvcc) to build mmcv's ops with; $go_on"
     built=$(python_says 'import torch; print(torch.version.cuda or "")') || fail "torch cannot be imported, see $log"
-    [[ -n $built ]] || fail "this machine has a GPU, but pip found a torch for the CPU alone; name an index with the CUDA build \
+    [[ -n $built ]] || fail "$why, but pip found a torch for the CPU alone; name an index with the CUDA build \
 (PIP_INDEX_URL) and remove .venv; $go_on"
-    [[ $(python_says 'import torch; print(torch.cuda.is_available())') == True ]] ||
+    [[ $gpu == elsewhere || $(python_says 'import torch; print(torch.cuda.is_available())') == True ]] ||
         fail "torch, built for CUDA $built, cannot use this machine's GPU; update the NVIDIA driver ($log says more); $go_on"
     nvcc=$("$home/bin/nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
     [[ ${nvcc%%.*} == "${built%%.*}" ]] ||
@@ -204,7 +210,8 @@ check_cuda() { # what would make the compiling for the GPU vain
     export CUDA_HOME=$home
 }
 
-[[ -n $gpu ]] || export CUDA_VISIBLE_DEVICES="" FORCE_CUDA=0 # mmcv's build looks whether there is a GPU
+# mmcv's build looks whether there is a GPU
+if [[ $gpu == elsewhere ]]; then export FORCE_CUDA=1; elif [[ -z $gpu ]]; then export CUDA_VISIBLE_DEVICES="" FORCE_CUDA=0; fi
 if [[ -z ${MAX_JOBS:-} ]]; then # a compiler takes up to 2 GB
     jobs=$(awk '/MemAvailable/ {print int($2 / 2097152)}' /proc/meminfo 2>/dev/null || echo 1) cores=$(nproc 2>/dev/null || echo 1)
     export MAX_JOBS=$((jobs < 1 ? 1 : jobs < cores ? jobs : cores))
@@ -223,7 +230,7 @@ if [[ -n $rebuild ]] || ! ops_run; then
 fi
 
 say "the project and what it needs${extra:+, with the test tools}"
-pip "installing the project" --no-build-isolation -e ".$extra"
+pip "installing the project" --no-build-isolation -e ".${extra:-[train]}"
 ops_run || fail "mmcv's ops no longer run: $(tail -n 1 "$log") (all of it in $log)"
 fingerprint "$extra" >"$stamp.tmp" && mv "$stamp.tmp" "$stamp"
 say "done: .venv is ready"

@@ -12,8 +12,8 @@ import tenacity
 
 from runner.errors import UserError
 from runner.protocol import (
-    Cause,
     EpochReport,
+    Failure,
     Finish,
     Lease,
     LeaseReply,
@@ -83,7 +83,7 @@ class Client:
         """Ends the trial; repeating it changes nothing."""
         self._insist(f"{_of(lease)}/finish", Finish(fence=lease.fence, result=result), patience)
 
-    def hand_back(self, lease: Lease, reason: str, cause: Cause, patience: float = _PATIENCE) -> None:
+    def hand_back(self, lease: Lease, reason: str, cause: Failure, patience: float = _PATIENCE) -> None:
         """Gives the trial back unfinished; it goes on from its last checkpoint under the next lease."""
         self._insist(f"{_of(lease)}/hand_back", Renewal(fence=lease.fence, reason=reason, cause=cause), patience)
 

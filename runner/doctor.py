@@ -90,7 +90,11 @@ def _wanted() -> dict[str, str]:
     except metadata.PackageNotFoundError:
         return {}
     requirements = [Requirement(line) for line in lines]
-    return {each.name: str(each.specifier) for each in requirements if not each.marker}
+    return {
+        each.name: str(each.specifier)
+        for each in requirements
+        if not each.marker or each.marker.evaluate({"extra": "train"})
+    }
 
 
 def opencv() -> Check:

@@ -38,11 +38,15 @@ class Slot:
 def gpus() -> list[str]:
     """The GPUs to use, as CUDA_VISIBLE_DEVICES names them: all that NVML shows, or those that variable allows.
 
-    Empty without driver or GPU, and where torch or mmcv's ops were built for the CPU.
+    Empty without driver or GPU, where torch or mmcv's ops were built for the CPU, and where nothing can train.
     """
     import pynvml
 
-    if "+cpu" in importlib.metadata.version("torch") or (Path(sys.prefix) / CPU_ONLY).exists():
+    try:
+        torch = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:  # the extra `train` is not installed
+        return []
+    if "+cpu" in torch or (Path(sys.prefix) / CPU_ONLY).exists():
         return []
     try:
         pynvml.nvmlInit()

@@ -20,7 +20,19 @@ Scalar = str | int | float | bool | None
 StudyName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=80)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Scale = Literal["tiny", "standard"]
-Cause = Literal["stopped", "crashed", "node_fault"]
+Failure = Literal[
+    "out_of_memory",
+    "nan_loss",
+    "data_error",
+    "code_error",
+    "time_out",
+    "crashed",
+    "lost_worker",
+    "preempted",
+    "node_fault",
+    "stopped",
+]
+"""How an attempt ended badly; `sweeps.failures` has the rule for each."""
 Outcome = Literal["complete", "pruned", "failed", "infeasible"]
 
 
@@ -157,6 +169,7 @@ class Result(Message):
     """How a training ended and what it was.
 
     Attributes:
+        failure: what went wrong, where something did; the server's rule for it may try the trial once more.
         seconds: wall-clock training time, over all attempts.
         peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
         config: text of the complete rendered MMDetection config.
@@ -164,6 +177,7 @@ class Result(Message):
     """
 
     outcome: Outcome
+    failure: Failure | None = None
     reason: str | None = None
     parameters: int | None = None
     peak_memory_mb: float | None = None
@@ -176,6 +190,9 @@ class Lease(Message):
     """A trial handed to one worker until it is finished, handed back, or not renewed in time.
 
     ``fence`` rises with every lease of the trial; a report under an old number is refused.
+
+    Attributes:
+        limit_seconds: how long the training may still take, None for as long as it takes.
     """
 
     study: StudyName
@@ -190,6 +207,7 @@ class Lease(Message):
     work_dir: str
     plugins: tuple[Plugin, ...] = ()
     reported: tuple[EpochReport, ...] = ()
+    limit_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
 
@@ -249,7 +267,7 @@ class Renewal(Message):
     fence: int
     report: EpochReport | None = None
     reason: str | None = None
-    cause: Cause = "stopped"
+    cause: Failure = "stopped"
 
 
 class Finish(Message):

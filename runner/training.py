@@ -16,14 +16,14 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from runner import plugins  # noqa: F401  registers them with MMDetection
+from runner import plugins, readable  # noqa: F401  the plugins are registered with MMDetection
 from runner.catalog import BACKBONES
 from runner.configfile import to_text
 from runner.loading import backbone_line, detector_line, watching
 from runner.machine import Machine, cpu_name
 from runner.paths import TrialPaths, replace_with
 from runner.plugins.checkpoint import read_history
-from runner.plugins.report import ReportHook
+from runner.plugins.report import NonFiniteLossError, ReportHook
 from runner.pretrained import Start, asks, placed
 from runner.protocol import EpochReport, Lease, Result, Verdict
 from runner.render import render
@@ -56,6 +56,17 @@ class TrialRunner(Runner):
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> MMLogger:
         """As mmengine's, but a later attempt appends."""
         return super().build_logger(log_level, log_file, **{"file_mode": "a", **kwargs})
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
+        """As mmengine's; pictures and labels that can't be read are told from broken code.
+
+        Raises:
+            DataError: the labels can't be read.
+        """
+        if isinstance(dataloader, dict) and isinstance(dataloader["dataset"], dict):
+            dataloader = {**dataloader, "dataset": readable.built(dataloader["dataset"])}
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def _init_model_weights(self) -> None:
         """As mmengine's; weights that fill the backbone by half are an error.
@@ -119,7 +130,7 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
     runner.register_hook(_Started(start, paths, lease))
     runner.fresh = BACKBONES[lease.combination.backbone.name].fresh
     parameters = sum(p.numel() for p in runner.model.parameters())
-    with _naming(lease):
+    with _naming(lease), _weights_watched(runner):
         runner.train()
     return Result(
         outcome="pruned" if hook.pruned else "complete",
@@ -130,6 +141,25 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
         config=text,
         versions=_versions(machine) | ({"pretrained": start.told} if start.told else {}),
     )
+
+
+@contextlib.contextmanager
+def _weights_watched(runner: TrialRunner) -> Iterator[None]:
+    """Whatever broken weights make a model raise, they are what is wrong.
+
+    Raises:
+        NonFiniteLossError: they became NaN or infinite before the loss was looked at.
+    """
+    try:
+        yield
+    except (NonFiniteLossError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        with contextlib.suppress(RuntimeError):  # a GPU that failed answers nothing any more
+            if not all(bool(p.isfinite().all()) for p in runner.model.parameters()):
+                line = f"the weights became NaN or infinite in epoch {runner.epoch + 1}"
+                raise NonFiniteLossError(line) from error
+        raise
 
 
 class _Started(Hook):

@@ -248,7 +248,8 @@ def main(trainer: str = TRAINER) -> int:
     machine = Machine(options.threads, options.loader_workers)
     roots = {study: Path(folder) for study, _, folder in (text.partition("=") for text in options.data_root)}
     # on the server's own machine the user who started the study runs its code anyway
-    place = Place(options.work_dir, roots, options.allow_plugins or options.work_dir is None)
+    work_dir = options.work_dir.expanduser().absolute() if options.work_dir else None
+    place = Place(work_dir, roots, options.allow_plugins or options.work_dir is None)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
             Worker(client, options.name, options.owner, options.device, machine, place, options.study, trainer).run()

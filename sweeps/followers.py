@@ -56,10 +56,15 @@ class Followers:
         self._catch_up(store.trials(name), adopt)
         rows = store.trials(name)
         self.ledger.start_after(max([-1, *(row.number for row in rows), *self._aliases.values()]))
-        scores = store.scores(name) if any(row.state == "pruned" for row in rows) else {}
+        self.change(space)
+
+    def change(self, space: SearchSpace) -> None:
+        """Takes the space's sampler and pruner, which may change; they learn of all trials anew."""
+        self._space, rows = space, self._store.trials(self._name)
+        scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
         self.proposer = Proposer(space, rows, scores)
-        if space.pruner.kind != "none":
-            self._pruning = Pruning(space, name, self.ledger.trials(), self.ledger.mark)
+        pruned = space.pruner.kind != "none"
+        self._pruning = Pruning(space, self._name, self.ledger.trials(), self.ledger.mark) if pruned else None
 
     def _catch_up(self, rows: Sequence[TrialRecord], adopt: Callable[[FrozenTrial, Ledger], None]) -> None:
         """Brings Optuna's tables in step after a crash: no trial lost, none left RUNNING that has ended."""

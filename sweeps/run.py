@@ -19,13 +19,14 @@ from results.store import Store
 from runner.client import Client
 from runner.errors import UserError
 from runner.machine import slots
+from runner.pool import Pool
 from runner.pool.local import LocalPool
-from runner.protocol import DataPaths, Scale
+from runner.protocol import DataPaths, Scale, digest
 from sweeps import runfile
 from sweeps.coordinator import Coordinator
 from sweeps.hall import Hall
 from sweeps.live import Live
-from sweeps.server import Server, create_app
+from sweeps.server import Address, Server, create_app
 from sweeps.session import check_identity, open_study
 from sweeps.show import print_ranking
 from sweeps.space.schema import SearchSpace
@@ -43,6 +44,7 @@ class Plan:
         workers: trainings at a time; None for one a GPU, or one.
         gpus: those of this machine, as CUDA_VISIBLE_DEVICES names them.
         command: the command line that goes on with it.
+        ray: the Ray cluster that places the workers; None for this machine alone.
     """
 
     space: SearchSpace
@@ -54,6 +56,20 @@ class Plan:
     workers: int | None
     gpus: tuple[str, ...]
     command: str
+    ray: Cluster | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster (`runner.pool.ray.RayPool`).
+
+    Attributes:
+        address: HOST:PORT of its head, ``auto``; None for what RAY_ADDRESS says, else a Ray on this machine.
+        gpus_per_trial: 1, a fraction, or 0; None for one where the cluster has any.
+    """
+
+    address: str | None
+    gpus_per_trial: float | None
 
 
 class _Interrupts:
@@ -61,7 +77,7 @@ class _Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
-        self.pool: LocalPool | None = None
+        self.pool: Pool | None = None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._take)
 
@@ -108,16 +124,14 @@ def _run(plan: Plan, store: Store) -> int:
     hall = Hall()
     hall.add(coordinator)
     token = secrets.token_urlsafe(32)
-    with Server(create_app(hall, token)) as server:
+    with Server(create_app(hall, token), _address(plan)) as server:
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         pool = None
         try:
             if not coordinator.finished():
-                log = plan.work_dir / record.name / "workers.log"
-                pool = LocalPool(server.url, token, plan.owner, slots(plan.workers, plan.gpus), log)
-                interrupts.pool = pool
+                pool = interrupts.pool = _pool(plan, server.url, token)
             with live.shown(coordinator):
-                while pool and pool.alive and not (interrupts.count or hall.stopping or hall.fault):
+                while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
                     time.sleep(_TICK_SECONDS)
                     hall.tick()
                     pool.tend()
@@ -128,11 +142,41 @@ def _run(plan: Plan, store: Store) -> int:
                 pool.stop()
             coordinator.take_back()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
-    store.touch_study(record.name, state=state)
-    return _report(plan, store, record.name, interrupts.count > 0, state, hall.fault or _fault(pool))
+    if not coordinator.tripped:  # else it is paused, and says why
+        store.touch_study(record.name, state=state)
+    fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
+    return _report(plan, store, record.name, interrupts.count > 0, state, fault)
 
 
-def _fault(pool: LocalPool | None) -> str | None:
+def _over(hall: Hall, coordinator: Coordinator) -> bool:
+    """Whether somebody stopped the study, or its first trials failed alike and nothing runs any more."""
+    return hall.stopping or (coordinator.tripped and not coordinator.progress)
+
+
+def _address(plan: Plan) -> Address:
+    """Where the server listens: loopback, unless workers run on other nodes of a cluster."""
+    if plan.ray is None:
+        return Address()
+    from runner.pool.cluster import join
+
+    return Address(join(plan.ray.address))
+
+
+def _pool(plan: Plan, url: str, token: str) -> Pool:
+    log = plan.work_dir / plan.space.study / "workers.log"
+    if plan.ray is None:
+        return LocalPool(url, token, plan.owner, slots(plan.workers, plan.gpus), log)
+    from runner.pool.ray import RayPool
+
+    # nodes share no disk with us; what they train travels to this process
+    options = ("--work-dir", f"~/.cache/sweep/work/{digest(url)[:8]}", "--allow-plugins")
+    return RayPool(
+        url, token, plan.owner, log, address=plan.ray.address, workers=plan.workers,
+        gpus_per_trial=plan.ray.gpus_per_trial, options=options,
+    )  # fmt: skip
+
+
+def _fault(pool: Pool | None) -> str | None:
     return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
 
 

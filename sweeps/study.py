@@ -62,9 +62,8 @@ class Study:
 
     def change(self, space: SearchSpace, record: StudyRecord) -> None:
         """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
-        self.space, self.record = space, record
-        self._optuna.pruner = _pruner(space)
-        self._proposer = Proposer(space, self._optuna.get_trials(deepcopy=False))
+        self.space, self.record, self._proposed = space, record, None
+        self.followers.change(space)
 
     def ask(self) -> int | None:
         """Adds the next trial, or returns None when the budget is spent or the space tried out.
@@ -127,6 +126,7 @@ class Study:
         row, epochs = self.row(number), self.store.epochs(name, number)
         self._epochs[number] = row.epochs
         parts = {**row.parts, "settings": {**row.parts["settings"], **(row.adjusted or {})}}
+        hours = self.space.budget.trial_hours
         return Lease(
             study=name,
             trial=number,
@@ -140,6 +140,7 @@ class Study:
             work_dir=self.record.work_dir,
             plugins=self.space.plugins,
             reported=tuple(EpochReport(epoch=e.epoch, metrics=e.metrics, seconds=e.seconds) for e in epochs),
+            limit_seconds=None if hours is None else max(0.0, 3600 * hours - sum(e.seconds for e in epochs)),
         )
 
     def report(self, number: int, report: EpochReport) -> bool:

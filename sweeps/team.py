@@ -104,7 +104,7 @@ class Team:
             return record
 
     def _open(self, record: StudyRecord, space: SearchSpace, data: DataPaths) -> None:
-        study = Study(self.storage, self.store, record, space, data)
+        study = Study(self.storage, self.store, record, space, data, workers_survive=True)
         self.hall.add(Coordinator(study, lambda line: log.info("%s: %s", record.name, line)))
 
     def _space(self, submission: Submission) -> SearchSpace:

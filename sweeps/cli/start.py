@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     help="Folder of configs, logs and checkpoints.",
 )  # fmt: skip
 @click.option("--owner", help="Who runs it, as in the table. [your user name]")
+@click.option(
+    "--pool", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Where workers run: this machine, or a Ray cluster.",
+)  # fmt: skip
+@click.option("--address", metavar="HOST:PORT", help="Head of the Ray cluster. [RAY_ADDRESS, else a Ray of its own]")
+@click.option(
+    "--gpus-per-trial",
+    type=click.FloatRange(0, 1),
+    help="Share of a GPU for each trial on Ray. [1 where there are any]",
+)
 @options.source
 def start(
     space_file: Path,
@@ -33,6 +43,9 @@ def start(
     workers: int | None,
     work_dir: Path,
     owner: str | None,
+    pool: str,
+    address: str | None,
+    gpus_per_trial: float | None,
     source: Source,
     study: str | None,
 ) -> int:
@@ -46,6 +59,8 @@ def start(
     from sweeps.cli.data_report import progress
     from sweeps.session import load_space, locate_data
 
+    if pool == "local" and (address or gpus_per_trial is not None):
+        raise click.UsageError("--address and --gpus-per-trial belong to --pool ray")
     if study:
         overrides = (*overrides, f"study={study}")
     found = gpus()
@@ -62,7 +77,7 @@ def start(
         from sweeps.submit import submit_and_watch
 
         return submit_and_watch(source, space, chosen, paths)
-    from sweeps.run import Plan, attach_or_run  # optuna and the server: not for a mistyped space
+    from sweeps.run import Cluster, Plan, attach_or_run  # optuna and the server: not for a mistyped space
 
     plan = Plan(
         space=space,
@@ -74,6 +89,7 @@ def start(
         workers=workers,
         gpus=tuple(found),
         command=_command(),
+        ray=Cluster(address, gpus_per_trial) if pool == "ray" else None,
     )
     return attach_or_run(plan)
 

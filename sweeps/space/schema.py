@@ -137,12 +137,17 @@ class PrunerSpec:
 
 @dataclass(frozen=True)
 class Budget:
-    """When a study ends: trials begun, GPU hours, hours of the clock, or a score that was reached."""
+    """When a study ends: trials begun, GPU hours, hours of the clock, or a score that was reached.
+
+    Attributes:
+        trial_hours: when one trial ends: hours it may train.
+    """
 
     trials: int | None = None
     gpu_hours: float | None = None
     hours: float | None = None
     until: float | None = None
+    trial_hours: float | None = None
 
 
 @dataclass(frozen=True)

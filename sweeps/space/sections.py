@@ -24,6 +24,7 @@ _BUDGET = {
     "gpu_hours": Parameter("float", None, 0),
     "hours": Parameter("float", None, 0),
     "until": Parameter("float", None, 0, 1),
+    "trial_hours": Parameter("float", None, 0),
 }
 
 

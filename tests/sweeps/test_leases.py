@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from sweeps import leases
-from sweeps.leases import (
-    MAX_CRASHES,
+from runner.protocol import Failure
+from sweeps import lease_events as events
+from sweeps.failures import MAX_CRASHES, MAX_LOST, History
+from sweeps.lease_events import (
+    Action,
     Added,
+    Cancelled,
     Close,
     Finished,
     GiveUp,
     Grant,
     HandedBack,
-    Leases,
     LeaseWanted,
     NothingWaits,
     Passed,
@@ -26,11 +29,25 @@ from sweeps.leases import (
     Renewed,
     Reported,
     Requeue,
-    restore,
+    Restart,
+    Retried,
 )
+from sweeps.leases import Kept, Leases, restore
 
 LEASE = 30.0
 WORKERS = st.sampled_from(["a", "b", "c"])
+FAILURES: tuple[Failure, ...] = get_args(Failure)
+
+
+@dataclasses.dataclass
+class Row:
+    """A trial as the store has it."""
+
+    fence: int = 0
+    epoch: int = 0
+    done: bool = False
+    batch: int = 4
+    history: History = dataclasses.field(default_factory=History)
 
 
 class LeaseMachine(RuleBasedStateMachine):
@@ -42,33 +59,45 @@ class LeaseMachine(RuleBasedStateMachine):
         super().__init__()
         self.state = Leases(LEASE)
         self.now = 0.0
-        self.store: dict[int, dict[str, int | bool]] = {}
+        self.store: dict[int, Row] = {}
         self.holder: dict[int, tuple[str, int]] = {}
         self.ends: dict[int, int] = {}
+        self.wanted: dict[int, int] = {}  # how often somebody wanted it to come to an end
 
-    def send(self, event: leases.Event) -> tuple[leases.Action, ...]:
+    def send(self, event: events.Event) -> tuple[Action, ...]:
         before = self.state
         self.state, actions = before.step(event)
         for action in actions:
-            match action:
-                case Grant(trial, worker, fence):
-                    assert trial not in self.holder, "leased to two workers"
-                    assert fence > self.store[trial]["fence"], "a fencing number came twice"
-                    assert not self.store[trial]["done"], "an ended trial was leased"
-                    self.store[trial]["fence"] = fence
-                    self.holder[trial] = (worker, fence)
-                case Requeue(trial):
-                    del self.holder[trial]
-                case Record(trial, epoch):
-                    assert epoch > self.store[trial]["epoch"], "an epoch was stored twice"
-                    self.store[trial]["epoch"] = epoch
-                case Close(trial) | GiveUp(trial, _):
-                    del self.holder[trial]
-                    self.store[trial]["done"] = True
-                    self.ends[trial] = self.ends.get(trial, 0) + 1
-                case Refuse(_):
-                    assert self.state == before, "a refusal changed something"
+            self.take(action, before)
         return actions
+
+    def take(self, action: Action, before: Leases) -> None:
+        match action:
+            case Grant(trial, worker, fence):
+                assert trial not in self.holder, "leased to two workers"
+                assert fence > self.store[trial].fence, "a fencing number came twice"
+                assert not self.store[trial].done, "an ended trial was leased"
+                self.store[trial].fence = fence
+                self.holder[trial] = (worker, fence)
+            case Requeue(trial, failure):
+                assert (self.holder.pop(trial, None) is None) == (failure is None)
+                if failure:
+                    self.store[trial].history = self.store[trial].history.after(failure)
+            case Restart(trial, "out_of_memory", batch, accumulate):
+                del self.holder[trial]
+                row = self.store[trial]
+                assert (batch, batch * accumulate) == (row.batch // 2, 4) and not row.history.shrunk
+                self.store[trial] = Row(row.fence, 0, False, batch, History(shrunk=True))
+            case Record(trial, epoch):
+                row = self.store[trial]
+                assert epoch > row.epoch, "an epoch was stored twice"
+                row.epoch, row.history = epoch, row.history.after_epoch()
+            case Close(trial) | GiveUp(trial, _, _, _):
+                self.holder.pop(trial, None)
+                self.store[trial].done = True
+                self.ends[trial] = self.ends.get(trial, 0) + 1
+            case Refuse(_):
+                assert self.state == before, "a refusal changed something"
 
     def valid(self, grant: Grant) -> bool:
         return self.holder.get(grant.trial, ("", 0))[1] == grant.fence
@@ -76,14 +105,14 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def add(self) -> None:
         trial = len(self.store)
-        self.store[trial] = {"fence": 0, "epoch": 0, "done": False}
+        self.store[trial], self.wanted[trial] = Row(), 1
         self.send(Added(trial))
 
     @rule(target=held, worker=WORKERS)
     def lease(self, worker: str) -> object:
         actions = self.send(LeaseWanted(worker, self.now))
         if isinstance(actions[-1], NothingWaits):
-            open_trials = [n for n, row in self.store.items() if not row["done"] and n not in self.holder]
+            open_trials = [n for n, row in self.store.items() if not row.done and n not in self.holder]
             assert not open_trials, "a waiting trial was withheld"
             return multiple()
         assert isinstance(actions[-1], Grant)
@@ -107,30 +136,51 @@ class LeaseMachine(RuleBasedStateMachine):
         (action,) = self.send(Finished(grant.trial, grant.fence))
         assert isinstance(action, Close) == ok
 
-    @rule(grant=held, crashed=st.booleans())
-    def hand_back(self, grant: Grant, crashed: bool) -> None:
-        ok = self.valid(grant)
-        (action,) = self.send(HandedBack(grant.trial, grant.fence, crashed))
+    @rule(grant=held, failure=st.sampled_from(FAILURES))
+    def fail(self, grant: Grant, failure: Failure) -> None:
+        ok, row = self.valid(grant), self.store[grant.trial]
+        (action,) = self.send(HandedBack(grant.trial, grant.fence, failure, row.batch, 4 // row.batch))
         assert isinstance(action, Refuse) != ok
+
+    @rule(trial=st.integers(0, 5))
+    def cancel(self, trial: int) -> None:
+        may = trial in self.store and not self.store[trial].done
+        (action,) = self.send(Cancelled(trial))
+        assert isinstance(action, Close) == may
+
+    @rule(trial=st.integers(0, 5))
+    def retry(self, trial: int) -> None:
+        row = self.store.get(trial, Row())
+        (action,) = self.send(Retried(trial, row.fence, row.epoch, row.history.shrunk))
+        assert isinstance(action, Requeue) == row.done
+        if row.done:
+            self.wanted[trial] += 1
+            self.store[trial] = Row(row.fence, row.epoch, False, row.batch, History(shrunk=row.history.shrunk))
 
     @rule(seconds=st.floats(0, 2 * LEASE))
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.send(Passed(self.now))
+        assert all(self.state.seats[trial].until > self.now for trial in self.holder)
 
-    @rule()
-    def restart(self) -> None:
+    @rule(workers_survive=st.booleans())
+    def restart(self, workers_survive: bool) -> None:
         """The server dies and reads the store; workers may still believe in their leases."""
-        rows = [(n, int(r["fence"]), int(r["epoch"]), bool(r["done"])) for n, r in self.store.items()]
-        self.state = restore(LEASE, rows)
-        self.holder.clear()
+        if not workers_survive:
+            self.holder.clear()
+        rows = [
+            Kept(n, row.fence, row.epoch, row.done, self.holder.get(n, (None,))[0], row.history)
+            for n, row in self.store.items()
+        ]
+        self.state = restore(LEASE, rows, self.now)
 
     @invariant()
     def nothing_lost_or_counted_twice(self) -> None:
-        assert set(self.state.seats) == set(self.store)
-        assert set(self.state.unfinished()) == {n for n, row in self.store.items() if not row["done"]}
+        assert set(self.state.unfinished()) == {n for n, row in self.store.items() if not row.done}
+        assert all(self.state.has_ended(n) == row.done for n, row in self.store.items())
         assert self.state.running() == {n: worker for n, (worker, _) in self.holder.items()}
-        assert all(times == 1 for times in self.ends.values())
+        assert all(seat.history == self.store[n].history for n, seat in self.state.seats.items())
+        assert all(times <= self.wanted[n] for n, times in self.ends.items())
 
     def teardown(self) -> None:
         """Whatever happened, one good worker can end every trial."""
@@ -142,7 +192,8 @@ class LeaseMachine(RuleBasedStateMachine):
             grant = actions[-1]
             assert isinstance(grant, Grant)
             self.send(Finished(grant.trial, grant.fence))
-        assert all(row["done"] for row in self.store.values())
+        assert all(row.done for row in self.store.values())
+        assert self.ends == self.wanted
 
 
 LeaseMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
@@ -159,8 +210,8 @@ def test_a_trial_whose_training_always_dies_is_given_up() -> None:
     state, _ = Leases(LEASE).step(Added(0))
     for _ in range(MAX_CRASHES):
         state, grant = granted(state)
-        state, actions = state.step(HandedBack(0, grant.fence, crashed=True))
-    assert actions == (GiveUp(0, MAX_CRASHES),)
+        state, actions = state.step(HandedBack(0, grant.fence, "crashed"))
+    assert actions == (GiveUp(0, "crashed", "failed", "3 times in a row without a finished epoch"),)
     assert state.unfinished() == []
 
 
@@ -169,8 +220,8 @@ def test_a_finished_epoch_forgives_earlier_crashes() -> None:
     for epoch in range(1, 2 * MAX_CRASHES):
         state, grant = granted(state)
         state, _ = state.step(Reported(0, grant.fence, epoch, 0.0))
-        state, actions = state.step(HandedBack(0, grant.fence, crashed=True))
-        assert actions == (Requeue(0),)
+        state, actions = state.step(HandedBack(0, grant.fence, "crashed"))
+        assert actions == (Requeue(0, "crashed"),)
 
 
 def test_a_worker_that_asks_again_has_lost_what_it_held() -> None:
@@ -187,7 +238,37 @@ def test_a_lease_ends_when_it_is_not_renewed() -> None:
     state, grant = granted(state)
     state, _ = state.step(Renewed(0, grant.fence, 10.0))
     assert state.step(Passed(39.9))[1] == ()
-    assert state.step(Passed(40.0))[1] == (Requeue(0),)
+    assert state.step(Passed(40.0))[1] == (Requeue(0, "lost_worker"),)
+
+
+def test_workers_lost_again_and_again_end_a_trial() -> None:
+    state, _ = Leases(LEASE).step(Added(0))
+    for time in range(MAX_LOST):
+        state, _ = granted(state, at=100.0 * time)
+        state, actions = state.step(Passed(100.0 * time + LEASE))
+    assert actions == (GiveUp(0, "lost_worker", "failed", "20 times in a row without a finished epoch"),)
+
+
+def test_too_little_memory_begins_a_trial_anew() -> None:
+    state, _ = Leases(LEASE).step(Added(0))
+    state, grant = granted(state)
+    state, _ = state.step(Reported(0, grant.fence, 3, 0.0))
+    state, actions = state.step(HandedBack(0, grant.fence, "out_of_memory", 2, 1))
+    assert actions == (Restart(0, "out_of_memory", 1, 2),)
+    state, again = granted(state)
+    assert again.fence == grant.fence + 1
+    state, actions = state.step(Reported(0, again.fence, 1, 0.0))
+    assert actions == (Record(0, 1),)
+    state, actions = state.step(HandedBack(0, again.fence, "out_of_memory", 1, 2))
+    assert actions == (GiveUp(0, "out_of_memory", "infeasible", "with half the batch as well"),)
+
+
+def test_ten_thousand_ended_trials_are_no_burden() -> None:
+    state = restore(LEASE, [Kept(n, 1, ended=True) for n in range(10_000)])
+    assert (len(state.seats), state.ended.bit_count()) == (0, 10_000)
+    assert state.step(Renewed(9_999, 1, 0.0))[1] == (Refuse("trial 9999 has ended"),)
+    assert state.step(Renewed(10_000, 1, 0.0))[1] == (Refuse("there is no trial 10000"),)
+    assert state.step(Renewed(-1, 1, 0.0))[1] == (Refuse("there is no trial -1"),)
 
 
 def test_states_are_values() -> None:

@@ -1,0 +1,213 @@
+"""Workers on a Ray cluster: actors that Ray places, and starts again elsewhere when their node dies."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from runner.errors import UserError
+from runner.machine import Machine, Slot
+from runner.pool.cluster import Share, imported, join, living, share
+from runner.pool.local import LocalPool
+
+_LOOK_SECONDS = 2.0  # between two looks at the cluster's nodes
+_POLITE_SECONDS = 8.0  # LocalPool's own, and the way there
+_MAX_DEATHS = 5  # of one actor that never came to work; then its node's installation is wrong
+State = Literal["working", "ended", "faulty"]
+
+
+class Berth:
+    """What an actor is: one slot of the node it was placed on, kept by a LocalPool of one worker.
+
+    The worker is a process of its own, as on one machine: it ends with the actor, its trainer with it.
+
+    Args:
+        url, token, owner: as LocalPool's.
+        name: of the slot; the same wherever Ray places the actor again, so that its lost trial is given out at once.
+        machine: threads and loader workers.
+        gpu: whether Ray was asked for one.
+        folder: takes the log of the worker on this node.
+    """
+
+    def __init__(self, url: str, token: str, owner: str, name: str, machine: Machine, gpu: bool, folder: Path) -> None:
+        # Ray has chosen: what it set is passed on as it stands
+        device = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpu else ""
+        self._log = folder / f"{name}.log"
+        self._pool = LocalPool(url, token, owner, [Slot(name, device or None, machine)], self._log)
+        atexit.register(self._pool.stop)  # SIGTERM (`ray stop`): the trial is handed back
+
+    def look(self) -> tuple[State, str, str]:
+        """How the worker fares, the node's name, and the last words of a worker that gave up."""
+        self._pool.tend()
+        host = socket.gethostname()
+        if self._pool.alive:
+            return "working", host, ""
+        return ("faulty", host, _tail(self._log)) if self._pool.faulty else ("ended", host, "")
+
+    def stop(self) -> None:
+        """Ends the worker politely."""
+        self._pool.stop()
+
+
+@dataclass
+class _Seat:
+    name: str
+    actor: Any
+    answer: Any = None  # of the `look` that is under way
+    here: bool = False  # the actor lives somewhere, as far as we know
+    deaths: int = 0
+    state: State = "working"
+
+
+class RayPool:
+    """As many workers as the cluster holds, more when it grows; the interface of LocalPool.
+
+    A node that dies takes its actors along; Ray starts them elsewhere as soon as there is room. Without `workers`
+    those for which there is none are given up until the cluster grows again.
+
+    Args:
+        url: of the study server, as every node reaches it (see `runner.pool.cluster.join`).
+        token: handed over to the actors, never on a command line.
+        owner: who runs the workers.
+        log: file that takes what is worth telling of the nodes.
+        address: of the cluster, as for `join`.
+        workers: how many are wanted, also where the cluster has to grow for them; None for as many as it holds.
+        gpus_per_trial: 1, a fraction, or 0; None for one where the cluster has any.
+        cpus_per_trial: cores of a trial; None for an even part of the smallest node.
+        folder: of the workers' logs on each node.
+
+    Raises:
+        UserError: Ray is missing, there is no such cluster, or no node can hold a trial.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        owner: str,
+        log: Path,
+        *,
+        address: str | None = None,
+        workers: int | None = None,
+        gpus_per_trial: float | None = None,
+        cpus_per_trial: int | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        join(address)
+        self._ray = imported()
+        nodes = living(self._ray)
+        self.share: Share = share(nodes, gpus_per_trial, cpus_per_trial)
+        if not workers and not self.share.room(nodes):
+            raise UserError(_no_room(self.share))
+        import platformdirs
+
+        self._given = (url, token, owner)
+        self._folder = folder or platformdirs.user_cache_path("sweep") / "ray"
+        self._log, self._workers = log, workers
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._mark = f"ray-{secrets.token_hex(3)}"
+        self._seats: list[_Seat] = []
+        self._begun, self._looked = 0, -_LOOK_SECONDS
+        self.tend()
+
+    def tend(self) -> None:
+        """Hears every actor and follows the cluster's size; call it about once a second. Never waits."""
+        for seat in self._seats:
+            if seat.state == "working":
+                self._hear(seat)
+        if time.monotonic() - self._looked >= _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._fit(self._workers or self.share.room(living(self._ray)))
+
+    @property
+    def alive(self) -> bool:
+        """Whether any worker still works, or will when the cluster has a node again."""
+        return not self._seats or any(seat.state == "working" for seat in self._seats)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a worker gave up because of its node."""
+        return any(seat.state == "faulty" for seat in self._seats)
+
+    def stop(self, polite: bool = True) -> None:
+        """Ends all workers and leaves the cluster; politely, they hand their trials back first."""
+        here = [seat.actor for seat in self._seats if seat.here and seat.state == "working"]
+        if polite and here:
+            ends = [actor.stop.remote() for actor in here]
+            self._ray.wait(ends, num_returns=len(ends), timeout=_POLITE_SECONDS)
+        for seat in self._seats:
+            self._ray.kill(seat.actor)
+            seat.state = "faulty" if seat.state == "faulty" else "ended"
+        if polite:
+            self._ray.shutdown()
+
+    def _hear(self, seat: _Seat) -> None:
+        if seat.answer is None:
+            seat.answer = seat.actor.look.remote()
+        if not self._ray.wait([seat.answer], timeout=0)[0]:
+            return
+        answer, seat.answer = seat.answer, None
+        try:
+            state, host, words = self._ray.get(answer)
+        except self._ray.exceptions.ActorDiedError as error:  # for good: it could not begin
+            self._replace(seat, error)
+        except self._ray.exceptions.RayError:  # Ray starts it again where there is room
+            if seat.here:
+                self._note(f"{seat.name} was lost; Ray starts it again")
+            seat.here = False
+        else:
+            if not seat.here:
+                self._note(f"{seat.name} works on {host}")
+            seat.here, seat.state, seat.deaths = True, state, 0
+            if state == "faulty":  # it keeps its place: nothing else of ours is put on that node
+                self._note(f"{seat.name} on {host} gave up: {words}")
+            elif state == "ended":
+                self._ray.kill(seat.actor)  # its share of the node is somebody else's now
+
+    def _replace(self, seat: _Seat, error: BaseException) -> None:
+        seat.deaths, seat.here = seat.deaths + 1, False
+        self._note(f"{seat.name} cannot begin: {' '.join(str(error).split())[-500:]}")
+        if seat.deaths >= _MAX_DEATHS:
+            seat.state = "faulty"
+            return
+        seat.actor = self._begin(seat.name)
+
+    def _fit(self, wanted: int) -> None:
+        """Makes the number of seats `wanted`, as far as no worker is sent away from its work."""
+        if any(seat.state == "ended" for seat in self._seats):  # the server has nothing left
+            wanted = 0
+        elif wanted > len(self._seats):
+            for _ in range(wanted - len(self._seats)):
+                name = f"{self._mark}-{self._begun}"
+                self._begun += 1
+                self._seats.append(_Seat(name, self._begin(name)))
+        waiting = [seat for seat in self._seats if not seat.here and seat.state == "working"]
+        for seat in waiting[: max(0, len(self._seats) - wanted)]:
+            self._ray.kill(seat.actor)
+            self._seats.remove(seat)
+            self._note(f"{seat.name} is given up: the cluster has no room for it")
+
+    def _begin(self, name: str) -> Any:
+        needs = {"num_gpus": self.share.gpus, "num_cpus": self.share.cpus}
+        actor = self._ray.remote(**needs, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(Berth)
+        return actor.remote(*self._given, name, self.share.machine, bool(self.share.gpus), self._folder)
+
+    def _note(self, line: str) -> None:
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
+
+
+def _no_room(wanted: Share) -> str:
+    what = f"{wanted.gpus:g} GPU and {wanted.cpus} CPU cores" if wanted.gpus else f"{wanted.cpus} CPU cores"
+    return f"no node of the Ray cluster has {what}, which a trial takes; --workers N asks the cluster to grow"
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return " ".join(lines[-3:])
