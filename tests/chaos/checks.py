@@ -46,7 +46,9 @@ def _optuna(
     tables = RDBStorage(storage)
     found = tables.get_all_trials(tables.get_study_id_from_name(record.name))
     complete = {trial.number: trial for trial in found if trial.state == TrialState.COMPLETE}
-    others = [(trial.number, trial.state, trial.user_attrs.get("reason")) for trial in found if trial.number not in complete]
+    others = [
+        (trial.number, trial.state, trial.user_attrs.get("reason")) for trial in found if trial.number not in complete
+    ]
     assert not others
     assert complete.keys() == {row.number for row in rows}
     for row in rows:
