@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 
 from runner.errors import UserError
 from runner.machine import Slot, gpus, slots
+from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import digest
 
@@ -28,7 +31,8 @@ class Attendance:
     """What ``sweep worker`` was told.
 
     Attributes:
-        slots: trainings at a time; None for one a GPU, or one.
+        slots: trainings at a time; None for `per_gpu` on each GPU, or one.
+        per_gpu: trainings at a time on each GPU, or ``auto``: as many as its memory has room for.
         roots: texts of ``--data-root``.
         work_dir: folder of what trains here; None for one in the user's cache folder.
         plugins: whether code that a study brings may run here.
@@ -42,6 +46,7 @@ class Attendance:
     roots: tuple[str, ...]
     work_dir: Path | None
     plugins: bool
+    per_gpu: int | Literal["auto"] = 1
 
 
 def attend(what: Attendance) -> int:
@@ -55,19 +60,26 @@ def attend(what: Attendance) -> int:
     """
     roots = parse_roots(what.roots)
     work_dir = (what.work_dir or platformdirs.user_cache_path("sweep") / "work" / digest(what.server)[:8]).absolute()
-    ended = threading.Event()
+    ended, caught = threading.Event(), set[int]()
+
+    def end(number: int, _: object) -> None:
+        caught.add(number)
+        ended.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    named = [named_slot(slot) for slot in slots(what.slots, gpus())]
+        signal.signal(number, end)
+    claims = Claims()  # held until this process ends
+    per_gpu = 1 if what.per_gpu == "auto" else what.per_gpu
+    named = [named_slot(slot) for slot in slots(what.slots, claims.take(gpus()), per_gpu)]
     options = ["--work-dir", str(work_dir), *(["--study", what.study] if what.study else [])]
     options += [word for study, root in roots.items() for word in ("--data-root", f"{study}={root}")]
     options += ["--allow-plugins"] if what.plugins else []
-    pool = LocalPool(what.server, what.token, what.owner, named, None, options)
+    pool = LocalPool(what.server, what.token, what.owner, named, None, options, auto=what.per_gpu == "auto")
     try:
         while pool.alive and not ended.wait(_TICK_SECONDS):
             pool.tend()
     finally:
-        pool.stop()
+        pool.stop(preempted=signal.SIGTERM in caught)
     return INTERRUPTED if ended.is_set() else 1 if pool.faulty else 0
 
 
@@ -91,4 +103,4 @@ def parse_roots(texts: Sequence[str]) -> dict[str, Path]:
 
 def named_slot(slot: Slot) -> Slot:
     """The slot under a name that no other machine and no other process on this one has."""
-    return Slot(f"{socket.gethostname()}-{os.getpid()}-{slot.name}", slot.gpu, slot.machine)
+    return replace(slot, name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}-{slot.name}")

@@ -1,11 +1,14 @@
-"""Processes that end with their parent, however it died."""
+"""Processes that end with their parent, however it died, or with whoever speaks for them."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import signal
+import threading
+import time
 from multiprocessing import forkserver
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -23,10 +26,40 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def stands(pid: int | None) -> bool:
+    """Whether a process is stopped by a signal (state T of proc_pid_stat(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
+def end_without(pid: int, seconds: float, look: float = 1.0) -> None:
+    """Kills this process group once process `pid` has been stopped by a signal for `seconds` without a break.
+
+    A stopped worker renews nothing: when its lease has run out, another one trains in the same folder.
+    """
+
+    def watch() -> None:
+        since = time.monotonic()
+        while True:
+            time.sleep(look)
+            if not stands(pid):
+                since = time.monotonic()
+            elif time.monotonic() - since >= seconds:
+                os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
 def detach() -> None:
-    """Makes a trainer of this child: own process group, ends with its worker; Ctrl-C is the worker's business."""
+    """Makes a trainer of this child: own process group, ends with the worker; signals that end a run are the worker's.
+
+    To be called first, from the fork server's child.
+    """
     os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a scheduler sends them to every process at once
+        signal.signal(number, signal.SIG_IGN)
     die_with_parent(os.getppid())
     # The fork server lives as long as anyone holds this descriptor. We must not: it has to see the worker's end,
     # so that its own end reaches us through the kernel.

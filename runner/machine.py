@@ -28,11 +28,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class Slot:
-    """One place where a trial can train: a GPU (as CUDA_VISIBLE_DEVICES names it), or a share of the CPU."""
+    """One place where a trial can train: a GPU (as CUDA_VISIBLE_DEVICES names it), or a share of the CPU.
+
+    Attributes:
+        sharing: how many slots are on its GPU.
+    """
 
     name: str
     gpu: str | None
     machine: Machine
+    sharing: int = 1
 
 
 def gpus() -> list[str]:
@@ -82,18 +87,29 @@ def cpu_name() -> str:
     return names[0] if names else platform.machine()
 
 
-def slots(workers: int | None, found: Sequence[str]) -> list[Slot]:
-    """Shares this machine out: one slot a GPU, or the CPU cores split between `workers` (default 1).
+def slots(workers: int | None, found: Sequence[str], per_gpu: int = 1) -> list[Slot]:
+    """Shares this machine out: so many slots a GPU, or the CPU cores split between `workers` (default 1).
 
-    With GPUs each slot's share of the cores loads images, up to four processes; a CPU training loads them itself,
-    since its threads want every core.
+    Args:
+        workers: slots in all; None for `per_gpu` on each GPU.
+        found: the GPUs.
+        per_gpu: slots on each.
     """
-    count = workers or len(found) or 1
-    share = max(1, int(cores()) // count)
-    if found:
-        loaders = max(1, min(4, share - 1))
-        return [
-            Slot(f"gpu{found[i % len(found)]}-{i}", found[i % len(found)], Machine(share, loaders))
-            for i in range(count)
-        ]
-    return [Slot(f"cpu-{i}", None, Machine(share, 0)) for i in range(count)]
+    count = workers or len(found) * per_gpu or 1
+    if not found:
+        return [Slot(f"cpu-{i}", None, share(count, False)) for i in range(count)]
+    on = [sum(1 for i in range(count) if i % len(found) == gpu) for gpu in range(len(found))]
+    return [
+        Slot(f"gpu{found[i % len(found)]}-{i}", found[i % len(found)], share(count, True), on[i % len(found)])
+        for i in range(count)
+    ]
+
+
+def share(count: int, gpu: bool) -> Machine:
+    """What each of `count` slots gets of this machine's cores.
+
+    With a GPU they load images, up to four processes; a CPU training loads them itself, since its threads want every
+    core.
+    """
+    threads = max(1, int(cores()) // count)
+    return Machine(threads, max(1, min(4, threads - 1)) if gpu else 0)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
@@ -18,7 +18,19 @@ LEASE_SECONDS = 30.0
 Scalar = str | int | float | bool | None
 # It names folders on workers, so nothing of a path is in it.
 StudyName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=80)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_MOST_LETTERS = 2000
+_LARGEST = 2**31 - 1  # what a whole number of the database holds
+
+
+def _one_line(text: str) -> str:
+    """What is shown on other people's terminals: no control characters, no line ends, not without end."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text[:_MOST_LETTERS])
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Fence = Annotated[int, Field(ge=0, le=_LARGEST)]
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Scale = Literal["tiny", "standard"]
 Failure = Literal[
     "out_of_memory",
@@ -126,6 +138,7 @@ class DataPaths(Message):
         object_sizes: 10th, 50th and 90th percentile of sqrt(mask area) in pixels.
         validation_images: how many images each validation scores.
         root: folder of the data file, which ``--data-root`` of a worker replaces.
+        labels: SHA-256 of the label files, train and val; a worker fetches those it lacks.
         check: what a worker must find on its own disk (`runner.data.guard.evidence`).
     """
 
@@ -142,6 +155,7 @@ class DataPaths(Message):
     max_instances: int
     object_sizes: tuple[float, float, float]
     root: str = ""
+    labels: tuple[str, str] = ("", "")
     check: str = ""
 
 
@@ -160,9 +174,9 @@ class Plugin(Message):
 class EpochReport(Message):
     """One validation: epoch (from 1), figures by name (null where COCO gives none), seconds since the last."""
 
-    epoch: int = Field(ge=1)
-    metrics: dict[str, float | None]
-    seconds: float = 0.0
+    epoch: int = Field(ge=1, le=_LARGEST)
+    metrics: dict[Annotated[str, Field(max_length=200)], float | None] = Field(max_length=1000)
+    seconds: Number = 0.0
 
 
 class Result(Message):
@@ -178,12 +192,12 @@ class Result(Message):
 
     outcome: Outcome
     failure: Failure | None = None
-    reason: str | None = None
-    parameters: int | None = None
-    peak_memory_mb: float | None = None
-    seconds: float | None = None
-    config: str | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
+    reason: Line | None = None
+    parameters: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    peak_memory_mb: Number | None = None
+    seconds: Number | None = None
+    config: str | None = Field(default=None, max_length=4_000_000)
+    versions: dict[Line, Line] = Field(default_factory=dict, max_length=1000)
 
 
 class Lease(Message):
@@ -197,7 +211,7 @@ class Lease(Message):
 
     study: StudyName
     trial: int = Field(ge=0)
-    fence: int
+    fence: Fence
     combination: Combination
     seed: int
     scale: Scale
@@ -231,11 +245,11 @@ class LeaseRequest(Message):
 
     worker: Name
     owner: Name
-    device: str = Field(max_length=200)
-    host: str = Field(default="", max_length=200)
+    device: Line = Field(max_length=200)
+    host: Line = Field(default="", max_length=200)
     study: StudyName | None = None
-    ready: dict[StudyName, str] = Field(default_factory=dict)
-    unable: dict[StudyName, str] = Field(default_factory=dict)
+    ready: dict[StudyName, Line] = Field(default_factory=dict, max_length=1000)
+    unable: dict[StudyName, Line] = Field(default_factory=dict, max_length=1000)
 
 
 class Needs(Message):
@@ -264,16 +278,16 @@ class LeaseReply(Message):
 class Renewal(Message):
     """A heartbeat, a report or a hand-back under a fencing number; `cause` says why it is handed back."""
 
-    fence: int
+    fence: Fence
     report: EpochReport | None = None
-    reason: str | None = None
+    reason: Line | None = None
     cause: Failure = "stopped"
 
 
 class Finish(Message):
     """The end of a trial under a fencing number."""
 
-    fence: int
+    fence: Fence
     result: Result
 
 

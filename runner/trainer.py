@@ -12,27 +12,30 @@ from multiprocessing.connection import Connection
 import filelock
 
 from runner.failures import explain
-from runner.lifeline import detach
+from runner.lifeline import detach, end_without
 from runner.machine import Machine
 from runner.oomkills import oom_kills
 from runner.paths import TrialPaths
 from runner.protocol import EpochReport, Lease, Note, Verdict
 from runner.training import train
 
-_LOCK_SECONDS = 20  # a predecessor that was killed is gone long before
+_LOCK_SECONDS = 20  # a predecessor that was killed, or whose worker stands still, is gone before
 
 
-def main(lease_json: str, machine: Machine, link: Connection) -> None:
+def main(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
     """Entry of the process: trains, and sends one last note whatever happens.
 
     Args:
         lease_json: a protocol.Lease.
         machine: the slot's threads and loader workers.
         link: notes go out, a Verdict comes back for each report.
+        worker: process that holds the lease; without it the training is nobody's.
     """
     detach()
     lease = Lease.model_validate_json(lease_json)
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
+    if worker:
+        end_without(worker, lease.lease_seconds - 2 * lease.heartbeat_seconds)
 
     def report(epoch: EpochReport) -> Verdict:
         link.send_bytes(Note(kind="report", report=epoch).model_dump_json().encode())

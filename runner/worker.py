@@ -6,41 +6,54 @@ One thread. The trainer is its grandchild, forked by a fork server that has impo
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
 import logging
 import multiprocessing
 import os
-import signal
 import socket
 import sys
 import time
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from runner.client import Client, LeaseLostError
+from runner.attempt import TRAINER, Attempt, Ended, NodeFaultError
+from runner.breaker import FAILURES, Breaker
+from runner.client import Client
 from runner.errors import UserError
+from runner.interrupts import Interrupts, Stopped
 from runner.lifeline import die_with_parent
+from runner.luggage import Luggage
 from runner.machine import Machine
-from runner.protocol import Lease, LeaseRequest, Note
+from runner.memory import Memory
+from runner.pool.gpus import Card, choose, found
+from runner.pool.telling import Mouth, Told
+from runner.protocol import Lease, LeaseReply, LeaseRequest
 from runner.readiness import Place, Readiness
 
 log = logging.getLogger("sweep.worker")
-TRAINER = "runner.trainer"
 _POLL_SECONDS = 1.0
-_LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
-_STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
+NODE_FAULT = 3  # exit code: this machine can train nothing
+LEFT = 4  # exit code: it has trained what it was to train, and there may be more
 
 
-class NodeFaultError(Exception):
-    """This machine can train no trial until somebody mends it."""
+@dataclass(frozen=True)
+class Berth:
+    """What belongs to a slot besides threads.
 
+    Attributes:
+        card: its GPU, None for a CPU or where NVML shows none.
+        sharing: how many slots are on that GPU.
+        trials: how many to train; None for as many as there are.
+        mouth: tells the pool.
+        trainer: module whose ``main`` trains (see `runner.trainer.main`).
+    """
 
-class Stopped(BaseException):
-    """SIGTERM arrived."""
+    card: Card | None = None
+    sharing: int = 1
+    trials: int | None = None
+    mouth: Mouth = field(default_factory=Mouth)
+    trainer: str = TRAINER
 
 
 class Worker:
@@ -54,7 +67,7 @@ class Worker:
         machine: threads and loader workers of each training.
         place: where it finds data and keeps trials; by default where the server does.
         study: takes trials of this one only.
-        trainer: module whose ``main(lease_json, machine, link)`` trains in the child.
+        berth: what else belongs to the slot.
     """
 
     def __init__(
@@ -66,38 +79,82 @@ class Worker:
         machine: Machine,
         place: Place = Place(plugins=True),  # noqa: B008  frozen
         study: str | None = None,
-        trainer: str = TRAINER,
+        berth: Berth = Berth(),
     ) -> None:
-        self.client, self.machine, self.trainer = client, machine, trainer
+        self.client, self.machine, self.berth = client, machine, berth
+        self.interrupts = Interrupts()
+        self.breaker = Breaker()
         self.readiness = Readiness(client, place)
+        self.luggage = Luggage(client, place.shared)
         self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([trainer])
+        self.context.set_forkserver_preload([berth.trainer])
 
-    def run(self) -> None:
-        """Works until the server says that nothing is left.
+    def run(self) -> int:
+        """Works until the server says that nothing is left, or it has trained as many trials as it was to.
+
+        Returns:
+            The exit code: 0 if nothing is left, LEFT if there may be more.
 
         Raises:
             NodeFaultError: the disk is full or the like; the trial has been handed back.
+            Stopped: a signal came; the trial has been handed back.
             UserError: the server refuses the token.
         """
         self._warm_up()
-        while True:
+        trained = 0
+        while not self.interrupts.leaving and trained != self.berth.trials:
+            self.interrupts.hold()  # the answer may be a lease, which nobody would hold if it got lost
             try:
-                reply = self.client.lease(self._request())
-                if reply.needs:
-                    self.readiness.look(reply.needs)
-                    continue
-            except httpx.TransportError:
-                log.warning("the study server does not answer; asking again")
+                reply = self._ask()
+                if reply.lease:
+                    trained += 1
+                    self._train(reply.lease)
+            finally:
+                self.interrupts.release()
+            if reply.needs:
+                self.readiness.look(reply.needs)
+            elif not reply.lease and not reply.wait:
+                return 0
+            elif not reply.lease:
                 time.sleep(_POLL_SECONDS)
-                continue
-            if reply.lease:
-                self._train(self.readiness.here(reply.lease))
-            elif reply.wait:
-                time.sleep(_POLL_SECONDS)
-            else:
-                return
+        return LEFT
+
+    def _ask(self) -> LeaseReply:
+        try:
+            return self.client.lease(self._request())
+        except httpx.TransportError:
+            log.warning("the study server does not answer; asking again")
+            return LeaseReply(wait=True)
+
+    def _train(self, lease: Lease) -> None:
+        """Trains a trial; afterwards its memory is free again.
+
+        Raises:
+            NodeFaultError: it is not, or too much has failed here.
+        """
+        self.breaker.begins(time.monotonic())
+        berth = self.berth
+        memory = Memory(berth.card, berth.sharing == 1)
+        attempt = Attempt(
+            self.client, self.context, self.machine, self.readiness.here(lease), self.interrupts, memory, self.luggage,
+            berth.trainer,
+        )  # fmt: skip
+        ended = attempt.run()
+        if berth.card:
+            # one that failed early says nothing about what a training takes
+            peaks = [peak for peak in (memory.peak_mb, ended.peak_memory_mb) if peak and ended.epochs]
+            self.berth.mouth.tell(Told(max(peaks, default=None), short=ended.failure == "out_of_memory"))
+            if fault := memory.returned(attempt.process.pid):
+                raise NodeFaultError(fault)
+        self._look_at(ended)
+
+    def _look_at(self, ended: Ended) -> None:
+        if self.breaker.ended(ended.failure, ended.epochs, time.monotonic()):
+            raise NodeFaultError(
+                f"{FAILURES} trials failed here in the first minute, the last one by {ended.failure}: "
+                f"{ended.reason}; look at this machine with sweep doctor"
+            )
 
     def _request(self) -> LeaseRequest:
         known = {"ready": dict(self.readiness.ready), "unable": dict(self.readiness.unable)}
@@ -109,120 +166,9 @@ class Worker:
         first.start()
         first.join()
 
-    def _train(self, lease: Lease) -> None:
-        granted = time.monotonic()
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(
-            target=_trainer,
-            args=(lease.model_dump_json(), self.machine, theirs, self.trainer),
-            name=f"trial-{lease.trial}",
-        )
-        try:
-            process.start()
-            theirs.close()
-            self._accompany(lease, process, ours, granted)
-        except LeaseLostError as error:
-            log.warning("trial %d: %s; its training ends here", lease.trial, error)
-        except httpx.TransportError:
-            log.warning("trial %d: the study server has not answered for most of the lease", lease.trial)
-        except Stopped:
-            _kill(process)
-            with contextlib.suppress(httpx.HTTPError, LeaseLostError):
-                self.client.hand_back(lease, "the worker was stopped", "stopped", _STOP_PATIENCE)
-            raise
-        finally:
-            _kill(process)
-            ours.close()
-
-    def _accompany(self, lease: Lease, process: BaseProcess, link: Connection, renewed: float) -> None:
-        """Relays the trainer's notes and renews the lease until the trainer ends.
-
-        Raises:
-            LeaseLostError: somebody else has the trial now.
-            httpx.TransportError: the server does not answer, and the lease is about to end.
-            NodeFaultError: this machine can't train; the trial has been handed back.
-        """
-        while True:
-            due = renewed + lease.heartbeat_seconds - time.monotonic()
-            ready = wait([link, process.sentinel], timeout=max(0.0, due))
-            patience = _patience(lease, renewed)
-            note = _receive(link)
-            if note is not None:
-                if self._relay(lease, note, link, patience):
-                    return
-                renewed = time.monotonic()
-            elif ready:  # it has nothing more to say: it ends, or has ended
-                process.join(_LAST_BREATH)
-                _kill(process)
-                self.client.hand_back(lease, _death(process.exitcode), "crashed", patience)
-                return
-            else:
-                renewed = self._renew(lease, renewed)
-
-    def _relay(self, lease: Lease, note: Note, link: Connection, patience: float) -> bool:
-        """Passes a note on; True when the trial is over for this worker."""
-        if note.kind == "report" and note.report:
-            verdict = self.client.report(lease, note.report, patience)
-            with contextlib.suppress(BrokenPipeError):
-                link.send_bytes(verdict.model_dump_json().encode())
-            return False
-        if note.kind == "result" and note.result:
-            self.client.finish(lease, note.result, patience)
-            return True
-        self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
-        raise NodeFaultError(note.reason)
-
-    def _renew(self, lease: Lease, renewed: float) -> float:
-        """Sends a heartbeat; returns when the lease was last renewed."""
-        try:
-            self.client.heartbeat(lease)
-        except httpx.TransportError:
-            if _patience(lease, renewed) == 0:
-                raise
-            time.sleep(_POLL_SECONDS)
-            return renewed
-        return time.monotonic()
-
-
-def _patience(lease: Lease, renewed: float) -> float:
-    """Seconds that are left to reach the server: what trains must end before the lease does."""
-    return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
-
 
 def _nothing() -> None:
     """What the first child of the fork server does."""
-
-
-def _trainer(lease_json: str, machine: Machine, link: Connection, trainer: str = TRAINER) -> None:
-    """Runs in the child, where torch is loaded already; the worker itself never loads it."""
-    importlib.import_module(trainer).main(lease_json, machine, link)
-
-
-def _receive(link: Connection) -> Note | None:
-    try:
-        return Note.model_validate_json(link.recv_bytes()) if link.poll() else None
-    except (EOFError, ConnectionResetError):
-        return None
-
-
-def _kill(process: BaseProcess) -> None:
-    """Ends the trainer and its loader workers; checkpoints are renamed into place, so this is safe at any time."""
-    if process.pid is None:  # it was not even started
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.join()
-
-
-def _death(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        return f"the trainer was killed by {signal.Signals(-exitcode).name}"
-    return f"the trainer ended with exit code {exitcode}"
-
-
-def _stop(*_: object) -> None:
-    raise Stopped
 
 
 def main(trainer: str = TRAINER) -> int:
@@ -238,27 +184,40 @@ def main(trainer: str = TRAINER) -> int:
     parser.add_argument("--work-dir", type=Path, help="folder of its own; without it the study's, on the same machine")
     parser.add_argument("--data-root", action="append", default=[], metavar="STUDY=DIR", help="where the data lie here")
     parser.add_argument("--allow-plugins", action="store_true", help="run code that a study brings along")
+    parser.add_argument("--sharing", type=int, default=1, help="slots on this slot's GPU")
+    parser.add_argument("--trials", type=int, help="end after so many")
+    parser.add_argument("--tell", type=int, help="descriptor that the pool listens to")
     parser.add_argument("--parent", type=int, help="process this worker must not outlive")
     options = parser.parse_args()
     if options.parent:
         die_with_parent(options.parent)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _stop)
     machine = Machine(options.threads, options.loader_workers)
     roots = {study: Path(folder) for study, _, folder in (text.partition("=") for text in options.data_root)}
     # on the server's own machine the user who started the study runs its code anyway
     work_dir = options.work_dir.expanduser().absolute() if options.work_dir else None
     place = Place(work_dir, roots, options.allow_plugins or options.work_dir is None)
+    mouth = Mouth(options.tell)
+    card = _card() if options.device.startswith("cuda") else None
+    berth = Berth(card, options.sharing, options.trials, mouth, trainer)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
-            Worker(client, options.name, options.owner, options.device, machine, place, options.study, trainer).run()
+            worker = Worker(client, options.name, options.owner, options.device, machine, place, options.study, berth)
+            worker.interrupts.install()
+            return worker.run()
     except (NodeFaultError, UserError) as error:
         log.error("%s", error)
-        return 3
+        mouth.tell(Told(fault=str(error)))
+        return NODE_FAULT
     except Stopped:
         return 0
-    return 0
+
+
+def _card() -> Card | None:
+    """The GPU of this slot, as CUDA_VISIBLE_DEVICES names it."""
+    chosen = choose(found(), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
+    return Card(chosen[0][1]) if chosen and chosen[0][1] else None
 
 
 if __name__ == "__main__":

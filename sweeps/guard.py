@@ -39,6 +39,9 @@ class Guard:
         max_body: bytes of a request's body.
         body_seconds: from the first to the last byte of a body.
         open_paths: paths that need no token (health checks; they tell nothing).
+
+    Raises:
+        ValueError: the token is empty, which would let everybody in.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class Guard:
         body_seconds: float = BODY_SECONDS,
         open_paths: frozenset[str] = frozenset({"/health"}),
     ) -> None:
+        if not token:
+            raise ValueError("a server without a token")
         self._app, self._token = app, token.encode()
         self._max_body, self._body_seconds, self._open = max_body, body_seconds, open_paths
 

@@ -11,6 +11,7 @@ from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
 from runner.client import Client
 from runner.errors import UserError
+from sweeps.submission import Submission
 
 _STUDIES = TypeAdapter(list[StudyRecord])
 _TRIALS = TypeAdapter(list[TrialRecord])
@@ -79,6 +80,11 @@ class Remote(Client):
     def log(self, study: str, number: int, offset: int) -> bytes:
         """A trial's log from a byte on: a piece of it, empty at its end."""
         return self._ask("GET", f"/studies/{study}/trials/{number}/log", params={"offset": offset}).content
+
+    def submit(self, submission: Submission) -> StudyRecord:
+        """Hands a study over; the record of the one that it begins or goes on with."""
+        answer = self._ask("POST", "/studies", content=submission.model_dump_json().encode())
+        return TypeAdapter(StudyRecord).validate_json(answer.content)
 
     def order(self, what: str, **body: Any) -> None:
         """Sends an order, e.g. ``studies/models/pause``."""

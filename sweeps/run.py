@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +22,11 @@ from runner.client import Client
 from runner.errors import UserError
 from runner.machine import slots
 from runner.pool import Pool
+from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale, digest
-from sweeps import runfile
+from sweeps import keepsakes, runfile
+from sweeps.artifacts import Artifacts, Place
 from sweeps.coordinator import Coordinator
 from sweeps.hall import Hall
 from sweeps.live import Live
@@ -124,7 +128,10 @@ def _run(plan: Plan, store: Store) -> int:
     hall = Hall()
     hall.add(coordinator)
     token = secrets.token_urlsafe(32)
-    with Server(create_app(hall, token), _address(plan)) as server:
+    with (
+        _artifacts(plan, store) as artifacts,
+        Server(create_app(hall, token, None, artifacts), _address(plan)) as server,
+    ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         pool = None
         try:
@@ -162,10 +169,24 @@ def _address(plan: Plan) -> Address:
     return Address(join(plan.ray.address))
 
 
+@contextlib.contextmanager
+def _artifacts(plan: Plan, store: Store) -> Iterator[Artifacts | None]:
+    """What workers on other nodes send; those of this machine write where we see it."""
+    if plan.ray is None:
+        yield None
+        return
+    with keepsakes.opened(store, plan.storage) as artifacts:
+        for sha256, path in zip(
+            plan.data.labels, (plan.data.train_annotations, plan.data.val_annotations), strict=True
+        ):
+            artifacts.add(Place(plan.space.study, None, sha256), Path(path))
+        yield artifacts
+
+
 def _pool(plan: Plan, url: str, token: str) -> Pool:
     log = plan.work_dir / plan.space.study / "workers.log"
     if plan.ray is None:
-        return LocalPool(url, token, plan.owner, slots(plan.workers, plan.gpus), log)
+        return LocalPool(url, token, plan.owner, slots(plan.workers, Claims().take(plan.gpus)), log)
     from runner.pool.ray import RayPool
 
     # nodes share no disk with us; what they train travels to this process
@@ -177,6 +198,8 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
 
 
 def _fault(pool: Pool | None) -> str | None:
+    if isinstance(pool, LocalPool) and pool.faults:
+        return f"the workers gave up: {'; '.join(pool.faults)}"
     return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
 
 

@@ -9,24 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
-from runner.machine import Slot
+from runner.interrupts import LEAVE, STOP
+from runner.machine import Slot, cores, share
+from runner.pool.gpus import choose, found
+from runner.pool.seats import Room, Seat, surplus
+from runner.pool.telling import Ear
 
 _MAX_DEATHS = 5  # of one slot without a finished minute; then something is wrong that a restart does not mend
 _POLITE_SECONDS = 6.0
-NODE_FAULT = 3  # exit code of runner.worker
-
-
-@dataclass
-class _Seat:
-    slot: Slot
-    process: subprocess.Popen[bytes]
-    started: float
-    deaths: int = 0
-    retired: bool = False
-    fault: bool = field(default=False)
+NODE_FAULT, LEFT = 3, 4  # exit codes of runner.worker
 
 
 class LocalPool:
@@ -41,6 +35,8 @@ class LocalPool:
         slots: one worker each.
         log: file that takes what workers print; None for stderr.
         options: further words of every worker's command line.
+        auto: each GPU has one slot to begin with; after its first trial as many as its memory has room for, by the
+            largest that a training took.
     """
 
     def __init__(
@@ -48,29 +44,28 @@ class LocalPool:
         url: str,
         token: str,
         owner: str,
-        slots: list[Slot],
+        slots: Sequence[Slot],
         log: Path | None = None,
         options: Sequence[str] = (),
+        auto: bool = False,
     ) -> None:
         self._url, self._token, self._owner, self._log, self._options = url, token, owner, log, tuple(options)
         if log:
             log.parent.mkdir(parents=True, exist_ok=True)
-        self._seats = [_Seat(slot, self._start(slot), time.monotonic()) for slot in slots]
+        cards = choose(found(), [slot.gpu for slot in slots if slot.gpu]) if auto else []
+        self._room = Room({name: gpu.memory_mb for name, gpu in cards if gpu}, int(cores()))
+        self._seats = [self._seat(slot, slot.gpu in self._room.memory) for slot in slots]
 
     def tend(self) -> None:
-        """Starts dead workers again; call it about once a second."""
+        """Hears every worker, starts dead ones again, follows what GPUs have room for; call it about once a second."""
         for seat in self._seats:
+            self._hear(seat)
             code = seat.process.poll()
-            if code is None or seat.retired:
-                continue
-            if code in (0, NODE_FAULT):
-                seat.retired, seat.fault = True, code == NODE_FAULT
-                continue
-            seat.deaths = seat.deaths + 1 if time.monotonic() - seat.started < 60 else 1
-            if seat.deaths >= _MAX_DEATHS:
-                seat.retired = seat.fault = True
-                continue
-            seat.process, seat.started = self._start(seat.slot), time.monotonic()
+            if code is not None and not seat.retired:
+                self._hear(seat)
+                self._ended(seat, code)
+        for gpu in self._room.memory:
+            self._fit(gpu)
 
     @property
     def alive(self) -> bool:
@@ -80,13 +75,25 @@ class LocalPool:
     @property
     def faulty(self) -> bool:
         """Whether a worker gave up because of this machine."""
-        return any(seat.fault for seat in self._seats)
+        return bool(self.faults)
 
-    def stop(self, polite: bool = True) -> None:
-        """Ends all workers: SIGTERM lets them hand their trials back, SIGKILL follows."""
+    @property
+    def faults(self) -> list[str]:
+        """Why workers gave up, one line each."""
+        return [f"{seat.slot.name}: {seat.fault}" for seat in self._seats if seat.fault]
+
+    def stop(self, polite: bool = True, preempted: bool = False) -> None:
+        """Ends all workers within 8 seconds: they hand their trials back, or are killed.
+
+        Args:
+            polite: let them hand back.
+            preempted: whether the machine is being taken away, which the trials' records then say.
+        """
+        number = (signal.SIGTERM if preempted else STOP) if polite else signal.SIGKILL
         running = [seat.process for seat in self._seats if seat.process.poll() is None]
         for process in running:
-            process.send_signal(signal.SIGTERM if polite else signal.SIGKILL)
+            process.send_signal(number)
+            process.send_signal(signal.SIGCONT)  # one that was stopped could not end politely
         deadline = time.monotonic() + (_POLITE_SECONDS if polite else 2)
         for process in running:
             try:
@@ -97,13 +104,63 @@ class LocalPool:
         for seat in self._seats:
             seat.retired = True
 
-    def _start(self, slot: Slot) -> subprocess.Popen[bytes]:
+    def _hear(self, seat: Seat) -> None:
+        for told in seat.ear.hear():
+            seat.said = told.fault or seat.said
+            if seat.slot.gpu in self._room.memory:
+                self._room.learn(str(seat.slot.gpu), told, seat.slot.sharing)
+
+    def _ended(self, seat: Seat, code: int) -> None:
+        if code == LEFT and seat.probe and self._room.slots(str(seat.slot.gpu)) is None:
+            self._again(seat)  # its trial failed: nothing is known of what one takes
+        elif code in (0, LEFT):
+            seat.retired = True
+        elif code == NODE_FAULT:
+            self._give_up(seat, seat.said or "it gave up; see its log")
+        else:
+            seat.deaths = seat.deaths + 1 if time.monotonic() - seat.started < 60 else 1
+            if seat.deaths >= _MAX_DEATHS:
+                self._give_up(seat, f"its worker died {_MAX_DEATHS} times at once, the last time by exit code {code}")
+            else:
+                self._again(seat)
+
+    def _give_up(self, seat: Seat, why: str) -> None:
+        seat.retired, seat.fault = True, why
+
+    def _fit(self, gpu: str) -> None:
+        """Starts or ends workers of a GPU until it has as many as there is room for."""
+        wanted = self._room.slots(gpu)
+        here = [seat for seat in self._seats if seat.slot.gpu == gpu]
+        if wanted is None or not any(seat.probe for seat in here):
+            for seat in surplus(here, wanted or len(here)):
+                seat.leaving = True
+                seat.process.send_signal(LEAVE)
+            return
+        if all(seat.retired for seat in here) and here[-1].process.returncode == LEFT:  # the probe has done its work
+            first = here[0].slot
+            machine = share(wanted * len(self._room.memory), True)
+            for number in range(wanted):
+                name = f"{first.name.rsplit('-', 1)[0]}-{number}"
+                self._seats.append(self._seat(replace(first, name=name, machine=machine, sharing=wanted)))
+            for seat in here:
+                seat.probe = False
+
+    def _seat(self, slot: Slot, probe: bool = False) -> Seat:
+        ear = Ear()
+        return Seat(slot, self._start(slot, ear, probe), ear, time.monotonic(), probe=probe)
+
+    def _again(self, seat: Seat) -> None:
+        seat.ear, seat.said = Ear(), None
+        seat.process, seat.started = self._start(seat.slot, seat.ear, seat.probe), time.monotonic()
+
+    def _start(self, slot: Slot, ear: Ear, probe: bool) -> subprocess.Popen[bytes]:
         machine = slot.machine
         command = [
             sys.executable, "-m", "runner.worker", "--server", self._url, "--name", slot.name,
             "--owner", self._owner, "--device", "cpu" if slot.gpu is None else f"cuda:{slot.gpu}",
             "--threads", str(machine.threads), "--loader-workers", str(machine.loader_workers),
-            "--parent", str(os.getpid()), *self._options,
+            "--sharing", str(slot.sharing), "--tell", str(ear.mouth), "--parent", str(os.getpid()),
+            *(["--trials", "1"] if probe else []), *self._options,
         ]  # fmt: skip
         environment = {
             **os.environ,
@@ -116,11 +173,14 @@ class LocalPool:
         }
         with self._log.open("ab") if self._log else contextlib.nullcontext() as log:
             # a session of its own: the terminal's Ctrl-C reaches only us, who end the workers politely
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log or sys.stderr,
                 stderr=log or sys.stderr,
+                pass_fds=(ear.mouth,),
                 start_new_session=True,
             )
+        ear.started()
+        return process

@@ -7,9 +7,12 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import platformdirs
 
 from runner.errors import UserError
 from runner.machine import Machine, Slot
@@ -32,14 +35,16 @@ class Berth:
         name: of the slot; the same wherever Ray places the actor again, so that its lost trial is given out at once.
         machine: threads and loader workers.
         gpu: whether Ray was asked for one.
-        folder: takes the log of the worker on this node.
+        options: further words of the worker's command line.
     """
 
-    def __init__(self, url: str, token: str, owner: str, name: str, machine: Machine, gpu: bool, folder: Path) -> None:
+    def __init__(
+        self, url: str, token: str, owner: str, name: str, machine: Machine, gpu: bool, options: Sequence[str]
+    ) -> None:
         # Ray has chosen: what it set is passed on as it stands
         device = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpu else ""
-        self._log = folder / f"{name}.log"
-        self._pool = LocalPool(url, token, owner, [Slot(name, device or None, machine)], self._log)
+        self._log = platformdirs.user_cache_path("sweep") / "ray" / f"{name}.log"
+        self._pool = LocalPool(url, token, owner, [Slot(name, device or None, machine)], self._log, options)
         atexit.register(self._pool.stop)  # SIGTERM (`ray stop`): the trial is handed back
 
     def look(self) -> tuple[State, str, str]:
@@ -80,7 +85,7 @@ class RayPool:
         workers: how many are wanted, also where the cluster has to grow for them; None for as many as it holds.
         gpus_per_trial: 1, a fraction, or 0; None for one where the cluster has any.
         cpus_per_trial: cores of a trial; None for an even part of the smallest node.
-        folder: of the workers' logs on each node.
+        options: further words of every worker's command line (`runner.worker`), e.g. its ``--work-dir`` on its node.
 
     Raises:
         UserError: Ray is missing, there is no such cluster, or no node can hold a trial.
@@ -97,7 +102,7 @@ class RayPool:
         workers: int | None = None,
         gpus_per_trial: float | None = None,
         cpus_per_trial: int | None = None,
-        folder: Path | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         join(address)
         self._ray = imported()
@@ -105,10 +110,8 @@ class RayPool:
         self.share: Share = share(nodes, gpus_per_trial, cpus_per_trial)
         if not workers and not self.share.room(nodes):
             raise UserError(_no_room(self.share))
-        import platformdirs
-
         self._given = (url, token, owner)
-        self._folder = folder or platformdirs.user_cache_path("sweep") / "ray"
+        self._options = tuple(options)
         self._log, self._workers = log, workers
         log.parent.mkdir(parents=True, exist_ok=True)
         self._mark = f"ray-{secrets.token_hex(3)}"
@@ -196,7 +199,7 @@ class RayPool:
     def _begin(self, name: str) -> Any:
         needs = {"num_gpus": self.share.gpus, "num_cpus": self.share.cpus}
         actor = self._ray.remote(**needs, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(Berth)
-        return actor.remote(*self._given, name, self.share.machine, bool(self.share.gpus), self._folder)
+        return actor.remote(*self._given, name, self.share.machine, bool(self.share.gpus), self._options)
 
     def _note(self, line: str) -> None:
         with self._log.open("a", encoding="utf-8") as log:

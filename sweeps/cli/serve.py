@@ -19,7 +19,15 @@ from sweeps.cli import options
 @click.option("--key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
 @click.option(
     "--work-dir", type=click.Path(path_type=Path), default=Path("work_dirs"), show_default=True,
-    help="Folder of what workers send: checkpoints, configs, logs.",
+    help="Folder of the studies' spaces and plugins.",
+)  # fmt: skip
+@click.option(
+    "--artifacts", envvar="SWEEP_ARTIFACTS", metavar="PLACE",
+    help="Folder or s3://BUCKET/PREFIX of checkpoints, configs and logs. [beside the database]",
+)  # fmt: skip
+@click.option(
+    "--disk-budget", envvar="SWEEP_DISK_BUDGET", type=options.Bytes(), metavar="SIZE",
+    help="Most that they may take, e.g. 200GB: the worst trials' checkpoints go first. [no limit]",
 )  # fmt: skip
 @click.option("--allow-plugins", is_flag=True, help="Run code that a submitted study brings along.")
 @options.storage
@@ -30,6 +38,8 @@ def serve(
     certificate: Path | None,
     key: Path | None,
     work_dir: Path,
+    artifacts: str | None,
+    disk_budget: int | None,
     allow_plugins: bool,
     storage: str,
 ) -> int:
@@ -42,4 +52,4 @@ def serve(
     from sweeps.server import Address
 
     address = Address(host, port, certificate, key)
-    return serve_until_stopped(House(storage, work_dir, address, token_file, allow_plugins))
+    return serve_until_stopped(House(storage, work_dir, address, token_file, allow_plugins, artifacts, disk_budget))

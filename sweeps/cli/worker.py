@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from sweeps.cli.start import user_name
+
+
+def _per_gpu(_: click.Context, __: click.Parameter, value: str) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"expected a number from 1, or auto, found {value}")
+    return int(value)
 
 
 @click.command(epilog="Example:  SWEEP_TOKEN=$(cat token) sweep worker --server https://server:8600 --owner Ana")
@@ -15,6 +24,10 @@ from sweeps.cli.start import user_name
 @click.option("--owner", help="Who runs it, as in the table. [your user name]")
 @click.option("--study", help="Take trials of this study only.")
 @click.option("--slots", type=click.IntRange(1), help="Trainings at a time. [one a GPU, else one]")
+@click.option(
+    "--slots-per-gpu", default="1", metavar="N|auto", callback=_per_gpu,
+    help="Trainings at a time on each GPU; auto: as many as its memory has room for. [1]",
+)  # fmt: skip
 @click.option(
     "--data-root", "roots", multiple=True, metavar="[STUDY=]DIR",
     help="Folder that takes the place of the data file's on this machine; repeat it for several studies.",
@@ -30,6 +43,7 @@ def worker(
     owner: str | None,
     study: str | None,
     slots: int | None,
+    slots_per_gpu: int | Literal["auto"],
     roots: tuple[str, ...],
     work_dir: Path | None,
     allow_plugins: bool,
@@ -49,6 +63,7 @@ def worker(
             owner=owner or user_name(),
             study=study,
             slots=slots,
+            per_gpu=slots_per_gpu,
             roots=roots,
             work_dir=work_dir,
             plugins=allow_plugins,

@@ -32,7 +32,7 @@ class _Watched:
         return self._link.recv_bytes()
 
 
-def main(lease_json: str, machine: Machine, link: Connection) -> None:
+def main(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
     """Entry of the process, as `runner.trainer.main`."""
     lease = Lease.model_validate_json(lease_json)
     book = Path(os.environ[ledger.LEDGER])
@@ -41,4 +41,4 @@ def main(lease_json: str, machine: Machine, link: Connection) -> None:
         ledger.write(book, "begin", lease.trial, lease.fence, runner.epoch + 1)
 
     ReportHook.before_train_epoch = begins
-    trainer.main(lease_json, machine, cast(Connection, _Watched(link, book, lease)))
+    trainer.main(lease_json, machine, cast(Connection, _Watched(link, book, lease)), worker)

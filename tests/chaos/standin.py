@@ -19,7 +19,7 @@ from typing import Any
 import filelock
 import ledger
 
-from runner.lifeline import detach
+from runner.lifeline import detach, end_without
 from runner.machine import Machine
 from runner.paths import TrialPaths
 from runner.protocol import EpochReport, Lease, Note, Result, Verdict
@@ -50,11 +50,13 @@ def undisturbed(training: str, epochs: int) -> list[dict[str, float | None]]:
     return found
 
 
-def main(lease_json: str, machine: Machine, link: Connection) -> None:
+def main(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
     """Entry of the process, as `runner.trainer.main`."""
     detach()
     lease = Lease.model_validate_json(lease_json)
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
+    if worker:
+        end_without(worker, lease.lease_seconds - 2 * lease.heartbeat_seconds)
     book = Path(os.environ[ledger.LEDGER])
     try:
         paths.folder.mkdir(parents=True, exist_ok=True)

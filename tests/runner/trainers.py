@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from runner.attempt import trainer as train_lease
 from runner.machine import Machine
 from runner.protocol import Lease, Note, Verdict
-from runner.worker import _trainer
 
 MACHINE = Machine(threads=2, loader_workers=0)
 
@@ -42,12 +42,12 @@ class Trainer:
 
 
 @contextmanager
-def trainer(what: Lease) -> Iterator[Trainer]:
+def trainer(what: Lease, machine: Machine = MACHINE) -> Iterator[Trainer]:
     """A trainer of a lease; nothing of it is left afterwards."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runner.trainer"])
     ours, theirs = context.Pipe()
-    process = context.Process(target=_trainer, args=(what.model_dump_json(), MACHINE, theirs))
+    process = context.Process(target=train_lease, args=(what.model_dump_json(), machine, theirs))
     process.start()
     theirs.close()
     try:

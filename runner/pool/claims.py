@@ -1,0 +1,95 @@
+"""Which GPUs of a machine are taken: a lock a GPU, so that no two pools train on one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.errors import UserError
+from runner.pool.gpus import choose, found
+
+log = logging.getLogger("sweep.worker")
+
+
+class Claims:
+    """The GPUs that this process has taken; they are free again when it ends, however it ends.
+
+    Args:
+        folder: of the locks, the same for everybody on the machine; by default below /run/lock, else /tmp.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or _folder()
+        self._held: list[int] = []
+
+    def take(self, names: Sequence[str]) -> list[str]:
+        """Takes the GPUs that nobody has, of those that CUDA_VISIBLE_DEVICES names so; says which are left out.
+
+        Raises:
+            UserError: others have them all.
+        """
+        cards = {name: gpu for name, gpu in choose(found(), names) if gpu}
+        mine, others = [], []
+        for name in names:
+            holder = self._lock(cards[name].uuid if name in cards else name)
+            if holder is None:
+                mine.append(name)
+            else:
+                others.append(f"GPU {name} trains for process {holder} already")
+        if names and not mine:
+            raise UserError(f"no GPU of this machine is free: {'; '.join(others)}")
+        for line in others:
+            log.warning("%s: it is left out", line)
+        return mine
+
+    def release(self) -> None:
+        """Gives them all back."""
+        for descriptor in self._held:
+            os.close(descriptor)
+        self._held.clear()
+
+    def _lock(self, key: str) -> str | None:
+        """Takes one lock; None, or who has it. A folder that can't be written locks nothing."""
+        path = self._folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', key)}.lock"
+        try:
+            descriptor = _opened(path)
+        except OSError as error:
+            log.warning("%s: %s; another sweep on this machine would not see that this GPU is taken", path, error)
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            return holder or "?"
+        with contextlib.suppress(OSError):  # another user's file: who holds it can't be written into it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        self._held.append(descriptor)
+        return None
+
+
+def _opened(path: Path) -> int:
+    """The lock file, made if it is not there. Others' files are opened as they are, links never followed."""
+    path.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(PermissionError):
+        path.parent.chmod(0o1777)
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    for mode in (os.O_RDWR, os.O_RDONLY):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            return os.open(path, mode | flags)
+    with contextlib.suppress(FileExistsError):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
+    return os.open(path, os.O_RDONLY | flags)
+
+
+def _folder() -> Path:
+    """Not below /dev/shm or a user's own folder: those are emptied when somebody logs out, or seen by one user only."""
+    shared = Path("/run/lock")
+    return (shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())) / "sweep"
