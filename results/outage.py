@@ -59,24 +59,30 @@ def _unreachable(error: DBAPIError) -> bool:
     return nameless and any(kind.__name__ == "OperationalError" for kind in type(driver).__mro__)
 
 
-def insist(patience: float) -> tenacity.Retrying:
-    """Attempts for ``patience`` seconds at most, while what is tried fails because the database is away."""
-    return tenacity.Retrying(
+def insist(patience: float, action: Callable[[], T]) -> T:
+    """Does something, again and again for ``patience`` seconds while it fails because the database is away.
+
+    The answer to a commit may get lost although it was done: the action must change nothing when it is repeated.
+    """
+    try:
+        return action()
+    except Exception as error:
+        if patience <= 0 or not away(error):
+            raise
+    again = tenacity.Retrying(
         retry=tenacity.retry_if_exception(away),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
         stop=tenacity.stop_before_delay(patience),
         reraise=True,
     )
+    return again(action)
 
 
 def waited_out(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Repeats a method while the database is away.
-
-    The answer to a commit may get lost although it was done: the method must change nothing when it is repeated.
-    """
+    """Repeats a method while the database is away (see `insist`)."""
 
     @functools.wraps(method)
     def insisting(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return insist(self.patience)(method, self, *args, **kwargs)
+        return insist(self.patience, lambda: method(self, *args, **kwargs))
 
     return insisting

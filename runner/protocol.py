@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
+MOST_EVIDENCE = 4 * 2**20  # characters; a message has at most 9 MiB
 
 Scalar = str | int | float | bool | None
 # It names folders on workers, so nothing of a path is in it.
@@ -30,6 +31,10 @@ def _one_line(text: str) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Fence = Annotated[int, Field(ge=0, le=_LARGEST)]
+# It names files on workers. Empty where nobody looked.
+_Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+_Path = Annotated[str, Field(max_length=4096)]
+_Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Scale = Literal["tiny", "standard"]
 Failure = Literal[
@@ -142,21 +147,21 @@ class DataPaths(Message):
         check: what a worker must find on its own disk (`runner.data.guard.evidence`).
     """
 
-    name: str
-    hash: str
-    classes: tuple[str, ...]
-    train_images: str
-    train_annotations: str
-    val_images: str
-    val_annotations: str
-    sizes: tuple[int, int]
-    n_train: int
-    n_val: int
-    max_instances: int
-    object_sizes: tuple[float, float, float]
-    root: str = ""
-    labels: tuple[str, str] = ("", "")
-    check: str = ""
+    name: str = Field(max_length=_MOST_LETTERS)
+    hash: str = Field(max_length=64)
+    classes: tuple[Annotated[str, Field(max_length=_MOST_LETTERS)], ...] = Field(max_length=10_000)
+    train_images: _Path
+    train_annotations: _Path
+    val_images: _Path
+    val_annotations: _Path
+    sizes: tuple[_Count, _Count]
+    n_train: _Count
+    n_val: _Count
+    max_instances: _Count
+    object_sizes: tuple[Number, Number, Number]
+    root: _Path = ""
+    labels: tuple[_Hash, _Hash] = ("", "")
+    check: _Hash = ""
 
 
 class Plugin(Message):
@@ -167,8 +172,8 @@ class Plugin(Message):
         sha256: of its bytes, 64 hex digits.
     """
 
-    path: str
-    sha256: str
+    path: _Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class EpochReport(Message):
@@ -187,6 +192,7 @@ class Result(Message):
         seconds: wall-clock training time, over all attempts.
         peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
         config: text of the complete rendered MMDetection config.
+        evidence: what each validation image contributed to the score (`runner.evidence`), as base64.
         versions: package -> version, plus device, threads and loader workers.
     """
 
@@ -197,6 +203,7 @@ class Result(Message):
     peak_memory_mb: Number | None = None
     seconds: Number | None = None
     config: str | None = Field(default=None, max_length=4_000_000)
+    evidence: str | None = Field(default=None, max_length=MOST_EVIDENCE)
     versions: dict[Line, Line] = Field(default_factory=dict, max_length=1000)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import httpx
@@ -61,6 +63,14 @@ class Remote(Client):
             return self._ask("GET", f"/studies/{study}/trials/{number}/config").text
         except NotFoundError:
             return None
+
+    def evidence(self, study: str, numbers: Collection[int]) -> dict[int, bytes]:
+        """What each validation image contributed to the scores of these trials, of those that have it."""
+        found: dict[int, bytes] = {}
+        for number in numbers:
+            with contextlib.suppress(NotFoundError):
+                found[number] = self._ask("GET", f"/studies/{study}/trials/{number}/evidence").content
+        return found
 
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state."""

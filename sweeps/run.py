@@ -29,6 +29,7 @@ from sweeps import keepsakes, runfile
 from sweeps.artifacts import Artifacts, Place
 from sweeps.coordinator import Coordinator
 from sweeps.hall import Hall
+from sweeps.housekeeping import Housekeeper
 from sweeps.live import Live
 from sweeps.server import Address, Server, create_app
 from sweeps.session import check_identity, open_study
@@ -133,7 +134,7 @@ def _run(plan: Plan, store: Store) -> int:
         Server(create_app(hall, token, None, artifacts), _address(plan)) as server,
     ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
-        pool = None
+        pool, housekeeper = None, Housekeeper(hall, artifacts)
         try:
             if not coordinator.finished():
                 pool = interrupts.pool = _pool(plan, server.url, token)
@@ -141,6 +142,7 @@ def _run(plan: Plan, store: Store) -> int:
                 while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
                     time.sleep(_TICK_SECONDS)
                     hall.tick()
+                    housekeeper.tick()
                     pool.tend()
                     live.refresh()
             hall.stop()
@@ -148,6 +150,7 @@ def _run(plan: Plan, store: Store) -> int:
             if pool:
                 pool.stop()
             coordinator.take_back()
+            housekeeper.tidy()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     if not coordinator.tripped:  # else it is paused, and says why
         store.touch_study(record.name, state=state)
@@ -198,9 +201,7 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
 
 
 def _fault(pool: Pool | None) -> str | None:
-    if isinstance(pool, LocalPool) and pool.faults:
-        return f"the workers gave up: {'; '.join(pool.faults)}"
-    return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
+    return f"the workers gave up: {'; '.join(pool.faults)}" if pool and pool.faults else None
 
 
 def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: StudyState, fault: str | None) -> int:

@@ -17,6 +17,7 @@ import click
 from results.store import Store
 from runner.errors import UserError
 from sweeps import keepsakes, runfile
+from sweeps.housekeeping import Housekeeper
 from sweeps.server import Address, Server, create_app
 from sweeps.source import read_token
 from sweeps.team import Team
@@ -89,12 +90,15 @@ def _serve(house: House, store: Store, token: str) -> int:
 
 
 def _answer(house: House, team: Team, token: str, ended: threading.Event) -> None:
+    housekeeper = Housekeeper(team.hall, team.artifacts)
     with Server(create_app(team.hall, token, team, team.artifacts), house.address) as server:
         runfile.write(house.storage, runfile.RunFile(server.url, token, os.getpid(), ""))
         names = ", ".join(study.name for study in team.hall.studies())
         click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
         while not ended.wait(_TICK_SECONDS) and not team.hall.stopping:
             team.hall.tick()
+            if line := housekeeper.tick():
+                log.error("%s", line)
             if team.hall.fault:
                 log.error("%s", team.hall.fault)
                 team.hall.fault = None

@@ -19,7 +19,7 @@ from runner.errors import UserError
 from sweeps.artifacts import Artifacts
 from sweeps.coordinator import RefusedError
 from sweeps.deadline import PunctualProtocol
-from sweeps.guard import Guard
+from sweeps.guard import App, Guard
 from sweeps.hall import Hall, UnknownError
 from sweeps.routes import artifacts as files
 from sweeps.routes import studies, work
@@ -104,19 +104,22 @@ class Server:
     Args:
         app: what it serves.
         address: where; a free port of the loopback address by default.
+        protocol: with how long a connection may take.
 
     Raises:
         UserError: the address is taken or not this machine's, or certificate and key cannot be used.
     """
 
-    def __init__(self, app: FastAPI, address: Address = Address()) -> None:
+    def __init__(
+        self, app: App, address: Address = Address(), protocol: type[PunctualProtocol] = PunctualProtocol
+    ) -> None:
         self._socket = _listen(address)
         host = f"[{address.host}]" if ":" in address.host else address.host
         self.url = f"http{'s' if address.certificate else ''}://{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2, ws="none",
             server_header=False, backlog=_BACKLOG, ssl_certfile=address.certificate, ssl_keyfile=address.key,
-            http=PunctualProtocol, h11_max_incomplete_event_size=_HEAD_BYTES, timeout_keep_alive=10,
+            http=protocol, h11_max_incomplete_event_size=_HEAD_BYTES, timeout_keep_alive=10,
         )  # fmt: skip
         try:
             config.load()

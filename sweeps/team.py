@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,7 @@ from sweeps.space.identity import differences, identity
 from sweeps.space.loader import load
 from sweeps.space.schema import SearchSpace
 from sweeps.study import Study
-from sweeps.submission import AWAITED, Submission
+from sweeps.submission import AWAITED, PluginText, Submission
 
 log = logging.getLogger("sweep.server")
 
@@ -103,16 +105,24 @@ class Team:
             UserError: mistakes in it, or code that may not run here.
         """
         name = _study_name(submission.space)
-        folder = self.work_dir / name
         if submission.plugins and not self.plugins:
             names = ", ".join(one.name for one in submission.plugins)
             raise UserError(
                 f"study {name} brings code of its own ({names}); a server started with --allow-plugins runs it"
             )
-        files = [str(travel.keep(one.text, folder / "plugins" / one.name)) for one in submission.plugins]
-        path = travel.keep(submission.space, folder / "space.yaml")
-        # its data and plugins lie elsewhere here than where it was written
-        return load(path, ["data=demo", f"plugins={json.dumps(files)}"], scale=lambda _: submission.scale)
+        files = [str(self._plugin(name, one)) for one in submission.plugins]
+        with tempfile.TemporaryDirectory() as folder:  # what is refused must leave no trace in a study that runs
+            path = travel.keep(submission.space, Path(folder) / "space.yaml")
+            try:
+                # its data and plugins lie elsewhere here than where it was written
+                return load(path, ["data=demo", f"plugins={json.dumps(files)}"], scale=lambda _: submission.scale)
+            except UserError as error:
+                raise UserError(str(error).replace(f"{folder}/", "")) from error
+
+    def _plugin(self, study: str, file: PluginText) -> Path:
+        """Keeps a file under its hash, so that another one of its name leaves it as it is."""
+        sha256 = hashlib.sha256(file.text.encode()).hexdigest()
+        return travel.keep(file.text, self.work_dir / study / "plugins" / sha256[:16] / file.name)
 
     def _again(self, record: StudyRecord) -> SearchSpace:
         """The space of a study that the database holds.

@@ -91,6 +91,7 @@ def test_what_an_image_copies_is_there_and_reaches_it(name: str) -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     sent = {line[1:] for line in ignored if line.startswith("!")}
     assert ignored.count("*") == 1
+    assert ignored.index("docker/secrets") > ignored.index("!docker"), "secrets stay out of images"
     for line in (DOCKER / name).read_text().splitlines():
         if not line.startswith("COPY ") or "--from=" in line:
             continue

@@ -40,7 +40,8 @@ class Intake:
         kept: Callable[[ArtifactRecord, ArtifactRecord | None], None] = lambda new, old: None,
     ) -> None:
         self.index, self.shelf, self._kept = index, shelf, kept
-        self._room = Room(index, shelf, limits or Limits())
+        self.limits = limits or Limits()
+        self._room = Room(index, shelf, self.limits)
         self._spool = Spool(spool)
         self._lock = threading.RLock()  # of the two below
         self._partials: dict[Place, Partial] = {}

@@ -27,6 +27,10 @@ storage = click.option(
     help="URL of the database (or SWEEP_STORAGE).",
 )
 
+seed_noise = click.option(
+    "--seed-noise", type=click.FloatRange(0, 1, min_open=True),
+    help="Standard deviation of a score between seeds, where you know it: 0.01 is one point. [learnt from repeats]",
+)  # fmt: skip
 study = click.option("--study", help="Name of the study. [the only one, else the one started last]")
 
 

@@ -9,9 +9,7 @@ import click
 from sweeps.cli import options
 
 
-@click.command(
-    epilog="Example:  SWEEP_TOKEN=$(cat token) sweep serve --host 0.0.0.0 --certificate cert.pem --key key.pem"
-)
+@click.command(epilog="Example:  sweep serve --host 0.0.0.0 --token-file token --certificate cert.pem --key key.pem")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for a network.")
 @click.option("--port", default=8600, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--token-file", type=click.Path(path_type=Path), help="File that holds the token. [SWEEP_TOKEN holds it]")

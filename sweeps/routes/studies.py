@@ -63,6 +63,18 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
             raise HTTPException(404, f"trial {trial} has no config yet")
         return Response(text, media_type="text/x-python")
 
+    @routes.get(
+        "/studies/{study}/trials/{trial}/evidence",
+        response_class=Response,
+        responses=plain_file("application/octet-stream"),
+    )
+    def evidence(study: Study, trial: Trial) -> Response:
+        """What each validation image contributed to the trial's score; 404 where nothing was kept."""
+        found = hall.study(study).study.store.evidence(study, [trial])
+        if trial not in found:
+            raise HTTPException(404, f"trial {trial} has kept nothing of its images")
+        return Response(found[trial], media_type="application/octet-stream")
+
     @routes.get("/studies/{study}/trials/{trial}/log", response_class=Response, responses=plain_file("text/plain"))
     def log(study: Study, trial: Trial, offset: Annotated[int, Query(ge=0, le=LARGEST_FILE)] = 0) -> Response:
         """The trial's log from a byte on, 1 MiB at most; empty at its end, or where there is none yet."""

@@ -25,7 +25,7 @@ from sweeps.space.twins import twins
 
 KEYS = (
     "study", "from", "data", "objective", "scale", "fixed", "search", "config", "forbid", "plugins",
-    "sampler", "pruner", "repeats", "budget",
+    "sampler", "pruner", "repeats", "budget", "keep",
 )  # fmt: skip
 _UNKNOWN = re.compile(f"unknown ({'|'.join(PARTS)}) ")
 _PATH = re.compile(r"\+?\w+(\.\w+)*")
@@ -70,6 +70,7 @@ def load(
         sampler=sections.sampler(plain.get("sampler"), report),
         pruner=sections.pruner(plain.get("pruner"), report),
         budget=sections.budget(plain.get("budget"), report),
+        keep=sections.keep(plain.get("keep"), report),
         path=path,
         text=changed.document.text,
         plugins=plugins,

@@ -18,6 +18,7 @@ DEMO = "demo"
 
 _NAME = re.compile(r"\w(?:[\w.-]{0,78}[\w-])?")
 _RANGE = re.compile(r"segm_mAP@([^:]+):([^:]+)(?::([^:]+))?")
+_KEEP = Parameter("int", 3, 1, help="trials whose checkpoints are kept")
 _SEED = Parameter("int", 0, 0, 2**31 - 1)
 _BUDGET = {
     "trials": Parameter("int", None, 1),
@@ -171,6 +172,17 @@ def budget(raw: Any, report: Report) -> Budget:
         else:
             found[name] = value
     return Budget(**found)
+
+
+def keep(raw: Any, report: Report) -> int:
+    """How many of the best trials keep their checkpoints."""
+    if raw is None:
+        return int(_KEEP.default)
+    problem = _KEEP.problem(raw)
+    if problem:
+        report.add("keep", problem)
+        return int(_KEEP.default)
+    return int(raw)
 
 
 def not_yet(data: dict[str, Any], report: Report) -> None:

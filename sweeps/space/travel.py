@@ -33,6 +33,7 @@ def document(space: SearchSpace, scale: str) -> dict[str, Any]:
         "pruner": {"kind": space.pruner.kind, **space.pruner.options},
         "repeats": space.repeats,
         "budget": budget(space.budget),
+        "keep": space.keep,
     }
     return {key: value for key, value in entries.items() if value not in ({}, [])}
 

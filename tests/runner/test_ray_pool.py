@@ -53,6 +53,10 @@ def test_only_a_gpu_has_images_loaded_for_it() -> None:
     assert Share(0, 4).machine == Machine(4, 0)
 
 
+def test_how_many_are_on_a_gpu() -> None:
+    assert [Share(gpus, 1).sharing for gpus in (0, 1, 0.5, 0.4, 0.1, 1 / 3)] == [0, 1, 2, 3, 10, 3]
+
+
 @pytest.mark.parametrize(("gpus", "line"), [(2.0, "not 2"), (-1.0, "not -1"), (0.0001, "0.0001 of one are too few")])
 def test_gpus_that_no_trial_can_take(gpus: float, line: str) -> None:
     with pytest.raises(UserError, match=line):
@@ -195,6 +199,16 @@ def test_an_actor_takes_its_worker_along_and_comes_back(
     assert capfd.readouterr().out == "", "stdout is for answers"
 
 
+def test_a_worker_that_gives_up_says_why(head: Any, nodes: Nodes, tmp_path: Path, waiting: Waiting) -> None:
+    add(head, nodes, num_cpus=1)
+    with pooled(RayPool(waiting.url, "wrong", "kim", tmp_path / "pool.log", address=head.address)) as pool:
+        until(lambda: pool.faulty, pool)
+        assert not pool.alive
+        (line,) = pool.faults
+    assert "the study server refuses this token" in line
+    assert line in (tmp_path / "pool.log").read_text()
+
+
 def test_no_room_is_one_line(head: Any, nodes: Nodes, tmp_path: Path) -> None:
     import ray
 
@@ -238,6 +252,18 @@ def rows(desk: Desk, server: str, name: str) -> list[dict[str, Any]]:
         return []
     found: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
     return found
+
+
+def test_start_on_a_cluster(head: Any, nodes: Nodes, desk: Desk) -> None:
+    """The command: its own study server on the cluster's network, workers where Ray puts them."""
+    add(head, nodes, num_cpus=2, num_gpus=1)
+    desk.write(SPACE.format(name="nodes", data=NUCLEI, seeds=[0], trials=1))
+    given = ("--pool", "ray", "--address", head.address, "--gpus-per-trial", "0.5")
+    done = desk.run("start", "space.yaml", *given)
+    assert done.returncode == 0, done.stderr
+    assert "trial 0 complete segm_mAP" in done.stderr
+    assert done.stdout.splitlines()[0].startswith("#  trial  owner"), "nothing of Ray's in the answer"
+    assert "Traceback" not in done.stderr
 
 
 def test_a_node_dies_and_every_trial_finishes(head: Any, nodes: Nodes, desk: Desk) -> None:

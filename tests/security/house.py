@@ -17,11 +17,13 @@ from results.store import Store
 from runner.client import Client
 from runner.paths import TrialPaths
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
+from sweeps import keepsakes
 from sweeps.server import Server, create_app
 from sweeps.session import locate_data
 from sweeps.space.loader import load
-from sweeps.submit import _submission
-from sweeps.team import Submission, Team
+from sweeps.submission import Submission
+from sweeps.submit import _send_labels, _submission
+from sweeps.team import Team
 
 TOKEN = "x3Kq-the-right-token-77f0"
 SPACE = """\
@@ -93,10 +95,14 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
     """
     storage, work_dir = f"sqlite:///{folder / 'sweeps.db'}", folder / "work_dirs"
     data = locate_data(str(NUCLEI), "tiny", folder / "data")
-    with Store.open(storage) as store:
-        team = Team(store, storage, work_dir, stays=True, **options)
+    with Store.open(storage) as store, contextlib.ExitStack() as stack:
+        artifacts = stack.enter_context(keepsakes.opened(store, storage, None, None))
+        team = Team(store, storage, work_dir, artifacts=artifacts, stays=True, **options)
         team.submit(submission(folder, data))
-        with Server(create_app(team.hall, TOKEN, team)) as server, Client(server.url, TOKEN) as client:
+        server = stack.enter_context(Server(create_app(team.hall, TOKEN, team, artifacts)))
+        with Client(server.url, TOKEN) as client:
+            _send_labels(client, "mine", data)
+            team.hall.study("mine").resume()
             leases = [ask(client, team, f"w{n}") for n in range(2)]
             for lease in leases:
                 paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
