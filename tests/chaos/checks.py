@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import ledger
 from conductor import Outcome
-from faults import Fault
+from faults import KILLED, Fault
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from town import Town
@@ -15,6 +15,7 @@ from town import Town
 from results.records import EpochRecord, StudyRecord, TrialRecord
 from results.store import Store
 
+Attempt = tuple[int, int]  # trial, fence
 Figures = Callable[[StudyRecord, TrialRecord], list[dict[str, float | None]]]
 _SOON = 2.0  # seconds between a signal and the end of a training, on a busy machine
 
@@ -34,9 +35,10 @@ def everything(town: Town, outcome: Outcome, study: str, trials: int, undisturbe
         assert [one.metrics for one in epochs[row.number]] == undisturbed(record, row), f"trial {row.number}"
         assert ends[row.number].count("complete") == 1 and ends[row.number][-1] == "complete", ends[row.number]
     _optuna(town.plan.storage, record, rows, epochs)
-    again = trained_again(town.book.lines, outcome.faults)
+    victims = hit(town.book.lines, outcome.faults)
+    again = trained_again(town.book.lines, victims)
     found = Counter({f"attempts ended by {end}": n for end, n in Counter(e for v in ends.values() for e in v).items()})
-    return found + Counter({"epochs trained again": again, "trainings killed": killed(town.book.lines, outcome.faults)})
+    return found + Counter({"epochs trained again": again, "trainings ended by faults": len(victims)})
 
 
 def _optuna(
@@ -57,30 +59,33 @@ def _optuna(
         assert trial.intermediate_values == {e.epoch: e.score for e in epochs[row.number] if e.score is not None}
 
 
-def trained_again(lines: Iterable[ledger.Line], faults: Sequence[Fault]) -> int:
-    """How many epochs began more than once; every one for a fault that ended its training, one for each at most."""
-    lines = list(lines)
-    full = {line.pid for line in lines if line.what == "disk"}
-    again, seen = 0, Counter[tuple[int, int]]()
+def trained_again(lines: Sequence[ledger.Line], victims: set[Attempt]) -> int:
+    """How many epochs began more than once: only those of trainings that a fault ended, one of each at most."""
+    seen = Counter[Attempt]()
     for (trial, epoch), begun in ledger.repeated(lines).items():
         for earlier in begun[:-1]:
-            why = [fault for fault in faults if _ended_by(earlier, fault, full)]
-            assert why, f"trial {trial} epoch {epoch} was trained again for nothing: {begun}"
+            assert (trial, earlier.fence) in victims, f"trial {trial} epoch {epoch}: again for nothing: {begun}"
             seen[trial, earlier.fence] += 1
-            again += 1
     assert all(count == 1 for count in seen.values()), f"more than one epoch of a training: {seen.most_common(3)}"
-    return again
+    return seen.total()
 
 
-def killed(lines: Iterable[ledger.Line], faults: Sequence[Fault]) -> int:
-    """How many trainings the faults hit."""
-    lines = list(lines)
-    full = {line.pid for line in lines if line.what == "disk"}
-    return len({(line.trial, line.fence) for line in lines if any(_ended_by(line, one, full) for one in faults)})
+def hit(lines: Sequence[ledger.Line], faults: Iterable[Fault]) -> set[Attempt]:
+    """The trainings that faults ended in their midst."""
+    found: set[Attempt] = set()
+    for fault in faults:
+        found |= {(line.trial, line.fence) for line in lines if line.pid in fault.pids}
+        if fault.disk:
+            within = (line for line in lines if fault.at <= line.at <= fault.until + _SOON)
+            found |= {(line.trial, line.fence) for line in within if line.what == "disk"}
+        for worker in fault.workers:
+            until = fault.at + (_SOON if fault.kind == KILLED else 0)
+            last = max(
+                (line for line in lines if line.worker == worker and line.at <= until), key=_moment, default=None
+            )
+            found |= {(last.trial, last.fence)} if last else set()
+    return found - {(line.trial, line.fence) for line in lines if line.what == "result"}
 
 
-def _ended_by(line: ledger.Line, fault: Fault, full: set[int]) -> bool:
-    """Whether a fault may have ended the training that a line is of; `full`: those that found no room."""
-    if line.pid in fault.pids or (fault.disk and line.pid in full):
-        return True
-    return line.worker in fault.workers and line.at <= fault.until + _SOON
+def _moment(line: ledger.Line) -> float:
+    return line.at

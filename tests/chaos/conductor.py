@@ -13,6 +13,7 @@ from faults import Fault, Kind
 from town import Town
 
 _TICK = 0.02
+_STALL = 120  # seconds without a word of any training
 
 
 @dataclass
@@ -51,11 +52,15 @@ def conduct(
     outcome, pending = Outcome(), list(kinds)
     moments = sorted(draw.uniform(0.01, 0.95) * trials for _ in pending)
     began, last_look = time.monotonic(), 0.0
+    heard, last_heard = 0, began
     while True:
         now = time.monotonic()
         assert now - began < deadline, _stuck(town, study, outcome, pending)
         town.tend()
         town.book.update()
+        if len(town.book.lines) > heard:
+            heard, last_heard = len(town.book.lines), now
+        assert now - last_heard < _STALL, _stuck(town, study, outcome, pending)
         _end_faults(outcome.faults, now)
         if pending and len(town.book.results) >= moments[len(outcome.faults)]:
             time.sleep(draw.uniform(0, 0.2))  # anywhere within an epoch

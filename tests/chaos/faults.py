@@ -15,6 +15,7 @@ import psutil
 from town import Resident, Town
 
 FILLER = "filler"
+KILLED = "worker killed"
 
 
 @dataclass
@@ -83,7 +84,7 @@ def kill_worker(town: Town, draw: random.Random) -> Fault | None:
     """SIGKILL of a worker: its training ends with it."""
     if (worker := _worker(town, draw)) is None:
         return None
-    fault = _fault("worker killed")
+    fault = _fault(KILLED)
     fault.workers.add(worker.incarnation)
     worker.signal(signal.SIGKILL)
     return fault

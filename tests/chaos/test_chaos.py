@@ -19,11 +19,10 @@ from town import Plan, Town, town
 
 from results.records import StudyRecord, TrialRecord
 from runner.protocol import Combination, DataPaths, Lease, Objective
-from sweeps.session import locate_data
 
 SPACE = """\
 study: chaos
-data: demo
+data: {data}
 scale: tiny
 fixed: {{model: mask_rcnn, backbone: resnet18, epochs: {epochs}}}
 search: {{lr: {{float: [0.00001, 0.1], log: true}}}}
@@ -50,14 +49,13 @@ def figures(record: StudyRecord, row: TrialRecord) -> list[dict[str, float | Non
 def opened(place: Town, folder: Path, trials: int, epochs: int) -> None:
     """The study, at the town's server."""
     path = folder / "space.yaml"
-    path.write_text(SPACE.format(trials=trials, epochs=epochs))
-    data = locate_data(str(NUCLEI), "tiny", folder / "data")
+    path.write_text(SPACE.format(data=NUCLEI, trials=trials, epochs=epochs))
     place.server.tend()
     deadline = time.monotonic() + 60
     while place.ask("/health") is None:
         assert time.monotonic() < deadline, place.server.log.read_text()
         time.sleep(0.1)
-    place.submit(path, data)
+    place.submit(path)
 
 
 def told(name: str, outcome: Outcome, counts: dict[str, int]) -> None:

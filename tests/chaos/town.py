@@ -26,10 +26,6 @@ from postgres import Postgres
 from proxy import Proxy
 
 from runner.lifeline import die_with_parent
-from runner.protocol import DataPaths
-from sweeps.space import travel
-from sweeps.space.loader import load
-from sweeps.team import Submission
 
 RUN = "CHAOS_RUN"  # every process of a town has it, with the town's own value
 _HERE = Path(__file__).parent
@@ -197,15 +193,22 @@ class Town:
         except httpx.HTTPError:
             return None
 
-    def submit(self, space: Path, data: DataPaths) -> None:
-        """Hands a study in; the server must run."""
-        loaded = load(space, [f"data={data.root}/data.yaml"])
-        what = Submission(space=travel.to_text(travel.document(loaded, "tiny")), scale="tiny", data=data)
-        answer = httpx.post(
-            f"{self.url}/studies", content=what.model_dump_json(), timeout=60,
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-        )  # fmt: skip
-        assert answer.status_code == httpx.codes.OK, answer.text
+    def submit(self, space: Path) -> None:
+        """Hands a study in, as people do; the server must run."""
+        command = [str(SWEEP), "start", space.name, "--server", self.url, "--work-dir", "submitted"]
+        environment = {**os.environ, "SWEEP_TOKEN": self.token, RUN: self.run}
+        with subprocess.Popen(
+            command, cwd=space.parent, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:  # fmt: skip
+            assert process.stderr
+            told = []
+            for line in process.stderr:
+                told.append(line)
+                if " is at " in line:
+                    process.send_signal(signal.SIGINT)  # which ends the watching
+                    break
+            else:
+                raise AssertionError("".join(told))
 
     def left_over(self) -> list[psutil.Process]:
         """Processes of this town, wherever they hang."""
