@@ -165,6 +165,8 @@ class Attempt:
             self._note(note.result.failure, note.result.reason)
             self.ended.peak_memory_mb = note.result.peak_memory_mb
             self.client.finish(lease, note.result, patience)
+            if note.result.failure is None:  # else it may be tried again
+                self.luggage.forget(lease)
             return True
         self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
         raise NodeFaultError(note.reason)
