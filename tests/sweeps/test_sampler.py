@@ -12,6 +12,7 @@ from made_up import Bench
 from optuna.trial import TrialState
 
 from results.records import TrialRecord, now
+from sweeps import sampler
 from sweeps.proposer import Proposer
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
@@ -110,6 +111,26 @@ def test_a_start_knows_what_the_one_before_knew(space: SearchSpace) -> None:
     assert known(again) == known(proposer)
     states = [t.state for t in again._sampler._study.get_trials(deepcopy=False)]
     assert states.count(TrialState.COMPLETE) == 2 and states.count(TrialState.RUNNING) == 1
+
+
+def test_of_many_trials_the_best_the_latest_and_the_running_are_kept(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in {"_LATEST": 20, "_BEST": 5, "_MOST": 40}.items():
+        monkeypatch.setattr(sampler, name, number)
+    proposer = _seeded(space, 0)
+    first = proposer.propose()
+    assert first is not None
+    proposer.begun(0, first)
+    rows = tried(proposer, larger_is_better, range(1, 120))
+    found = proposer._sampler._study.get_trials(deepcopy=False)
+    assert len(found) <= 41
+    best = sorted((row.score for row in rows if row.score), reverse=True)[:5]
+    assert sorted((t.value or 0.0 for t in found if not t.constraints), reverse=True)[:5] == best
+    assert [t.params for t in found if t.state == TrialState.RUNNING] == [first]
+    proposer.ended(trial(0, first, state="complete", score=2.0))
+    assert 2.0 in [t.value for t in proposer._sampler._study.get_trials(deepcopy=False)]
+    assert [t.params for t in found[-10:]] == [row.optuna_params for row in rows[-10:]]
 
 
 def _seeded(space: SearchSpace, seed: int) -> Proposer:
