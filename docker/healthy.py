@@ -1,5 +1,5 @@
 #!/opt/sweep/bin/python
-"""Exits with 0 if the study server of this container answers; with or without TLS, on the port that SWEEP_PORT names."""
+"""Exits with 0 if the study server of this container answers, with TLS or without, on the port SWEEP_PORT."""
 
 import contextlib
 import os

@@ -11,8 +11,10 @@ def captions(ranking: Ranking) -> list[str]:
     lines = [_measured(ranking)]
     if ranking.rows and ranking.common:
         lines.append("all with: " + ", ".join(_pairs(ranking)))
+    lines += _trust(ranking)
     if ranking.baseline:
-        lines.append(f"+/-: difference to trial {ranking.baseline.trial} ({ranking.baseline.label})")
+        what = "the combination of trial" if ranking.merged else "trial"
+        lines.append(f"+/-: difference to {what} {ranking.baseline.trial} ({ranking.baseline.label})")
     if not ranking.rows:
         lines.append("no trial is complete yet" if not ranking.all_states else "no trial yet")
     if ranking.hidden:
@@ -21,6 +23,29 @@ def captions(ranking: Ranking) -> list[str]:
         noun = "trial is" if total == 1 else "trials are"
         lines.append(f"{total} {noun} not complete ({states}); see them with: sweep rank --all")
     return lines
+
+
+def _trust(ranking: Ranking) -> list[str]:
+    """What means, intervals and places are."""
+    lines = []
+    known = ranking.standings
+    if ranking.merged:
+        lines.append("a line is a combination with the means over its seeds; sweep rank --runs lists every training")
+    if known is None or not known.images:
+        return [*lines, *(known.notes if known else ())]
+    over = f"95 %: where the {'mean' if known.repeated else 'score'} may lie, over {known.images} validation images"
+    if known.noise is None:
+        lines.append(
+            f"{over} only: no combination was trained with two seeds, so nothing is told apart; "
+            "write repeats: 3 in the space, or give --seed-noise"
+        )
+    else:
+        source = "as given" if known.freedom is None else f"from {known.freedom:.0f} degrees of freedom"
+        lines.append(f"{over} and seeds (standard deviation between seeds {known.noise:.4f}, {source})")
+        lines.append(
+            "place: 2-4 is not told apart from two others; one in twenty such claims of being better may be wrong"
+        )
+    return [*lines, *known.notes]
 
 
 def _measured(ranking: Ranking) -> str:

@@ -35,6 +35,8 @@ def clean(text: str) -> str:
 def weekly(ranking: Ranking) -> list[Column]:
     """The weekly table's columns from left to right."""
     name = ranking.objective if len(ranking.objective) <= 12 else "score"
+    if ranking.merged:
+        name = "mean"
     columns = [
         Column("#", lambda row: "-" if row.rank is None else str(row.rank)),
         Column("trial", lambda row: str(row.trial), keep=5),
@@ -47,9 +49,34 @@ def weekly(ranking: Ranking) -> list[Column]:
         Column("epochs", lambda row: str(row.epochs), keep=0),
         Column("time", lambda row: _time(row.seconds), keep=3),
     ]
+    at = columns.index(next(column for column in columns if column.title == "+/-")) + 1
+    columns[at:at] = _trust(ranking)
     if ranking.all_states:
         columns.insert(4, Column("state", _state, right=False))
     return columns
+
+
+def _trust(ranking: Ranking) -> list[Column]:
+    """How sure each row is, as far as anything is known of it."""
+    columns = []
+    if any((row.seeds or 0) > 1 for row in ranking.rows):
+        columns.append(Column("seeds", lambda row: "-" if row.seeds is None else str(row.seeds), keep=6))
+    if any(row.interval for row in ranking.rows):
+        columns.append(Column("95 %", _interval, keep=7))
+    if any(row.group for row in ranking.rows):
+        columns.append(Column("place", _place))
+    return columns
+
+
+def _interval(row: Row) -> str:
+    return f"{row.interval[0]:.4f}-{row.interval[1]:.4f}" if row.interval else "-"
+
+
+def _place(row: Row) -> str:
+    if row.group is None:
+        return "-"
+    first, last = row.group
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _state(row: Row) -> str:

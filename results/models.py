@@ -186,3 +186,16 @@ class EpochRow(Base):
     metrics: Mapped[dict[str, Any]]
     seconds: Mapped[float]
     reported_at: Mapped[datetime]
+
+
+class EvidenceRow(Base):
+    """What each validation image contributed to a trial's score; apart from the trial, whose rows are read often.
+
+    ``blob`` is what ``results.perimage`` unpacks; ``version`` its layout, 0 where even that cannot be read.
+    """
+
+    __tablename__ = "sweep_evidence"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("sweep_trials.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int]
+    blob: Mapped[bytes]

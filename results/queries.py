@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from results.models import AttemptRow, CombinationRow, ConfigRow, EpochRow, StudyRow, TrialRow
+from results.models import AttemptRow, CombinationRow, ConfigRow, EpochRow, EvidenceRow, StudyRow, TrialRow
 from results.records import STATES, AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
 
 _STUDY = [getattr(StudyRow, field.name) for field in dataclasses.fields(StudyRecord)]
@@ -91,16 +91,50 @@ def last_epoch(session: Session, trial_id: int) -> int:
     return session.scalar(select(func.max(EpochRow.epoch)).where(EpochRow.trial_id == trial_id)) or 0
 
 
-def epoch_scores(session: Session, trial_id: int) -> dict[int, float | None]:
-    """The score of each epoch so far."""
-    query = select(EpochRow.epoch, EpochRow.score).where(EpochRow.trial_id == trial_id)
-    return {epoch: score for epoch, score in session.execute(query)}  # noqa: C416 - typed rows, not tuples
+@dataclasses.dataclass(frozen=True)
+class SoFar:
+    """What a trial has before an epoch is added.
+
+    Attributes:
+        at: whether its score is that of the last epoch or of the best one.
+        last: the latest epoch, None before the first.
+        reported: whether it has the epoch already.
+    """
+
+    id: int
+    state: str
+    best_score: float | None
+    best_epoch: int | None
+    at: str
+    last: int | None
+    reported: bool
 
 
-def best_epoch(scores: Mapping[int, float | None]) -> int | None:
-    """The first epoch with the highest score, None if no epoch has one."""
-    known = {epoch: score for epoch, score in scores.items() if score is not None}
-    return min(known, key=lambda epoch: (-known[epoch], epoch), default=None)
+def epochs_so_far(session: Session, study: str, number: int, epoch: int) -> SoFar | None:
+    """What a trial has before an epoch is added; None if there is no such trial. Locks its row."""
+    query = select(TrialRow.id, TrialRow.state, TrialRow.best_score, TrialRow.best_epoch, StudyRow.at).join(StudyRow)
+    query = query.where(StudyRow.name == study, TrialRow.number == number).with_for_update(of=TrialRow)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        return None
+    # A query of its own: one that waited for the lock would still see the epochs of before.
+    same = func.max(case((EpochRow.epoch == epoch, 1), else_=0))
+    last, reported = session.execute(select(func.max(EpochRow.epoch), same).where(EpochRow.trial_id == row.id)).one()
+    return SoFar(*row, last, bool(reported))
+
+
+def better(known: SoFar, epoch: int, score: float | None, metrics: dict[str, float | None]) -> dict[str, Any]:
+    """What a new epoch changes in its trial: the best score (the earlier epoch's where equal), and the trial's."""
+    changes: dict[str, Any] = {}
+    rank = None if score is None else (score, -epoch)
+    best = None if known.best_score is None or known.best_epoch is None else (known.best_score, -known.best_epoch)
+    if rank is not None and (best is None or rank > best):
+        changes.update(best_score=score, best_epoch=epoch)
+    latest = known.last is None or epoch > known.last
+    scored = best is not None or rank is not None
+    if bool(changes) if known.at == "best" and scored else latest:
+        changes.update(score=score, metrics=metrics)
+    return changes
 
 
 def read_config(session: Session, config_hash: str | None) -> str | None:
@@ -108,11 +142,33 @@ def read_config(session: Session, config_hash: str | None) -> str | None:
     return session.scalar(select(ConfigRow.text).where(ConfigRow.hash == config_hash))
 
 
+def read_evidence(session: Session, study_id: int, numbers: Collection[int]) -> dict[int, bytes]:
+    """The evidence of those trials of a study that have it."""
+    query = select(TrialRow.number, EvidenceRow.blob).join(EvidenceRow, EvidenceRow.trial_id == TrialRow.id)
+    query = query.where(TrialRow.study_id == study_id, TrialRow.number.in_(numbers))
+    return {number: blob for number, blob in session.execute(query)}  # noqa: C416 - typed rows, not tuples
+
+
 def count_states(session: Session, study_id: int) -> dict[TrialState, int]:
     """How many trials of a study are in each state, zeros included."""
     query = select(TrialRow.state, func.count()).where(TrialRow.study_id == study_id).group_by(TrialRow.state)
     found = {state: count for state, count in session.execute(query)}  # noqa: C416 - as above
     return {state: found.get(state, 0) for state in STATES}
+
+
+def leaders(session: Session, study_id: int) -> tuple[int | None, int | None]:
+    """The numbers of the first complete trial with a score and of the best one (the first where equal)."""
+    ranked = select(TrialRow.number).where(
+        TrialRow.study_id == study_id, TrialRow.state == "complete", TrialRow.score.is_not(None)
+    )
+    first = session.scalar(ranked.order_by(TrialRow.number).limit(1))
+    return first, session.scalar(ranked.order_by(TrialRow.score.desc(), TrialRow.number).limit(1))
+
+
+def mean_seconds(session: Session, study_id: int) -> float | None:
+    """Mean training time of complete trials."""
+    query = select(func.avg(TrialRow.seconds)).where(TrialRow.study_id == study_id, TrialRow.state == "complete")
+    return session.scalar(query.where(TrialRow.seconds > 0))
 
 
 def combination_id(session: Session, short: str, parts: dict[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,13 +11,20 @@ from results import tried
 from results.errors import ResultsError
 from results.records import StudyRecord, TrialRecord
 from results.rows import METRICS, Baseline, Ranking, Row, finite
+from results.standings import Standings, stand
 
 __all__ = ["BY", "METRICS", "Baseline", "Ranking", "Row", "finite", "rank", "ranked"]
 
 BY = ("model", "backbone", "augmentation", "optimizer", "owner", "schedule")
 
 
-def rank(study: StudyRecord, trials: Sequence[TrialRecord], by: str | None = None, all_states: bool = False) -> Ranking:
+def rank(
+    study: StudyRecord,
+    trials: Sequence[TrialRecord],
+    by: str | None = None,
+    all_states: bool = False,
+    standings: Standings | None = None,
+) -> Ranking:
     """Rank the trials of a study by score, highest first.
 
     Args:
@@ -24,6 +32,7 @@ def rank(study: StudyRecord, trials: Sequence[TrialRecord], by: str | None = Non
         trials: all its trials, in any order.
         by: one of `BY`: only the best row of each of its values, ranked among themselves.
         all_states: also list trials that are not complete, after the ranked ones.
+        standings: the combinations, weighed (`standings.judge`); by default without intervals.
 
     Raises:
         ResultsError: ``by`` is no such part.
@@ -38,10 +47,15 @@ def rank(study: StudyRecord, trials: Sequence[TrialRecord], by: str | None = Non
         if first is not None and first.score is not None
         else None
     )
+    standings = standings or stand(trials)
+    everything = {trial.number: _row(trial, names, baseline, standings) for trial in trials}
     listed = sorted((trial for trial in trials if all_states or trial.state == "complete"), key=_order)
     if by is not None:
-        listed = list(_first_of_each(listed, by))
-    rows = _share_ranks([_row(trial, names, baseline) for trial in listed])
+        means = {one.combination: one.mean for one in standings.standings}
+        # a value's best combination is the one with the best mean, not the one with the luckiest seed
+        listed.sort(key=lambda trial: -means.get(trial.combination, 0.0) if ranked(trial) else math.inf)
+        listed = sorted(_first_of_each(listed, by), key=_order)
+    rows = _share_ranks([everything[trial.number] for trial in listed])
     left_out = Counter[str](trial.state for trial in trials if trial.state != "complete" and not all_states)
     return Ranking(
         study=study,
@@ -54,6 +68,8 @@ def rank(study: StudyRecord, trials: Sequence[TrialRecord], by: str | None = Non
         hidden=dict(left_out),
         all_states=all_states,
         by=by,
+        standings=standings,
+        every=tuple(row for row in everything.values() if row.rank is not None),
     )
 
 
@@ -76,8 +92,9 @@ def _first_of_each(trials: Iterable[TrialRecord], by: str) -> Iterable[TrialReco
             yield trial
 
 
-def _row(trial: TrialRecord, names: Sequence[str], baseline: Baseline | None) -> Row:
+def _row(trial: TrialRecord, names: Sequence[str], baseline: Baseline | None, standings: Standings) -> Row:
     score = finite(trial.score)
+    standing = standings.of(trial.combination) if ranked(trial) else None
     return Row(
         rank=1 if ranked(trial) else None,
         trial=trial.number,
@@ -101,6 +118,11 @@ def _row(trial: TrialRecord, names: Sequence[str], baseline: Baseline | None) ->
         seconds=finite(trial.seconds),
         reason=trial.reason,
         label=tried.label(trial, names),
+        what=tried.label(trial, [name for name in names if name != "seed"]),
+        mean=standing.mean if standing else None,
+        seeds=standing.seeds if standing else None,
+        interval=standing.interval if standing else None,
+        group=standing.group if standing else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,7 @@ from results.database import Database
 from results.errors import NotFoundError
 from results.models import StudyRow, TrialRow
 from results.outage import PATIENCE, waited_out
-from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
+from results.records import AttemptRecord, EpochRecord, StudyRecord, Summary, TrialRecord, TrialState
 
 
 class Reader:
@@ -82,8 +83,10 @@ class Reader:
     def trial(self, study: str, number: int) -> TrialRecord | None:
         """One trial, None if the study has none of that number."""
         with self._database.read() as session:
-            self._study(session, study)
-            return next(iter(queries.read_trials(session, study, number)), None)
+            found = next(iter(queries.read_trials(session, study, number)), None)
+            if found is None:
+                self._study(session, study)
+            return found
 
     @waited_out
     def epochs(self, study: str, number: int) -> list[EpochRecord]:
@@ -110,10 +113,31 @@ class Reader:
             return queries.read_config(session, self._trial(session, study, number, lock=False).config_hash)
 
     @waited_out
+    def evidence(self, study: str, numbers: Collection[int]) -> dict[int, bytes]:
+        """What each validation image contributed to the scores of these trials, of those that have it.
+
+        `results.perimage` unpacks it.
+        """
+        with self._database.read() as session:
+            return queries.read_evidence(session, self._study(session, study).id, numbers)
+
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state; every state is there."""
         with self._database.read() as session:
             return queries.count_states(session, self._study(session, study).id)
+
+    @waited_out
+    def summary(self, study: str) -> Summary:
+        """How a study stands, without reading all its trials."""
+        with self._database.read() as session:
+            row = self._study(session, study)
+            first, best = queries.leaders(session, row.id)
+            return Summary(
+                counts=queries.count_states(session, row.id),
+                best=None if best is None else queries.read_trials(session, study, best)[0],
+                baseline=None if first is None else queries.read_trials(session, study, first)[0],
+                mean_seconds=queries.mean_seconds(session, row.id),
+            )
 
     def _study(self, session: Session, name: str, lock: bool = False) -> StudyRow:
         row = queries.find_study(session, name, lock)
@@ -126,6 +150,10 @@ class Reader:
     def _trial(self, session: Session, study: str, number: int, lock: bool = True) -> TrialRow:
         row = queries.find_trial(session, study, number, lock)
         if row is None:
-            self._study(session, study)
-            raise NotFoundError(f"study {study} has no trial {number}")
+            raise self._no_trial(session, study, number)
         return row
+
+    def _no_trial(self, session: Session, study: str, number: int) -> NotFoundError:
+        """The error to raise; another one is raised if there is no such study either."""
+        self._study(session, study)
+        return NotFoundError(f"study {study} has no trial {number}")

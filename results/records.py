@@ -144,6 +144,23 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """How a study stands.
+
+    Attributes:
+        counts: trials by state, every state.
+        best: the complete trial with the highest score, the lowest number where equal; None before the first.
+        baseline: the complete trial with the lowest number.
+        mean_seconds: of complete trials.
+    """
+
+    counts: dict[TrialState, int]
+    best: TrialRecord | None
+    baseline: TrialRecord | None
+    mean_seconds: float | None
+
+
+@dataclass(frozen=True)
 class EpochRecord:
     """One validation: epoch (from 1), the objective, all figures, seconds since the one before."""
 

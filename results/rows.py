@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from results.records import StudyRecord
+
+if TYPE_CHECKING:
+    from results.standings import Standings
 
 METRICS = (
     "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s", "segm_mAP_m", "segm_mAP_l", "bbox_mAP",
@@ -23,7 +26,11 @@ class Row:
         score: the objective, all digits.
         metrics: every name of `METRICS`, None where there is no such figure.
         delta_baseline: score minus the baseline's, None if unranked.
+        mean, seeds: of the complete trials of its combination; None if this one has no place.
+        interval: of the mean, 95 %, None without evidence.
+        group: places that the combination may have, None where the noise between seeds is not known.
         label: what was tried (not part of the document).
+        what: the same without the seed (not part of it either).
     """
 
     rank: int | None
@@ -48,6 +55,11 @@ class Row:
     seconds: float | None
     reason: str | None
     label: str
+    what: str = ""
+    mean: float | None = None
+    seeds: int | None = None
+    interval: tuple[float, float] | None = None
+    group: tuple[int, int] | None = None
 
     def document(self) -> dict[str, Any]:
         """The row as JSON has it: the metrics stand beside the score, no NaN anywhere."""
@@ -55,7 +67,7 @@ class Row:
         for name, value in asdict(self).items():
             if name == "metrics":
                 flat.update(value)
-            elif name != "label":
+            elif name not in ("label", "what"):
                 flat[name] = value
         return {name: finite(value) for name, value in flat.items()}
 
@@ -79,6 +91,10 @@ class Ranking:
         hidden: how many trials are left out because they are not complete, by state.
         all_states: whether trials that are not complete are rows as well.
         by: the part of which each value has its best row, None for every trial.
+        standings: the combinations by mean.
+        every: the rows of all ranked trials, whatever `by` left out.
+        runs: whether every training keeps its own line where combinations were repeated.
+        merged: whether a row is a combination with the mean of its seeds, else a trial.
     """
 
     study: StudyRecord
@@ -91,6 +107,10 @@ class Ranking:
     hidden: dict[str, int] = field(default_factory=dict)
     all_states: bool = False
     by: str | None = None
+    standings: Standings | None = None
+    every: tuple[Row, ...] = ()
+    runs: bool = False
+    merged: bool = False
 
     @property
     def best(self) -> Row | None:
@@ -105,6 +125,20 @@ class Ranking:
             "direction": self.direction,
             "baseline": asdict(self.baseline) if self.baseline else None,
             "rows": [row.document() for row in self.rows],
+            "combinations": [one.document() for one in self.standings.standings] if self.standings else [],
+            "confidence": self._confidence(),
+        }
+
+    def _confidence(self) -> dict[str, Any] | None:
+        """What intervals and groups rest on, None where there are none."""
+        if self.standings is None or not self.standings.images:
+            return None
+        return {
+            "level": 0.95,
+            "images": self.standings.images,
+            "seed_noise": self.standings.noise,
+            "seed_freedom": self.standings.freedom,
+            "notes": list(self.standings.notes),
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
+from results.merged import merged
 from results.rows import Ranking
 from results.terminal import terminal
 
@@ -12,7 +13,7 @@ Format = Literal["table", "markdown", "csv", "json", "html"]
 
 
 def render(ranking: Ranking, format: Format, width: int = 100, color: bool = False) -> str:
-    """The ranking as text.
+    """The ranking as text; where combinations were repeated, a line of a table is one of them.
 
     Args:
         ranking: what to show.
@@ -20,6 +21,8 @@ def render(ranking: Ranking, format: Format, width: int = 100, color: bool = Fal
         width: columns of the terminal, for ``table``.
         color: whether the terminal shows colours, for ``table``.
     """
+    if format in ("table", "markdown", "html"):
+        ranking = merged(ranking)
     if format == "table":
         return terminal(ranking, width, color)
     if format == "json":

@@ -6,23 +6,26 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from results import queries
 from results.errors import ResultsError
-from results.models import AttemptRow, CombinationRow, EpochRow, TrialRow
+from results.models import AttemptRow, CombinationRow, EpochRow, EvidenceRow, TrialRow
 from results.outage import waited_out
 from results.reader import Reader
-from results.records import FINAL, EpochRecord, TrialState, now
+from results.records import FINAL, EpochRecord, TrialRecord, TrialState, now
 
 
 class TrialStore(Reader):
     """The half of `results.store.Store` that trials are written with. Whatever is said twice counts once."""
 
     @waited_out
-    def lease(self, study: str, number: int, *, fence: int, worker: str, owner: str, device: str) -> None:
+    def lease(self, study: str, number: int, *, fence: int, worker: str, owner: str, device: str) -> TrialRecord:
         """Record that a worker has the trial under a fencing number: one more attempt begins.
+
+        Returns:
+            The trial as it is now.
 
         Raises:
             ResultsError: the trial is final, or was leased under a later number, or to another worker.
@@ -33,29 +36,13 @@ class TrialStore(Reader):
                 raise ResultsError(f"trial {number} of study {study} is {row.state} already")
             if fence < row.fence:
                 raise ResultsError(f"trial {number} of study {study} has a later lease: {row.fence}, not {fence}")
-            known = session.get(AttemptRow, (row.id, fence))
-            if known is not None:
-                if known.worker == worker and known.ended_at is None:
-                    return
+            known = session.get(AttemptRow, (row.id, fence)) if row.fence == fence else None
+            if known is None:
+                _begin_attempt(session, row, fence, worker, owner, device)
+            elif known.worker != worker or known.ended_at is not None:
                 raise ResultsError(f"lease {fence} of trial {number} of study {study} was {known.worker}'s")
-            _end_attempt(session, row, "lost_worker", "leased again")
-            row.state, row.fence, row.attempts = "running", fence, row.attempts + 1
-            row.worker, row.owner, row.device = worker, owner, device
-            row.started_at = row.started_at or now()
-            settings = {**_settings(session, row), **(row.adjusted or {})}
-            session.add(
-                AttemptRow(
-                    trial_id=row.id,
-                    fence=fence,
-                    worker=worker,
-                    owner=owner,
-                    device=device,
-                    batch_size=settings.get("batch_size"),
-                    accumulate=settings.get("accumulate"),
-                    started_at=now(),
-                    first_epoch=queries.last_epoch(session, row.id) + 1,
-                )
-            )
+            session.flush()
+            return queries.read_trials(session, study, number)[0]
 
     @waited_out
     def release(self, study: str, number: int, end: str = "lost_worker", reason: str | None = None) -> None:
@@ -78,16 +65,17 @@ class TrialStore(Reader):
         Returns:
             False, with nothing changed, if the trial has that epoch already or is final.
         """
+        score = _finite(epoch.score)
+        metrics = {name: _finite(value) for name, value in epoch.metrics.items()}
         with self._database.write() as session:
-            row = self._trial(session, study, number)
-            scores = queries.epoch_scores(session, row.id)
-            if epoch.epoch in scores or row.state in FINAL:
+            known = queries.epochs_so_far(session, study, number, epoch.epoch)
+            if known is None:
+                raise self._no_trial(session, study, number)
+            if known.reported or known.state in FINAL:
                 return False
-            score = _finite(epoch.score)
-            metrics = {name: _finite(value) for name, value in epoch.metrics.items()}
-            session.add(
-                EpochRow(
-                    trial_id=row.id,
+            session.execute(
+                insert(EpochRow).values(
+                    trial_id=known.id,
                     epoch=epoch.epoch,
                     score=score,
                     metrics=metrics,
@@ -95,12 +83,9 @@ class TrialStore(Reader):
                     reported_at=now(),
                 )
             )
-            scores[epoch.epoch] = score
-            best = queries.best_epoch(scores)
-            row.best_epoch, row.best_score = best, None if best is None else scores[best]
-            at = self._study(session, study).at
-            if epoch.epoch == (best if at == "best" and best is not None else max(scores)):
-                row.score, row.metrics = score, metrics
+            changes = queries.better(known, epoch.epoch, score, metrics)
+            if changes:
+                session.execute(update(TrialRow).where(TrialRow.id == known.id).values(**changes))
             return True
 
     @waited_out
@@ -159,6 +144,18 @@ class TrialStore(Reader):
             return True
 
     @waited_out
+    def add_evidence(self, study: str, number: int, blob: bytes, version: int) -> None:
+        """Keep what each validation image contributed to a trial's score, in place of what was kept before.
+
+        Args:
+            blob: as the worker packed it (see `results.perimage`).
+            version: of its layout.
+        """
+        with self._database.write() as session:
+            row = self._trial(session, study, number)
+            session.merge(EvidenceRow(trial_id=row.id, version=version, blob=blob))
+
+    @waited_out
     def retry(self, study: str, number: int, optuna_number: int) -> None:
         """Let a trial that has ended without a score wait again.
 
@@ -187,15 +184,31 @@ class TrialStore(Reader):
             row.retries, row.optuna_number = row.retries + 1, optuna_number
 
 
-def _settings(session: Session, row: TrialRow) -> dict[str, Any]:
+def _begin_attempt(session: Session, row: TrialRow, fence: int, worker: str, owner: str, device: str) -> None:
+    _end_attempt(session, row, "lost_worker", "leased again")
+    row.state, row.fence, row.attempts = "running", fence, row.attempts + 1
+    row.worker, row.owner, row.device = worker, owner, device
+    row.started_at = row.started_at or now()
     combination = session.get_one(CombinationRow, row.combination_id)
-    settings: dict[str, Any] = combination.parts.get("settings") or {}
-    return settings
+    settings = {**(combination.parts.get("settings") or {}), **(row.adjusted or {})}
+    session.add(
+        AttemptRow(
+            trial_id=row.id,
+            fence=fence,
+            worker=worker,
+            owner=owner,
+            device=device,
+            batch_size=settings.get("batch_size"),
+            accumulate=settings.get("accumulate"),
+            started_at=now(),
+            first_epoch=queries.last_epoch(session, row.id) + 1,
+        )
+    )
 
 
 def _end_attempt(session: Session, row: TrialRow, end: str, reason: str | None) -> None:
     """Ends the attempt that runs; a trial whose last lease is older than layout 0002 has none."""
-    attempt = session.get(AttemptRow, (row.id, row.fence))
+    attempt = session.get(AttemptRow, (row.id, row.fence)) if row.fence else None
     if attempt is not None and attempt.ended_at is None:
         attempt.end, attempt.reason, attempt.ended_at = end, reason, now()
         last = queries.last_epoch(session, row.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -17,12 +18,14 @@ import httpx
 from runner.client import Client, LeaseLostError
 from runner.interrupts import Interrupts, Stopped
 from runner.lifeline import stands
+from runner.luggage import Luggage
 from runner.machine import Machine
 from runner.memory import Memory
 from runner.oomkills import oom_kills
 from runner.protocol import Failure, Lease, Note, Result
 
 log = logging.getLogger("sweep.worker")
+TRAINER = "runner.trainer"
 _POLL_SECONDS = 1.0
 _LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
 _STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
@@ -60,6 +63,8 @@ class Attempt:
         lease: the trial, with the paths of this machine.
         interrupts: held when this is made; let in once the trial can be handed back.
         memory: on the slot's GPU, looked at while it trains.
+        luggage: brings what the trial goes on from, and sends what it leaves.
+        module: whose ``main`` trains in the child.
     """
 
     def __init__(
@@ -70,14 +75,17 @@ class Attempt:
         lease: Lease,
         interrupts: Interrupts,
         memory: Memory,
+        luggage: Luggage,
+        module: str = TRAINER,
     ) -> None:
         self.client, self.lease, self.interrupts, self.memory = client, lease, interrupts, memory
+        self.luggage = luggage
         self.granted = time.monotonic()
         self.ended = Ended()
         self.link, self._theirs = context.Pipe()
         self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=trainer,
-            args=(lease.model_dump_json(), machine, self._theirs, os.getpid()),
+            args=(lease.model_dump_json(), machine, self._theirs, os.getpid(), module),
             name=f"trial-{lease.trial}",
         )
         self._kills = oom_kills()
@@ -94,9 +102,10 @@ class Attempt:
         lease = self.lease
         try:
             self.interrupts.release()
+            renewed = self.luggage.fetch(lease, self.granted)
             self.process.start()
             self._theirs.close()
-            self._accompany()
+            self._accompany(renewed)
         except LeaseLostError as error:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
         except httpx.TransportError:
@@ -111,7 +120,7 @@ class Attempt:
             self.link.close()
         return self.ended
 
-    def _accompany(self) -> None:
+    def _accompany(self, renewed: float) -> None:
         """Relays the trainer's notes and renews the lease until the trainer ends.
 
         Raises:
@@ -119,54 +128,57 @@ class Attempt:
             httpx.TransportError: the server does not answer, and the lease is about to end.
             NodeFaultError: this machine can't train; the trial has been handed back.
         """
-        lease, renewed = self.lease, self.granted
-        limit = lease.limit_seconds
+        lease, limit = self.lease, self.lease.limit_seconds
         while True:
             now = time.monotonic()
             if limit is not None and now - self.granted > limit:
-                self._time_out(_patience(lease, renewed))
+                self._time_out(renewed)
                 return
             due = renewed + lease.heartbeat_seconds - now
             left = due if limit is None else min(due, self.granted + limit - now)
             ready = wait([self.link, self.process.sentinel], timeout=max(0.0, left))
-            patience = _patience(lease, renewed)
             self.memory.look(self.process.pid)
             note = _receive(self.link)
             if note is not None:
-                if self._relay(note, patience):
+                if self._relay(note, renewed):
                     return
                 renewed = time.monotonic()
             elif ready:  # it has nothing more to say: it ends, or has ended
-                self._died(patience)
+                self._died(renewed)
                 return
             elif time.monotonic() >= renewed + lease.heartbeat_seconds:
                 self._wake()
                 renewed = self._renew(renewed)
 
-    def _relay(self, note: Note, patience: float) -> bool:
+    def _relay(self, note: Note, renewed: float) -> bool:
         """Passes a note on; True when the trial is over for this worker."""
         lease = self.lease
         if note.kind == "report" and note.report:
-            verdict = self.client.report(lease, note.report, patience)
+            renewed = self.luggage.send_epoch(lease, renewed)
+            verdict = self.client.report(lease, note.report, _patience(lease, renewed))
             self.ended.epochs += 1
             with contextlib.suppress(BrokenPipeError):
                 self.link.send_bytes(verdict.model_dump_json().encode())
             return False
+        patience = self._last_words(renewed)
         if note.kind == "result" and note.result:
             self._note(note.result.failure, note.result.reason)
             self.ended.peak_memory_mb = note.result.peak_memory_mb
             self.client.finish(lease, note.result, patience)
+            if note.result.failure is None:  # else it may be tried again
+                self.luggage.forget(lease)
             return True
         self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
         raise NodeFaultError(note.reason)
 
-    def _time_out(self, patience: float) -> None:
+    def _time_out(self, renewed: float) -> None:
         kill(self.process)
         reason = "it trained for longer than the space's budget.trial_hours"
         self._note("time_out", reason)
-        self.client.finish(self.lease, Result(outcome="failed", failure="time_out", reason=reason), patience)
+        result = Result(outcome="failed", failure="time_out", reason=reason)
+        self.client.finish(self.lease, result, self._last_words(renewed))
 
-    def _died(self, patience: float) -> None:
+    def _died(self, renewed: float) -> None:
         self.process.join(_LAST_BREATH)
         kill(self.process)
         time.sleep(_SAME_BLOW)
@@ -176,7 +188,11 @@ class Attempt:
         if code == -signal.SIGKILL and oom_kills() != self._kills:
             failure, reason = "out_of_memory", "out of memory: the kernel killed the trainer"
         self._note(failure, reason)
-        self.client.hand_back(self.lease, reason, failure, patience)
+        self.client.hand_back(self.lease, reason, failure, self._last_words(renewed))
+
+    def _last_words(self, renewed: float) -> float:
+        """Sends config and log; the seconds that are left to say how it ended."""
+        return _patience(self.lease, self.luggage.send_rest(self.lease, renewed))
 
     def _note(self, failure: Failure | None, reason: str | None) -> None:
         self.ended.failure, self.ended.reason = failure, reason
@@ -217,11 +233,11 @@ def _patience(lease: Lease, renewed: float) -> float:
     return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
 
 
-def trainer(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
+def trainer(
+    lease_json: str, machine: Machine, link: Connection, worker: int | None = None, module: str = TRAINER
+) -> None:
     """Runs in the child, where torch is loaded already; the worker itself never loads it."""
-    from runner.trainer import main
-
-    main(lease_json, machine, link, worker)
+    importlib.import_module(module).main(lease_json, machine, link, worker)
 
 
 def _receive(link: Connection) -> Note | None:

@@ -10,15 +10,32 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
+MOST_EVIDENCE = 4 * 2**20  # characters; a message has at most 9 MiB
 
 Scalar = str | int | float | bool | None
 # It names folders on workers, so nothing of a path is in it.
 StudyName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=80)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_MOST_LETTERS = 2000
+_LARGEST = 2**31 - 1  # what a whole number of the database holds
+
+
+def _one_line(text: str) -> str:
+    """What is shown on other people's terminals: no control characters, no line ends, not without end."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text[:_MOST_LETTERS])
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Fence = Annotated[int, Field(ge=0, le=_LARGEST)]
+# It names files on workers. Empty where nobody looked.
+_Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+_Path = Annotated[str, Field(max_length=4096)]
+_Count = Annotated[int, Field(ge=0, le=_LARGEST)]
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Scale = Literal["tiny", "standard"]
 Failure = Literal[
     "out_of_memory",
@@ -126,23 +143,25 @@ class DataPaths(Message):
         object_sizes: 10th, 50th and 90th percentile of sqrt(mask area) in pixels.
         validation_images: how many images each validation scores.
         root: folder of the data file, which ``--data-root`` of a worker replaces.
+        labels: SHA-256 of the label files, train and val; a worker fetches those it lacks.
         check: what a worker must find on its own disk (`runner.data.guard.evidence`).
     """
 
-    name: str
-    hash: str
-    classes: tuple[str, ...]
-    train_images: str
-    train_annotations: str
-    val_images: str
-    val_annotations: str
-    sizes: tuple[int, int]
-    n_train: int
-    n_val: int
-    max_instances: int
-    object_sizes: tuple[float, float, float]
-    root: str = ""
-    check: str = ""
+    name: str = Field(max_length=_MOST_LETTERS)
+    hash: str = Field(max_length=64)
+    classes: tuple[Annotated[str, Field(max_length=_MOST_LETTERS)], ...] = Field(max_length=10_000)
+    train_images: _Path
+    train_annotations: _Path
+    val_images: _Path
+    val_annotations: _Path
+    sizes: tuple[_Count, _Count]
+    n_train: _Count
+    n_val: _Count
+    max_instances: _Count
+    object_sizes: tuple[Number, Number, Number]
+    root: _Path = ""
+    labels: tuple[_Hash, _Hash] = ("", "")
+    check: _Hash = ""
 
 
 class Plugin(Message):
@@ -153,16 +172,16 @@ class Plugin(Message):
         sha256: of its bytes, 64 hex digits.
     """
 
-    path: str
-    sha256: str
+    path: _Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class EpochReport(Message):
     """One validation: epoch (from 1), figures by name (null where COCO gives none), seconds since the last."""
 
-    epoch: int = Field(ge=1)
-    metrics: dict[str, float | None]
-    seconds: float = 0.0
+    epoch: int = Field(ge=1, le=_LARGEST)
+    metrics: dict[Annotated[str, Field(max_length=200)], float | None] = Field(max_length=1000)
+    seconds: Number = 0.0
 
 
 class Result(Message):
@@ -173,17 +192,19 @@ class Result(Message):
         seconds: wall-clock training time, over all attempts.
         peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
         config: text of the complete rendered MMDetection config.
+        evidence: what each validation image contributed to the score (`runner.evidence`), as base64.
         versions: package -> version, plus device, threads and loader workers.
     """
 
     outcome: Outcome
     failure: Failure | None = None
-    reason: str | None = None
-    parameters: int | None = None
-    peak_memory_mb: float | None = None
-    seconds: float | None = None
-    config: str | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
+    reason: Line | None = None
+    parameters: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    peak_memory_mb: Number | None = None
+    seconds: Number | None = None
+    config: str | None = Field(default=None, max_length=4_000_000)
+    evidence: str | None = Field(default=None, max_length=MOST_EVIDENCE)
+    versions: dict[Line, Line] = Field(default_factory=dict, max_length=1000)
 
 
 class Lease(Message):
@@ -197,7 +218,7 @@ class Lease(Message):
 
     study: StudyName
     trial: int = Field(ge=0)
-    fence: int
+    fence: Fence
     combination: Combination
     seed: int
     scale: Scale
@@ -231,11 +252,11 @@ class LeaseRequest(Message):
 
     worker: Name
     owner: Name
-    device: str = Field(max_length=200)
-    host: str = Field(default="", max_length=200)
+    device: Line = Field(max_length=200)
+    host: Line = Field(default="", max_length=200)
     study: StudyName | None = None
-    ready: dict[StudyName, str] = Field(default_factory=dict)
-    unable: dict[StudyName, str] = Field(default_factory=dict)
+    ready: dict[StudyName, Line] = Field(default_factory=dict, max_length=1000)
+    unable: dict[StudyName, Line] = Field(default_factory=dict, max_length=1000)
 
 
 class Needs(Message):
@@ -264,16 +285,16 @@ class LeaseReply(Message):
 class Renewal(Message):
     """A heartbeat, a report or a hand-back under a fencing number; `cause` says why it is handed back."""
 
-    fence: int
+    fence: Fence
     report: EpochReport | None = None
-    reason: str | None = None
+    reason: Line | None = None
     cause: Failure = "stopped"
 
 
 class Finish(Message):
     """The end of a trial under a fencing number."""
 
-    fence: int
+    fence: Fence
     result: Result
 
 

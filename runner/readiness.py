@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.artifacts import Transfer
 from runner.client import Client
 from runner.data.guard import evidence, moved, root_for
 from runner.errors import UserError
 from runner.protocol import DataPaths, Lease, Needs, Plugin
+from runner.trust import distrusted
 
 log = logging.getLogger("sweep.worker")
-_LABELS = {"train_annotations": "train", "val_annotations": "val"}
+_MODULE = re.compile(r"[A-Za-z_]\w*\.py")
+_LABELS = ("train_annotations", "val_annotations")
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,18 @@ class Readiness:
         self.ready[needs.study] = needs.proof()
 
     def here(self, lease: Lease) -> Lease:
-        """The lease with the paths of this machine."""
+        """The lease with the paths of this machine.
+
+        Raises:
+            UserError: it wants what may not run here; the study is in `unable` from now on.
+        """
+        if lease.study not in self.ready:
+            raise UserError(f"the server hands out study {lease.study} without asking for its data")
+        reason = None if self.place.plugins else distrusted(lease.combination)
+        if reason:
+            self.ready.pop(lease.study)
+            self.unable[lease.study] = f"{reason}; a worker started with --allow-plugins would train it"
+            raise UserError(self.unable[lease.study])
         return lease.model_copy(
             update={
                 "data": self._data[lease.study],
@@ -94,9 +109,9 @@ class Readiness:
         root = root_for(needs.study, self.place.roots)
         if root is not None:
             data = moved(data, root)
-        at_hand = self.place.shared or all(Path(getattr(data, name)).is_file() for name in _LABELS)
-        if root is not None or not at_hand:
-            data = data.model_copy(update={name: self._fetch_labels(needs, name) for name in _LABELS})
+        data = data.model_copy(
+            update={name: self._labels(needs, name, sha256) for name, sha256 in zip(_LABELS, data.labels, strict=True)}
+        )
         try:
             found = evidence(data)
         except UserError as error:
@@ -108,10 +123,15 @@ class Readiness:
             )
         return data
 
-    def _fetch_labels(self, needs: Needs, name: str) -> str:
-        """A label file as the server has it; the study may have made it from a split."""
-        content = self.client.fetch(f"/studies/{needs.study}/labels/{_LABELS[name]}")
-        return str(self._keep(needs.study, f"{_LABELS[name]}-{hashlib.sha256(content).hexdigest()[:12]}.json", content))
+    def _labels(self, needs: Needs, name: str, sha256: str) -> str:
+        """A label file: the study's own path where it is the same here, else fetched; the study may have made it."""
+        path = Path(getattr(needs.data, name))
+        if self.place.shared or (path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256):
+            return str(path)
+        target = self._folder(needs.study) / f"{sha256[:16]}.json"
+        if not Transfer(self.client.http).download_labels(needs.study, sha256, target):
+            raise UserError(f"the study server has not got the label file {path.name}; submit the study again")
+        return str(target)
 
     def _fetch_plugin(self, study: str, plugin: Plugin) -> Plugin:
         """The file of a plugin on this machine.
@@ -120,6 +140,8 @@ class Readiness:
             UserError: plugins may not run here, or the server's is not the one of the study.
         """
         name = Path(plugin.path).name
+        if not _MODULE.fullmatch(name):
+            raise UserError(f"{name!r} is no name of a plugin")
         if not self.place.plugins:
             raise UserError(
                 f"the study brings code of its own, {name} (SHA-256 {plugin.sha256[:12]}); "
@@ -133,8 +155,11 @@ class Readiness:
         log.info("study %s runs %s (SHA-256 %s) here", study, name, plugin.sha256)
         return Plugin(path=str(self._keep(study, name, content, plugin.sha256[:12])), sha256=plugin.sha256)
 
+    def _folder(self, study: str) -> Path:
+        return Path(self.place.work_dir or ".").absolute() / study / "from_server"
+
     def _keep(self, study: str, name: str, content: bytes, *below: str) -> Path:
-        folder = Path(self.place.work_dir or ".").absolute().joinpath(study, "from_server", *below)
+        folder = self._folder(study).joinpath(*below)
         path = folder / name
         if not path.is_file() or path.read_bytes() != content:
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib.metadata
 import logging
@@ -22,10 +23,10 @@ from runner.configfile import to_text
 from runner.loading import backbone_line, detector_line, watching
 from runner.machine import Machine, cpu_name
 from runner.paths import TrialPaths, replace_with
-from runner.plugins.checkpoint import read_history
+from runner.plugins.checkpoint import read_evidence, read_history
 from runner.plugins.report import NonFiniteLossError, ReportHook
 from runner.pretrained import Start, asks, placed
-from runner.protocol import EpochReport, Lease, Result, Verdict
+from runner.protocol import MOST_EVIDENCE, EpochReport, Lease, Result, Verdict
 from runner.render import render
 from runner.sources import CATALOGED
 from runner.userparts import load_all
@@ -125,7 +126,8 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
     for entry in history:
         if entry["epoch"] not in known:
             report(EpochReport.model_validate(entry))
-    hook = ReportHook(paths, lease.training(), lease.objective, history, report)
+    kept = read_evidence(paths.last)
+    hook = ReportHook(paths, lease.training(), lease.objective, history, report, kept)
     runner = _build(paths, hook)
     runner.register_hook(_Started(start, paths, lease))
     runner.fresh = BACKBONES[lease.combination.backbone.name].fresh
@@ -139,6 +141,7 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
         peak_memory_mb=_peak_memory(),
         seconds=sum(entry["seconds"] for entry in history),
         config=text,
+        evidence=_text(hook.evidence),
         versions=_versions(machine) | ({"pretrained": start.told} if start.told else {}),
     )
 
@@ -220,6 +223,15 @@ def _build(paths: TrialPaths, hook: ReportHook) -> TrialRunner:
     runner: TrialRunner = TrialRunner.from_cfg(config)
     runner.register_hook(hook)
     return runner
+
+
+def _text(evidence: bytes | None) -> str | None:
+    """As base64; without what is too large to travel in one message, which is said in the log."""
+    found = base64.b64encode(evidence).decode() if evidence else None
+    if found and len(found) > MOST_EVIDENCE:
+        log.warning("the evidence of %d bytes is too large to send; this trial has no interval", len(found))
+        return None
+    return found
 
 
 def _peak_memory() -> float:

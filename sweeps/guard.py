@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
 import json
 import time
@@ -39,6 +40,9 @@ class Guard:
         max_body: bytes of a request's body.
         body_seconds: from the first to the last byte of a body.
         open_paths: paths that need no token (health checks; they tell nothing).
+
+    Raises:
+        ValueError: the token is empty, which would let everybody in.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class Guard:
         body_seconds: float = BODY_SECONDS,
         open_paths: frozenset[str] = frozenset({"/health"}),
     ) -> None:
+        if not token:
+            raise ValueError("a server without a token")
         self._app, self._token = app, token.encode()
         self._max_body, self._body_seconds, self._open = max_body, body_seconds, open_paths
 
@@ -64,18 +70,21 @@ class Guard:
         if length.isdigit() and int(length) > self._max_body:
             await _refuse(send, 413, f"a body may have {self._max_body:,} bytes")
             return
+        refused: list[_RefusedBodyError] = []
         started = False
 
         async def watched(message: Message) -> None:
             nonlocal started
+            if refused and not started:  # whatever became of it in there, this is why
+                return
             started = started or message["type"] == "http.response.start"
             await send(message)
 
-        try:
-            await self._app(scope, self._limited(receive), watched)
-        except _RefusedBodyError as error:
-            if not started:
-                await _refuse(send, error.status, error.detail)
+        # what does not hear of it, or answers in its own way, is answered for below
+        with contextlib.suppress(_RefusedBodyError):
+            await self._app(scope, self._limited(receive, refused), watched)
+        if refused and not started:
+            await _refuse(send, refused[0].status, refused[0].detail)
 
     def _allowed(self, scope: Scope) -> bool:
         kind, _, given = _header(scope, b"authorization").partition(b" ")
@@ -88,7 +97,7 @@ class Guard:
             given = b""
         return hmac.compare_digest(given, self._token)
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, refused: list[_RefusedBodyError]) -> Receive:
         left, deadline = self._max_body, time.monotonic() + self._body_seconds
         whole = False
 
@@ -99,10 +108,12 @@ class Guard:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
             except TimeoutError:
-                raise _RefusedBodyError(408, "the body took too long") from None
+                refused.append(_RefusedBodyError(408, "the body took too long"))
+                raise refused[0] from None
             left -= len(message.get("body", b""))
             if left < 0:
-                raise _RefusedBodyError(413, f"a body may have {self._max_body:,} bytes")
+                refused.append(_RefusedBodyError(413, f"a body may have {self._max_body:,} bytes"))
+                raise refused[0]
             whole = message["type"] != "http.request" or not message.get("more_body", False)
             return message
 

@@ -7,23 +7,26 @@ not done twice.
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 
-from results.outage import insist
+from results.outage import AwayError, insist
 from results.sqlite import relax
 from results.store import Store
+from sweeps.ledger_change import Change
 
 _LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
+_LAG_SECONDS = 1.0
 T = TypeVar("T")
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines about trials repeat ours
 
@@ -48,6 +51,8 @@ class Ledger:
         self._study_id = self.study._study_id
         self._ids: dict[int, int] = {}  # number -> id, of trials that have not ended
         self._next = 0
+        self._waiting: dict[int, dict[int, float]] = {}  # scores by number and epoch
+        self._flushed = -math.inf
 
     def _study(self, name: str, objective: str) -> optuna.Study:
         study = optuna.create_study(
@@ -65,6 +70,7 @@ class Ledger:
 
     def trials(self) -> list[FrozenTrial]:
         """All trials; slow where there are thousands."""
+        self.flush()
         return self._steadily(lambda: self._storage.get_all_trials(self._study_id, deepcopy=False))
 
     def unfinished(self) -> list[FrozenTrial]:
@@ -86,30 +92,48 @@ class Ledger:
     ) -> int:
         """Adds a running trial, with the attributes that go with its number; the number."""
 
-        def make() -> int:
-            """Makes the trial with the next number, unless an attempt whose answer got lost has made it."""
-            while (known := self._id(self._next)) is not None:
-                if self._storage.get_trial(known).params == params:
-                    return known
-                self._next += 1  # somebody else's
-            template = optuna.create_trial(
-                state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions),
-                user_attrs=dict(attributes(self._next)),
-            )  # fmt: skip
-            self._storage.create_new_trial(self._study_id, template)
-            found = self._id(self._next)
-            assert found is not None
-            return found
+        tried = False
 
-        made = self._steadily(make)
+        def make() -> int:
+            """Makes the trial, unless an attempt whose answer got lost has made it; its id."""
+            nonlocal tried
+            made = self._find(params) if tried else None
+            tried = True
+            return self._make(params, distributions, attributes(self._next)) if made is None else made
+
+        made, expected = self._steadily(make), self._next
+        self._steadily(lambda: self._find(params, made))
         number, self._next = self._next, self._next + 1
         self._ids[number] = made
-        # Optuna, too, repeats what it got no answer to
-        while (double := self._steadily(lambda: self._id(self._next))) is not None:
-            self._ids[self._next] = double
-            self.end(self._next, TrialState.FAIL, None, {"reason": f"the same as trial {number}, made twice"})
-            self._next += 1
+        if number != expected:  # somebody else's came before
+            self.describe(number, attributes(number))
         return number
+
+    def _make(
+        self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], attributes: Mapping[str, Any]
+    ) -> int:
+        template = optuna.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs=dict(attributes),
+        )
+        # As Optuna's own `create_new_trial` does, which by itself repeats what it got no answer to: made twice.
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(self._study_id, session, for_update=True)
+            trial: Any = self._storage._get_prepared_new_trial(self._study_id, template, session)
+            made: int = trial.trial_id
+            return made
+
+    def _find(self, params: Mapping[str, Any], made: int | None = None) -> int | None:
+        """The first trial from the next number on that is the made one, or has these parameters; takes its number."""
+        number = self._next
+        while (known := self._id(number)) is not None:
+            if known == made or (made is None and self._storage.get_trial(known).params == params):
+                self._next = number
+                return known
+            number += 1
+        return None
 
     def live(self, trial: FrozenTrial) -> optuna.Trial:
         """Optuna's own object for an unfinished trial, which begins if it waits; slow, reads all trials."""
@@ -124,15 +148,30 @@ class Ledger:
 
     def describe(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Sets what the dashboard shows with a trial."""
-        self._update(number, lambda trial: self._describe(trial, attributes, {}))
+        self._change(number, Change(attributes))
 
     def report(self, number: int, epoch: int, score: float) -> None:
-        """Sets the score of an epoch."""
-        self._update(number, lambda trial: self._storage.set_trial_intermediate_value(trial, epoch, score))
+        """Sets the score of an epoch; under load that waits for others, a second at most while trials report."""
+        self._waiting.setdefault(number, {})[epoch] = score
+        if time.monotonic() - self._flushed >= _LAG_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the scores that wait, all in one transaction; they wait on while the database is away."""
+        self._flushed = time.monotonic()
+        try:
+            with self._store.guard():
+                changes = {n: Change(scores=s) for n, s in self._waiting.items() if self._known(n, patient=False)}
+                if changes:
+                    self._write({self._ids[number]: change for number, change in changes.items()})
+        except AwayError:
+            return
+        self._waiting.clear()
 
     def mark(self, number: int, key: str, value: Any) -> None:
         """Sets what Optuna's pruners remember about a trial."""
-        self._update(number, lambda trial: self._storage.set_trial_system_attr(trial, key, value))
+        if self._known(number):
+            self._steadily(lambda: self._storage.set_trial_system_attr(self._ids[number], key, value))
 
     def end(
         self,
@@ -150,35 +189,32 @@ class Ledger:
             scores: by epoch; those it does not have yet are added.
         """
 
-        def close(trial: int) -> None:
-            self._describe(trial, attributes, scores or {})
-            self._storage.set_trial_state_values(trial, state, None if score is None else [score])
-
-        self._update(number, close)
+        self._waiting.pop(number, None)
+        self._change(number, Change(attributes, scores or {}, state, score))
         self._ids.pop(number, None)
 
-    def _describe(self, trial: int, attributes: Mapping[str, Any], scores: Mapping[int, float]) -> None:
-        """All attributes in one transaction; Optuna's public way takes one for each of a dozen."""
-        with _create_scoped_session(self._storage.scoped_session) as session:
-            for key, value in attributes.items():
-                if value is not None:
-                    kind = models.TrialUserAttributeModel
-                    self._storage._set_trial_attr_without_commit(session, kind, trial, key, value)
-            for epoch, score in scores.items():
-                self._storage._set_trial_intermediate_value_without_commit(session, trial, epoch, score)
+    def _change(self, number: int, change: Change) -> None:
+        if self._known(number):
+            self._steadily(lambda: self._write({self._ids[number]: change}))
 
-    def _update(self, number: int, change: Callable[[int], None]) -> None:
-        """Changes a trial, unless it has ended: then it stays as it is."""
-        trial = self._ids.get(number)
-        if trial is None:
-            trial = self._steadily(lambda: self._id(number))
-            if trial is None:
-                return
-            self._ids[number] = trial
-        try:
-            self._steadily(lambda: change(trial))
-        except UpdateFinishedTrialError:
-            self._ids.pop(number, None)
+    def _known(self, number: int, patient: bool = True) -> bool:
+        """Whether there is such a trial."""
+        if number not in self._ids:
+            found = self._steadily(lambda: self._id(number)) if patient else self._id(number)
+            if found is not None:
+                self._ids[number] = found
+        return number in self._ids
+
+    def _write(self, changes: Mapping[int, Change]) -> None:
+        """Changes trials, by id, in one transaction (Optuna's public way takes one for each of a dozen attributes).
+
+        One that has ended stays as it is: an answer got lost, or somebody has ended it in the dashboard.
+        """
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            for number, change in changes.items():
+                trial = models.TrialModel.find_or_raise_by_id(number, session)
+                if not trial.state.is_finished():
+                    change.apply(session, trial)
 
     def _id(self, number: int) -> int | None:
         try:
@@ -189,7 +225,7 @@ class Ledger:
     def _steadily(self, action: Callable[[], T]) -> T:
         """Does it, waits while the database is away; what goes wrong becomes one line (ResultsError)."""
         with self._store.guard():
-            return insist(self._store.patience)(action)
+            return insist(self._store.patience, action)
 
 
 def _open(storage: str) -> RDBStorage:

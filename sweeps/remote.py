@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from results.columns import clean
 from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
 from runner.client import Client
 from runner.errors import UserError
+from sweeps.submission import Submission
 
 _STUDIES = TypeAdapter(list[StudyRecord])
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
 _ATTEMPTS = TypeAdapter(list[AttemptRecord])
+_DOCUMENT = TypeAdapter(dict[str, Any])
+_DOCUMENTS = TypeAdapter(list[dict[str, Any]])
 _T = TypeVar("_T")
+# In JSON: control characters as escapes or as they are (line ends and tabs stay), and what turns the direction of text.
+_OBEYED = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\\u20(?:0[ef]|2[a-e]|6[6-9])|\\[bfr])"
+    rb"|()(?:\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9])",
+    re.IGNORECASE,
+)
 
 
 class Remote(Client):
@@ -61,6 +74,14 @@ class Remote(Client):
         except NotFoundError:
             return None
 
+    def evidence(self, study: str, numbers: Collection[int]) -> dict[int, bytes]:
+        """What each validation image contributed to the scores of these trials, of those that have it."""
+        found: dict[int, bytes] = {}
+        for number in numbers:
+            with contextlib.suppress(NotFoundError):
+                found[number] = self._ask("GET", f"/studies/{study}/trials/{number}/evidence").content
+        return found
+
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state."""
         found: dict[TrialState, int] = self.status(study)["trials"]
@@ -68,17 +89,20 @@ class Remote(Client):
 
     def status(self, study: str) -> dict[str, Any]:
         """The study's status document."""
-        found: dict[str, Any] = self._ask("GET", f"/studies/{study}/status").json()
-        return found
+        return self._read(f"/studies/{study}/status", _DOCUMENT)
 
     def workers(self) -> list[dict[str, Any]]:
         """Who works for the server."""
-        found: list[dict[str, Any]] = self._ask("GET", "/workers").json()
-        return found
+        return self._read("/workers", _DOCUMENTS)
 
     def log(self, study: str, number: int, offset: int) -> bytes:
         """A trial's log from a byte on: a piece of it, empty at its end."""
         return self._ask("GET", f"/studies/{study}/trials/{number}/log", params={"offset": offset}).content
+
+    def submit(self, submission: Submission) -> StudyRecord:
+        """Hands a study over; the record of the one that it begins or goes on with."""
+        answer = self._ask("POST", "/studies", content=submission.model_dump_json().encode())
+        return TypeAdapter(StudyRecord).validate_json(answer.content)
 
     def order(self, what: str, **body: Any) -> None:
         """Sends an order, e.g. ``studies/models/pause``."""
@@ -86,7 +110,7 @@ class Remote(Client):
 
     def _read(self, path: str, adapter: TypeAdapter[_T]) -> _T:
         try:
-            return adapter.validate_json(self._ask("GET", path).content)
+            return adapter.validate_json(tame(self._ask("GET", path).content))
         except ValidationError as error:
             raise UserError(f"{self.http.base_url} is another version of sweep: {error.errors()[0]['msg']}") from error
 
@@ -109,4 +133,10 @@ def _detail(response: httpx.Response) -> str:
         detail = response.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = response.text
-    return str(detail)[:1000] or f"the study server answers {response.status_code}"
+    lines = [clean(line) for line in str(detail)[:20_000].splitlines()]
+    return "\n".join(lines) or f"the study server answers {response.status_code}"
+
+
+def tame(document: bytes) -> bytes:
+    """A JSON document without what a terminal would obey: whoever runs the server is not to move our cursor."""
+    return _OBEYED.sub(lambda found: (found[1] or b"") + b"?", document)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +25,11 @@ from runner.pool import Pool
 from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale, digest
-from sweeps import runfile
+from sweeps import keepsakes, runfile
+from sweeps.artifacts import Artifacts, Place
 from sweeps.coordinator import Coordinator
 from sweeps.hall import Hall
+from sweeps.housekeeping import Housekeeper
 from sweeps.live import Live
 from sweeps.server import Address, Server, create_app
 from sweeps.session import check_identity, open_study
@@ -125,9 +129,12 @@ def _run(plan: Plan, store: Store) -> int:
     hall = Hall()
     hall.add(coordinator)
     token = secrets.token_urlsafe(32)
-    with Server(create_app(hall, token), _address(plan)) as server:
+    with (
+        _artifacts(plan, store) as artifacts,
+        Server(create_app(hall, token, None, artifacts), _address(plan)) as server,
+    ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
-        pool = None
+        pool, housekeeper = None, Housekeeper(hall, artifacts)
         try:
             if not coordinator.finished():
                 pool = interrupts.pool = _pool(plan, server.url, token)
@@ -135,6 +142,7 @@ def _run(plan: Plan, store: Store) -> int:
                 while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
                     time.sleep(_TICK_SECONDS)
                     hall.tick()
+                    housekeeper.tick()
                     pool.tend()
                     live.refresh()
             hall.stop()
@@ -142,6 +150,7 @@ def _run(plan: Plan, store: Store) -> int:
             if pool:
                 pool.stop()
             coordinator.take_back()
+            housekeeper.tidy()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     if not coordinator.tripped:  # else it is paused, and says why
         store.touch_study(record.name, state=state)
@@ -163,6 +172,20 @@ def _address(plan: Plan) -> Address:
     return Address(join(plan.ray.address))
 
 
+@contextlib.contextmanager
+def _artifacts(plan: Plan, store: Store) -> Iterator[Artifacts | None]:
+    """What workers on other nodes send; those of this machine write where we see it."""
+    if plan.ray is None:
+        yield None
+        return
+    with keepsakes.opened(store, plan.storage) as artifacts:
+        for sha256, path in zip(
+            plan.data.labels, (plan.data.train_annotations, plan.data.val_annotations), strict=True
+        ):
+            artifacts.add(Place(plan.space.study, None, sha256), Path(path))
+        yield artifacts
+
+
 def _pool(plan: Plan, url: str, token: str) -> Pool:
     log = plan.work_dir / plan.space.study / "workers.log"
     if plan.ray is None:
@@ -178,9 +201,7 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
 
 
 def _fault(pool: Pool | None) -> str | None:
-    if isinstance(pool, LocalPool) and pool.faults:
-        return f"the workers gave up: {'; '.join(pool.faults)}"
-    return "the workers gave up; see workers.log in the study's folder" if pool and pool.faulty else None
+    return f"the workers gave up: {'; '.join(pool.faults)}" if pool and pool.faults else None
 
 
 def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: StudyState, fault: str | None) -> int:

@@ -16,7 +16,8 @@ import click
 
 from results.store import Store
 from runner.errors import UserError
-from sweeps import runfile
+from sweeps import keepsakes, runfile
+from sweeps.housekeeping import Housekeeper
 from sweeps.server import Address, Server, create_app
 from sweeps.source import read_token
 from sweeps.team import Team
@@ -31,6 +32,8 @@ class House:
 
     Attributes:
         plugins: whether code that a study brings may run here.
+        artifacts: folder or ``s3://BUCKET/PREFIX``; None for a folder beside the database.
+        disk_budget: bytes that artifacts may take; None for no limit.
     """
 
     storage: str
@@ -38,6 +41,8 @@ class House:
     address: Address
     token_file: Path | None
     plugins: bool
+    artifacts: str | None = None
+    disk_budget: int | None = None
 
 
 def serve_until_stopped(house: House) -> int:
@@ -77,18 +82,26 @@ def _serve(house: House, store: Store, token: str) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    team = Team(store, house.storage, house.work_dir, house.plugins, stays=True)
-    team.reopen()
-    with Server(create_app(team.hall, token, team), house.address) as server:
+    with keepsakes.opened(store, house.storage, house.artifacts, house.disk_budget) as artifacts:
+        team = Team(store, house.storage, house.work_dir, house.plugins, artifacts, stays=True)
+        team.reopen()
+        _answer(house, team, token, ended)
+    return 130 if signal.SIGINT in caught else 0
+
+
+def _answer(house: House, team: Team, token: str, ended: threading.Event) -> None:
+    housekeeper = Housekeeper(team.hall, team.artifacts)
+    with Server(create_app(team.hall, token, team, team.artifacts), house.address) as server:
         runfile.write(house.storage, runfile.RunFile(server.url, token, os.getpid(), ""))
         names = ", ".join(study.name for study in team.hall.studies())
         click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
         while not ended.wait(_TICK_SECONDS) and not team.hall.stopping:
             team.hall.tick()
+            if line := housekeeper.tick():
+                log.error("%s", line)
             if team.hall.fault:
                 log.error("%s", team.hall.fault)
                 team.hall.fault = None
-    return 130 if signal.SIGINT in caught else 0
 
 
 def _check(address: Address) -> None:

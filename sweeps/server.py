@@ -10,15 +10,20 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from results.errors import NotFoundError, ResultsError
 from runner.errors import UserError
+from sweeps.artifacts import Artifacts
 from sweeps.coordinator import RefusedError
-from sweeps.guard import Guard
+from sweeps.deadline import PunctualProtocol
+from sweeps.guard import App, Guard
 from sweeps.hall import Hall, UnknownError
+from sweeps.routes import artifacts as files
 from sweeps.routes import studies, work
+from sweeps.routes.answers import BEARER, RESPONSES, misfit, readable
 from sweeps.team import Team
 
 _STATUS: dict[type[Exception], int] = {
@@ -29,22 +34,29 @@ _STATUS: dict[type[Exception], int] = {
     ResultsError: 503,
 }
 _BACKLOG = 512  # connections that wait while the server is busy
+_HEAD_BYTES = 32 * 1024  # of a request's line and headers
 
 
-def create_app(hall: Hall, token: str, team: Team | None = None) -> FastAPI:
+def create_app(hall: Hall, token: str, team: Team | None = None, artifacts: Artifacts | None = None) -> FastAPI:
     """The server's routes, behind the token.
 
     Args:
         hall: answers them.
         token: every request must bear it (`sweeps.guard.Guard`).
         team: takes studies in; None where a study is run by the process itself.
+        artifacts: takes files of workers that do not share this machine's disk; None where all do.
     """
-    app = FastAPIOffline(title="sweep study server", redoc_url=None)  # /docs, from files of this machine
+    # /docs comes from files of this machine
+    app = FastAPIOffline(title="sweep study server", redoc_url=None, redirect_slashes=False)
     app.add_middleware(Guard, token=token)
     for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _told(hall, status))
-    app.include_router(work.router(hall))
-    app.include_router(studies.router(hall, team))
+    app.add_exception_handler(RequestValidationError, _misfit)
+    routers = [work.router(hall), studies.router(hall, team, artifacts)]
+    if artifacts:
+        routers.append(files.router(artifacts, lambda study, *lease: hall.study(study).heartbeat(*lease)))
+    for router in routers:
+        app.include_router(router, responses=RESPONSES, dependencies=[BEARER])
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -58,9 +70,14 @@ def _told(hall: Hall, status: int) -> Callable[[Request, Exception], Response]:
     def answer(_: Request, error: Exception) -> Response:
         if status == 503:  # a full disk, say: whoever runs the server must see it
             hall.fault = str(error)
-        return JSONResponse({"detail": str(error)}, status_code=status)
+        return JSONResponse({"detail": readable(str(error))}, status_code=status)
 
     return answer
+
+
+def _misfit(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"detail": misfit(error)}, status_code=422)
 
 
 @dataclass(frozen=True)
@@ -87,18 +104,22 @@ class Server:
     Args:
         app: what it serves.
         address: where; a free port of the loopback address by default.
+        protocol: with how long a connection may take.
 
     Raises:
         UserError: the address is taken or not this machine's, or certificate and key cannot be used.
     """
 
-    def __init__(self, app: FastAPI, address: Address = Address()) -> None:
+    def __init__(
+        self, app: App, address: Address = Address(), protocol: type[PunctualProtocol] = PunctualProtocol
+    ) -> None:
         self._socket = _listen(address)
         host = f"[{address.host}]" if ":" in address.host else address.host
         self.url = f"http{'s' if address.certificate else ''}://{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2, ws="none",
             server_header=False, backlog=_BACKLOG, ssl_certfile=address.certificate, ssl_keyfile=address.key,
+            http=protocol, h11_max_incomplete_event_size=_HEAD_BYTES, timeout_keep_alive=10,
         )  # fmt: skip
         try:
             config.load()
@@ -127,4 +148,5 @@ def _listen(address: Address) -> socket.socket:
         return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"cannot listen on {address.host}:{address.port}: {why.lower()}") from error
+        why = why.partition(" (")[0].lower()  # Python adds the address, which we name ourselves
+        raise UserError(f"cannot listen on {address.host}:{address.port}: {why}") from error

@@ -21,16 +21,16 @@ def document(
         workers: who works on it now.
         trials_left: trials not ended yet, those that have not begun included; None if that is open.
     """
-    trials = store.trials(record.name)
-    ranking = rank(record, trials)
-    seconds = [trial.seconds for trial in trials if trial.state == "complete" and trial.seconds]
+    found = store.summary(record.name)
+    # a row needs the baseline beside it, and no other trial
+    ranking = rank(record, list({t.number: t for t in (found.baseline, found.best) if t}.values()))
     eta = None
-    if workers and seconds and trials_left is not None:
-        eta = trials_left * sum(seconds) / len(seconds) / len(workers)
+    if workers and found.mean_seconds and trials_left is not None:
+        eta = trials_left * found.mean_seconds / len(workers)
     return {
         "study": record.name,
         "state": state,
-        "trials": store.counts(record.name),
+        "trials": found.counts,
         "best": ranking.best.document() if ranking.best else None,
         "workers": workers,
         "eta_seconds": eta,

@@ -11,6 +11,7 @@ from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRe
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
+from sweeps.evidence import keep_evidence
 from sweeps.followers import Followers
 from sweeps.ledger import Ledger
 from sweeps.sampler import OptunaSuggester
@@ -62,7 +63,9 @@ class Study:
 
     def change(self, space: SearchSpace, record: StudyRecord) -> None:
         """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
-        self.space, self.record, self._proposed = space, record, None
+        self.space, self.record = space, record
+        if self._begun is None:
+            self._proposed = None
         self.followers.change(space)
 
     def ask(self) -> int | None:
@@ -122,8 +125,8 @@ class Study:
     def lease(self, number: int, fence: int, worker: str, owner: str, device: str) -> Lease:
         """Stores that a worker has the trial and builds what it needs to train it."""
         name = self.record.name
-        self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
-        row, epochs = self.row(number), self.store.epochs(name, number)
+        row = self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
+        epochs = self.store.epochs(name, number)
         self._epochs[number] = row.epochs
         parts = {**row.parts, "settings": {**row.parts["settings"], **(row.adjusted or {})}}
         hours = self.space.budget.trial_hours
@@ -177,6 +180,8 @@ class Study:
         seconds = result.seconds
         if seconds is None:  # it ended badly; what it took counts all the same
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
+        if result.evidence and state == "complete":
+            keep_evidence(self.store, self.record.name, number, result.evidence)
         self.store.finish(
             self.record.name, number, state=state, failure=failure, reason=reason, parameters=result.parameters,
             peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 import click
+import httpx
 
 from results.ranking import rank
+from runner.artifacts import Transfer
 from runner.errors import UserError
 from runner.protocol import DataPaths, Scale
 from sweeps.remote import Remote
@@ -16,7 +18,7 @@ from sweeps.show import print_ranking
 from sweeps.source import Source
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
-from sweeps.team import PluginText, Submission
+from sweeps.submission import AWAITED, PluginText, Submission
 
 _POLL_SECONDS = 2.0
 INTERRUPTED = 130
@@ -33,7 +35,10 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
     """
     assert source.server
     with Remote(source.server, source.token()) as server:
-        server.order("studies", **_submission(space, scale, data).model_dump(mode="json"))
+        taken = server.submit(_submission(space, scale, data))
+        if taken.reason == AWAITED:
+            _send_labels(server, taken.name, data)
+            server.order(f"studies/{taken.name}/resume")
         click.echo(f"study {space.study} is at {source.server}; workers come with: sweep worker --server URL", err=True)
         try:
             state = watch(server, space.study)
@@ -48,6 +53,16 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
         if state == "paused":
             click.echo(f"study {space.study} is paused: {record.reason or 'by a user'}", err=True)
         return 0 if ranking.rows else 1
+
+
+def _send_labels(server: Remote, study: str, data: DataPaths) -> None:
+    """Workers fetch the label files: a split has made them, or they lie on this machine only."""
+    for path in dict.fromkeys((data.train_annotations, data.val_annotations)):
+        click.echo(f"sending {path}", err=True)
+        try:
+            Transfer(server.http).upload_labels(study, Path(path))
+        except httpx.HTTPError as error:
+            raise UserError(f"{path} cannot be sent: {error}; start again to go on") from error
 
 
 def watch(server: Remote, study: str) -> str:

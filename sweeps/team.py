@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from results.records import StudyRecord
 from results.store import Store
 from runner.errors import UserError
-from runner.protocol import DataPaths, Message, Scale, StudyName
+from runner.protocol import DataPaths, Scale, StudyName
+from sweeps.artifacts import Artifacts
 from sweeps.coordinator import Coordinator
 from sweeps.hall import Hall
 from sweeps.session import open_study
@@ -22,35 +26,9 @@ from sweeps.space.identity import differences, identity
 from sweeps.space.loader import load
 from sweeps.space.schema import SearchSpace
 from sweeps.study import Study
+from sweeps.submission import AWAITED, PluginText, Submission
 
 log = logging.getLogger("sweep.server")
-_MAX_TEXT = 1_000_000  # characters of a space or a plugin
-
-
-class PluginText(Message):
-    """A file of the user's own, as it travels to the server."""
-
-    name: str = Field(pattern=r"^[A-Za-z_]\w*\.py$", max_length=100)
-    text: str = Field(max_length=_MAX_TEXT)
-
-
-class Submission(Message):
-    """A study for a team's server.
-
-    Attributes:
-        space: `sweeps.space.travel` document as YAML.
-        scale: decided by whoever submits it.
-        data: where the data lie on the machine that submits it, and what they are.
-        labels: SHA-256 of the label files (train, val), which were uploaded before; None where the server reads them
-            under their own paths.
-        plugins: the files that the space names.
-    """
-
-    space: str = Field(max_length=_MAX_TEXT)
-    scale: Scale
-    data: DataPaths
-    labels: tuple[str, str] | None = None
-    plugins: tuple[PluginText, ...] = ()
 
 
 class Team:
@@ -61,6 +39,7 @@ class Team:
         storage: URL of the database they lie in.
         work_dir: folder of what workers send, of label files and of plugins; each study keeps its own below it.
         plugins: whether code that comes with a study may run in this process.
+        artifacts: has the label files; None where nobody else needs them.
         stays: whether workers wait for studies to come.
     """
 
@@ -70,11 +49,12 @@ class Team:
         storage: str,
         work_dir: Path = Path("work_dirs"),
         plugins: bool = False,
+        artifacts: Artifacts | None = None,
         stays: bool = False,
     ) -> None:
         self.store, self.storage, self.work_dir = store, storage, work_dir.absolute()
-        self.plugins = plugins
-        self.hall = Hall(stays)
+        self.plugins, self.artifacts = plugins, artifacts
+        self.hall, self._stays = Hall(stays), stays
         self._lock = threading.Lock()
 
     def reopen(self) -> None:
@@ -93,19 +73,30 @@ class Team:
             UserError: what is wrong with it, in one line a mistake.
         """
         with self._lock:
-            data = self._data(submission)
             space = self._space(submission)
-            record = open_study(self.store, space, submission.scale, data, self.work_dir)
+            record = open_study(self.store, space, submission.scale, submission.data, self.work_dir)
+            lacking = self._lacks_labels(record.name, submission.data)
             known = next((one for one in self.hall.studies() if one.name == record.name), None)
-            if known is None:
-                self._open(record, space, data)
-            else:
+            if known is not None:
                 known.go_on(space, record)
-            return record
+                if lacking:
+                    known.pause(AWAITED)
+                return known.record()
+            if lacking:  # before a worker can ask for them
+                self.store.set_state(record.name, "paused", AWAITED)
+                record = replace(record, state="paused", reason=AWAITED)
+            return self._open(record, space, submission.data).record()
 
-    def _open(self, record: StudyRecord, space: SearchSpace, data: DataPaths) -> None:
-        study = Study(self.storage, self.store, record, space, data, workers_survive=True)
-        self.hall.add(Coordinator(study, lambda line: log.info("%s: %s", record.name, line)))
+    def _lacks_labels(self, study: str, data: DataPaths) -> bool:
+        """Whether workers would look for label files that are not here yet."""
+        index = self.artifacts.index if self.artifacts else None
+        return index is not None and any(index.find(study, None, sha256) is None for sha256 in data.labels)
+
+    def _open(self, record: StudyRecord, space: SearchSpace, data: DataPaths) -> Coordinator:
+        study = Study(self.storage, self.store, record, space, data, workers_survive=self._stays)
+        coordinator = Coordinator(study, lambda line: log.info("%s: %s", record.name, line))
+        self.hall.add(coordinator)
+        return coordinator
 
     def _space(self, submission: Submission) -> SearchSpace:
         """The submitted space, read from a file of the study's folder that also names its plugins there.
@@ -114,16 +105,24 @@ class Team:
             UserError: mistakes in it, or code that may not run here.
         """
         name = _study_name(submission.space)
-        folder = self.work_dir / name
         if submission.plugins and not self.plugins:
             names = ", ".join(one.name for one in submission.plugins)
             raise UserError(
                 f"study {name} brings code of its own ({names}); a server started with --allow-plugins runs it"
             )
-        files = [str(travel.keep(one.text, folder / "plugins" / one.name)) for one in submission.plugins]
-        path = travel.keep(submission.space, folder / "space.yaml")
-        # its data and plugins lie elsewhere here than where it was written
-        return load(path, ["data=demo", f"plugins={json.dumps(files)}"], scale=lambda _: submission.scale)
+        files = [str(self._plugin(name, one)) for one in submission.plugins]
+        with tempfile.TemporaryDirectory() as folder:  # what is refused must leave no trace in a study that runs
+            path = travel.keep(submission.space, Path(folder) / "space.yaml")
+            try:
+                # its data and plugins lie elsewhere here than where it was written
+                return load(path, ["data=demo", f"plugins={json.dumps(files)}"], scale=lambda _: submission.scale)
+            except UserError as error:
+                raise UserError(str(error).replace(f"{folder}/", "")) from error
+
+    def _plugin(self, study: str, file: PluginText) -> Path:
+        """Keeps a file under its hash, so that another one of its name leaves it as it is."""
+        sha256 = hashlib.sha256(file.text.encode()).hexdigest()
+        return travel.keep(file.text, self.work_dir / study / "plugins" / sha256[:16] / file.name)
 
     def _again(self, record: StudyRecord) -> SearchSpace:
         """The space of a study that the database holds.
@@ -138,20 +137,6 @@ class Team:
         if different:
             raise UserError(f"its space reads otherwise today: {'; '.join(different)}")
         return space
-
-    def _data(self, submission: Submission) -> DataPaths:
-        """The data with label files that this server can hand out.
-
-        Raises:
-            UserError: they are not here.
-        """
-        data = submission.data
-        if submission.labels is None:
-            for path in (data.train_annotations, data.val_annotations):
-                if not Path(path).is_file():
-                    raise UserError(f"the label file {path} is not on the server")
-            return data
-        return data
 
 
 def _study_name(text: str) -> str:

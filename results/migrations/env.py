@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from results import artifact_rows  # noqa: F401 - its tables belong to the models too
 from results.models import Base
 from results.schema import VERSION_TABLE, is_ours
 

@@ -60,9 +60,15 @@ def prepare(data: DataFile, folder: Path, progress: Progress | None = None) -> D
         n_val=len(report.images["val"]),
         max_instances=max(both),
         object_sizes=statistics.percentiles(statistics.object_sizes(objects)),
+        labels=(_sha256(train_file), _sha256(val_file)),
         root=str(data.path.parent.absolute()) if data.path else "",
     )
     return paths.model_copy(update={"check": evidence(paths)})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_hash(data: DataFile, report: Report) -> str:

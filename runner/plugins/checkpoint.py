@@ -14,7 +14,9 @@ from mmengine.runner import Runner
 _EMPTY_HUB: dict[str, dict[str, Any]] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
 
 
-def save(runner: Runner, target: Path, training: str, history: list[dict[str, Any]]) -> None:
+def save(
+    runner: Runner, target: Path, training: str, history: list[dict[str, Any]], evidence: bytes | None = None
+) -> None:
     """Saves model, optimizer, schedulers and the validations so far, under a temporary name, then renames.
 
     The layout is mmengine's (Runner.save_checkpoint), so its tools read it. Called after a validation, so that an
@@ -25,6 +27,7 @@ def save(runner: Runner, target: Path, training: str, history: list[dict[str, An
         target: the checkpoint's final name.
         training: what is trained (`Lease.training`).
         history: one entry a validation, plain numbers and strings.
+        evidence: of the epoch that has the score (`runner.evidence`).
 
     Raises:
         OSError: the disk is full or read-only; `target` is as it was.
@@ -43,6 +46,8 @@ def save(runner: Runner, target: Path, training: str, history: list[dict[str, An
         "param_schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
         "message_hub": _EMPTY_HUB,
     }
+    if evidence:
+        checkpoint["evidence"] = torch.frombuffer(bytearray(evidence), dtype=torch.uint8)
     runner.call_hook("before_save_checkpoint", checkpoint=checkpoint)
     temporary = target.with_name(f".{target.name}.tmp")
     try:
@@ -74,3 +79,11 @@ def read_history(path: Path, training: str) -> list[dict[str, Any]]:
         return []
     history: list[dict[str, Any]] = meta["history"]
     return history
+
+
+def read_evidence(path: Path) -> bytes | None:
+    """The evidence stored in a checkpoint by `save`, None where there is no file or none in it."""
+    if not path.exists():
+        return None
+    found = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("evidence")
+    return None if found is None else found.numpy().tobytes()

@@ -16,6 +16,8 @@ from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from pycocotools import mask as rle
 
+from runner import evidence
+
 _AREAS = ("all", "small", "medium", "large")
 _THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
@@ -40,6 +42,7 @@ class StudyMetric(CocoMetric):
         self.iou_range = iou_range
         self._truth = COCO(kwargs["ann_file"], print_function=_silent)
         self._extra = np.array([])
+        self._latest: dict[str, COCOeval_faster] = {}
         if iou_range:
             low, high, step = iou_range
             self._extra = low + step * np.arange(round((high - low) / step) + 1)
@@ -54,6 +57,11 @@ class StudyMetric(CocoMetric):
             figures.update(self._figures(kind, found, images, categories))
         return figures
 
+    def evidence(self, kind: str) -> bytes | None:
+        """What each image contributed to the latest figures of a kind, None if there are none (`runner.evidence`)."""
+        evaluation = self._latest.get(kind)
+        return None if evaluation is None else evidence.pack(evaluation)
+
     def _figures(
         self, kind: str, found: list[dict[str, Any]], images: Sequence[int], categories: Sequence[int]
     ) -> dict[str, float]:
@@ -62,11 +70,12 @@ class StudyMetric(CocoMetric):
         evaluation = COCOeval_faster(self._truth, results, kind, print_function=_silent)
         p = evaluation.params
         p.catIds, p.imgIds = list(categories), list(images)
-        p.maxDets = [1, 10, self.detections]
+        p.maxDets = [self.detections]
         extra = self._extra if kind == "segm" else np.array([])
         p.iouThrs = np.unique(np.round(np.concatenate([_THRESHOLDS, extra]), 10))
         evaluation.evaluate()
         evaluation.accumulate()
+        self._latest[kind] = evaluation
         precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
         coco = np.isin(p.iouThrs, np.round(_THRESHOLDS, 10))
 

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from runner.paths import TrialPaths
 from runner.plugins import checkpoint
+from runner.plugins.metric import StudyMetric
 from runner.protocol import EpochReport, Objective, Verdict
 
 _CHECK_LOSS_EVERY = 10  # iterations; reading the loss waits for the GPU
@@ -30,6 +31,10 @@ class ReportHook(Hook):
         objective: which figure is the score, and whether the best epoch's checkpoint is kept beside the last.
         history: validations of earlier attempts.
         report: sends one validation and returns what the server wants.
+        evidence: of the best epoch of earlier attempts, or of the last.
+
+    Attributes:
+        evidence: what each image contributed to the score (`runner.evidence`), once there is one.
     """
 
     priority = "VERY_LOW"
@@ -41,9 +46,10 @@ class ReportHook(Hook):
         objective: Objective,
         history: list[dict[str, Any]],
         report: Callable[[EpochReport], Verdict],
+        evidence: bytes | None = None,
     ) -> None:
         self.paths, self.training, self.objective = paths, training, objective
-        self.history, self.report = history, report
+        self.history, self.report, self.evidence = history, report, evidence
         self.pruned = False
         self._since = time.monotonic()
 
@@ -69,10 +75,13 @@ class ReportHook(Hook):
         self._since = now
         earlier = [self._score(entry["metrics"]) for entry in self.history]
         self.history.append(report.model_dump())
-        if self.objective.at == "best" and self._score(figures) > max(earlier, default=-math.inf):
+        best = self._score(figures) > max(earlier, default=-math.inf)
+        if best if self.objective.at == "best" else runner.epoch == runner.max_epochs:
+            self.evidence = _evidence(runner, self.objective)
+        if self.objective.at == "best" and best:
             # before the last one: an epoch that a resume skips has its best checkpoint already
-            checkpoint.save(runner, self.paths.best, self.training, self.history)
-        checkpoint.save(runner, self.paths.last, self.training, self.history)
+            checkpoint.save(runner, self.paths.best, self.training, self.history, self.evidence)
+        checkpoint.save(runner, self.paths.last, self.training, self.history, self.evidence)
         if self.report(report).action == "prune":
             self.pruned = True
             runner.train_loop.stop_training = True
@@ -80,3 +89,9 @@ class ReportHook(Hook):
     def _score(self, figures: Mapping[str, float | None]) -> float:
         value = figures.get(self.objective.metric)
         return -math.inf if value is None else value
+
+
+def _evidence(runner: Runner, objective: Objective) -> bytes | None:
+    """What the validation just made leaves of each image, for the objective's boxes or masks."""
+    metrics = [one for one in runner.val_loop.evaluator.metrics if isinstance(one, StudyMetric)]
+    return metrics[0].evidence(objective.metric.split("_", 1)[0]) if metrics else None

@@ -21,3 +21,7 @@ class Pool(Protocol):
     @property
     def faulty(self) -> bool:
         """Whether a worker gave up because of its machine."""
+
+    @property
+    def faults(self) -> list[str]:
+        """Why workers gave up, one line each."""

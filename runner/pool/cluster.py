@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,11 @@ class Share:
     def machine(self) -> Machine:
         """Threads and loader workers; as on one machine, only trainings on a GPU have images loaded for them."""
         return Machine(self.cpus, max(1, min(_MOST_LOADERS, self.cpus - 1)) if self.gpus else 0)
+
+    @property
+    def sharing(self) -> int:
+        """How many trials may be on one GPU, ours and others'; 0 without a GPU."""
+        return math.ceil(1 / self.gpus - 1e-9) if self.gpus else 0
 
     def room(self, nodes: Sequence[Resources]) -> int:
         """How many such trials the nodes hold at a time, whoever uses them now."""
@@ -92,6 +98,12 @@ def join(address: str | None = None) -> str:
     ours: str = ray.util.get_node_ip_address()
     elsewhere = any(node["NodeManagerAddress"] != ours for node in ray.nodes() if node["Alive"])
     return ours if elsewhere else _LOOPBACK
+
+
+def gpus_of(address: str | None = None) -> int:
+    """How many GPUs the nodes of a cluster have together. Raises as `join`, which it does first."""
+    join(address)
+    return int(sum(node.get("GPU", 0) for node in living(imported())))
 
 
 def imported() -> Any:

@@ -7,9 +7,12 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import platformdirs
 
 from runner.errors import UserError
 from runner.machine import Machine, Slot
@@ -22,7 +25,7 @@ _MAX_DEATHS = 5  # of one actor that never came to work; then its node's install
 State = Literal["working", "ended", "faulty"]
 
 
-class Berth:
+class Outpost:
     """What an actor is: one slot of the node it was placed on, kept by a LocalPool of one worker.
 
     The worker is a process of its own, as on one machine: it ends with the actor, its trainer with it.
@@ -31,24 +34,27 @@ class Berth:
         url, token, owner: as LocalPool's.
         name: of the slot; the same wherever Ray places the actor again, so that its lost trial is given out at once.
         machine: threads and loader workers.
-        gpu: whether Ray was asked for one.
-        folder: takes the log of the worker on this node.
+        sharing: how many workers are on its GPU; 0 for a training on the CPU.
+        options: further words of the worker's command line.
     """
 
-    def __init__(self, url: str, token: str, owner: str, name: str, machine: Machine, gpu: bool, folder: Path) -> None:
+    def __init__(
+        self, url: str, token: str, owner: str, name: str, machine: Machine, sharing: int, options: Sequence[str]
+    ) -> None:
         # Ray has chosen: what it set is passed on as it stands
-        device = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpu else ""
-        self._log = folder / f"{name}.log"
-        self._pool = LocalPool(url, token, owner, [Slot(name, device or None, machine)], self._log)
-        atexit.register(self._pool.stop)  # SIGTERM (`ray stop`): the trial is handed back
+        device = os.environ.get("CUDA_VISIBLE_DEVICES", "") if sharing else ""
+        slot = Slot(name, device or None, machine, max(1, sharing))
+        log = platformdirs.user_cache_path("sweep") / "ray" / f"{name}.log"
+        self._pool = LocalPool(url, token, owner, [slot], log, options)
+        atexit.register(self._pool.stop, preempted=True)  # SIGTERM (`ray stop`, a node that is taken away)
 
     def look(self) -> tuple[State, str, str]:
-        """How the worker fares, the node's name, and the last words of a worker that gave up."""
+        """How the worker fares, the node's name, and why the worker gave up if it did."""
         self._pool.tend()
         host = socket.gethostname()
         if self._pool.alive:
             return "working", host, ""
-        return ("faulty", host, _tail(self._log)) if self._pool.faulty else ("ended", host, "")
+        return ("faulty", host, "; ".join(self._pool.faults)) if self._pool.faulty else ("ended", host, "")
 
     def stop(self) -> None:
         """Ends the worker politely."""
@@ -63,6 +69,7 @@ class _Seat:
     here: bool = False  # the actor lives somewhere, as far as we know
     deaths: int = 0
     state: State = "working"
+    fault: str = ""
 
 
 class RayPool:
@@ -80,7 +87,7 @@ class RayPool:
         workers: how many are wanted, also where the cluster has to grow for them; None for as many as it holds.
         gpus_per_trial: 1, a fraction, or 0; None for one where the cluster has any.
         cpus_per_trial: cores of a trial; None for an even part of the smallest node.
-        folder: of the workers' logs on each node.
+        options: further words of every worker's command line (`runner.worker`), e.g. its ``--work-dir`` on its node.
 
     Raises:
         UserError: Ray is missing, there is no such cluster, or no node can hold a trial.
@@ -97,7 +104,7 @@ class RayPool:
         workers: int | None = None,
         gpus_per_trial: float | None = None,
         cpus_per_trial: int | None = None,
-        folder: Path | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         join(address)
         self._ray = imported()
@@ -105,10 +112,8 @@ class RayPool:
         self.share: Share = share(nodes, gpus_per_trial, cpus_per_trial)
         if not workers and not self.share.room(nodes):
             raise UserError(_no_room(self.share))
-        import platformdirs
-
         self._given = (url, token, owner)
-        self._folder = folder or platformdirs.user_cache_path("sweep") / "ray"
+        self._options = tuple(options)
         self._log, self._workers = log, workers
         log.parent.mkdir(parents=True, exist_ok=True)
         self._mark = f"ray-{secrets.token_hex(3)}"
@@ -134,6 +139,11 @@ class RayPool:
     def faulty(self) -> bool:
         """Whether a worker gave up because of its node."""
         return any(seat.state == "faulty" for seat in self._seats)
+
+    @property
+    def faults(self) -> list[str]:
+        """Why workers gave up, one line each."""
+        return [seat.fault for seat in self._seats if seat.fault]
 
     def stop(self, polite: bool = True) -> None:
         """Ends all workers and leaves the cluster; politely, they hand their trials back first."""
@@ -166,15 +176,17 @@ class RayPool:
                 self._note(f"{seat.name} works on {host}")
             seat.here, seat.state, seat.deaths = True, state, 0
             if state == "faulty":  # it keeps its place: nothing else of ours is put on that node
-                self._note(f"{seat.name} on {host} gave up: {words}")
+                seat.fault = f"{words} (on {host})"
+                self._note(f"{seat.name} gave up: {seat.fault}")
             elif state == "ended":
                 self._ray.kill(seat.actor)  # its share of the node is somebody else's now
 
     def _replace(self, seat: _Seat, error: BaseException) -> None:
         seat.deaths, seat.here = seat.deaths + 1, False
-        self._note(f"{seat.name} cannot begin: {' '.join(str(error).split())[-500:]}")
+        why = f"{seat.name} cannot begin: {' '.join(str(error).split())[-500:]}"
+        self._note(why)
         if seat.deaths >= _MAX_DEATHS:
-            seat.state = "faulty"
+            seat.state, seat.fault = "faulty", why
             return
         seat.actor = self._begin(seat.name)
 
@@ -195,8 +207,8 @@ class RayPool:
 
     def _begin(self, name: str) -> Any:
         needs = {"num_gpus": self.share.gpus, "num_cpus": self.share.cpus}
-        actor = self._ray.remote(**needs, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(Berth)
-        return actor.remote(*self._given, name, self.share.machine, bool(self.share.gpus), self._folder)
+        actor = self._ray.remote(**needs, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(Outpost)
+        return actor.remote(*self._given, name, self.share.machine, self.share.sharing, self._options)
 
     def _note(self, line: str) -> None:
         with self._log.open("a", encoding="utf-8") as log:
@@ -206,8 +218,3 @@ class RayPool:
 def _no_room(wanted: Share) -> str:
     what = f"{wanted.gpus:g} GPU and {wanted.cpus} CPU cores" if wanted.gpus else f"{wanted.cpus} CPU cores"
     return f"no node of the Ray cluster has {what}, which a trial takes; --workers N asks the cluster to grow"
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return " ".join(lines[-3:])

@@ -19,6 +19,7 @@ _COMMANDS = {
     "status": "status",
     "stop": "stop",
     "rank": "rank",
+    "compare": "compare",
     "best": "best",
     "trials": "trials",
     "logs": "logs",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from results.reader import Reader
 from results.records import StudyRecord, TrialRecord
 from sweeps.cli import options
+
+if TYPE_CHECKING:
+    from sweeps.remote import Remote
+    from sweeps.source import Source
 
 _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file__))')/.mim/tools/train.py"
 
@@ -19,15 +24,13 @@ _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file
 @click.option("--trial", type=int, metavar="N", help="Another trial than the best.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write. [best_STUDY.py or .pth; params: stdout]")
 @click.option("--standalone", is_flag=True, help="Config without our plugins; its header says what changes.")
-@options.storage
-@options.study
-def best(export: str, trial: int | None, out: Path | None, standalone: bool, storage: str, study: str | None) -> None:
+@options.source
+def best(export: str, trial: int | None, out: Path | None, standalone: bool, source: Source, study: str | None) -> None:
     """Export the best trial; prints the path of what was written."""
-    from results.export import copy_checkpoint, params_document, pick, write_atomically
-    from results.store import Store
-    from runner.paths import TrialPaths
+    from results.export import params_document, pick, write_atomically
+    from sweeps.exports import checkpoint
 
-    with Store.open(storage, readonly=True) as store:
+    with source.reader() as store:
         record = options.choose_study(store, study)
         chosen = pick(store.trials(record.name), trial)
         if export == "params":
@@ -38,15 +41,14 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sto
             write_atomically(out, text + "\n")
         elif export == "checkpoint":
             out = out or Path(f"best_{record.name}.pth")
-            paths = TrialPaths.of(record.work_dir, record.name, chosen.number)
-            copy_checkpoint(paths.best if record.at == "best" else paths.last, out)
+            checkpoint(source, store, record, chosen.number, out)
         else:
             out = out or Path(f"best_{record.name}.py")
             write_atomically(out, _config(store, record, chosen, out, standalone))
     click.echo(out)
 
 
-def _config(store: Reader, record: StudyRecord, trial: TrialRecord, out: Path, standalone: bool) -> str:
+def _config(store: Reader | Remote, record: StudyRecord, trial: TrialRecord, out: Path, standalone: bool) -> str:
     from results.errors import ResultsError
     from results.export import config_text
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -26,7 +27,26 @@ storage = click.option(
     help="URL of the database (or SWEEP_STORAGE).",
 )
 
+seed_noise = click.option(
+    "--seed-noise", type=click.FloatRange(0, 1, min_open=True),
+    help="Standard deviation of a score between seeds, where you know it: 0.01 is one point. [learnt from repeats]",
+)  # fmt: skip
 study = click.option("--study", help="Name of the study. [the only one, else the one started last]")
+
+
+class Bytes(click.ParamType[int]):
+    """A size such as ``200GB``, ``1.5TB`` or ``500MiB``, in bytes."""
+
+    name = "size"
+    _UNITS: ClassVar = {"": 1, **{f"{letter}B": 1000**n for n, letter in enumerate("KMGT", 1)},
+              **{f"{letter}IB": 1024**n for n, letter in enumerate("KMGT", 1)}}  # fmt: skip
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+        if not match or match[2].upper() not in self._UNITS:
+            self.fail(f"expected a size such as 200GB, found {value}", param, ctx)
+        return int(float(match[1]) * self._UNITS[match[2].upper()])
 
 
 def source(command: Command) -> Command:

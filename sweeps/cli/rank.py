@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,16 +17,30 @@ if TYPE_CHECKING:
 @click.command(epilog="Example:  sweep rank --by model --format markdown")
 @click.option("--by", metavar="PART", help="Best row of each model, backbone, augmentation, optimizer, owner.")
 @click.option("--all", "all_states", is_flag=True, help="Also trials that are not complete.")
+@click.option("--runs", is_flag=True, help="A line for every training, also where combinations were repeated.")
+@options.seed_noise
 @click.option(
     "--format", "form", type=click.Choice(["table", "markdown", "csv", "json", "html"]),
     default="table", show_default=True,
 )  # fmt: skip
 @options.source
-def rank(by: str | None, all_states: bool, form: str, source: Source, study: str | None) -> None:
-    """Rank the trials of a study: owner, what was tried, score to ten digits, difference to the baseline."""
+def rank(
+    by: str | None,
+    all_states: bool,
+    runs: bool,
+    seed_noise: float | None,
+    form: str,
+    source: Source,
+    study: str | None,
+) -> None:
+    """Rank the trials of a study: owner, what was tried, score, difference to the baseline, and how sure that is."""
     from results.ranking import rank as ranking
+    from results.standings import judge
     from sweeps.show import print_ranking
 
     with source.reader() as store:
         record = options.choose_study(store, study)
-        print_ranking(ranking(record, store.trials(record.name), by, all_states), form, sys.stdout)
+        trials = store.trials(record.name)
+        standings = judge(record, trials, lambda numbers: store.evidence(record.name, numbers), seed_noise)
+        found = ranking(record, trials, by, all_states, standings)
+        print_ranking(replace(found, runs=runs), form, sys.stdout)

@@ -9,9 +9,7 @@ import click
 from sweeps.cli import options
 
 
-@click.command(
-    epilog="Example:  SWEEP_TOKEN=$(cat token) sweep serve --host 0.0.0.0 --certificate cert.pem --key key.pem"
-)
+@click.command(epilog="Example:  sweep serve --host 0.0.0.0 --token-file token --certificate cert.pem --key key.pem")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for a network.")
 @click.option("--port", default=8600, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--token-file", type=click.Path(path_type=Path), help="File that holds the token. [SWEEP_TOKEN holds it]")
@@ -19,7 +17,15 @@ from sweeps.cli import options
 @click.option("--key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
 @click.option(
     "--work-dir", type=click.Path(path_type=Path), default=Path("work_dirs"), show_default=True,
-    help="Folder of what workers send: checkpoints, configs, logs.",
+    help="Folder of the studies' spaces and plugins.",
+)  # fmt: skip
+@click.option(
+    "--artifacts", envvar="SWEEP_ARTIFACTS", metavar="PLACE",
+    help="Folder or s3://BUCKET/PREFIX of checkpoints, configs and logs. [beside the database]",
+)  # fmt: skip
+@click.option(
+    "--disk-budget", envvar="SWEEP_DISK_BUDGET", type=options.Bytes(), metavar="SIZE",
+    help="Most that they may take, e.g. 200GB: the worst trials' checkpoints go first. [no limit]",
 )  # fmt: skip
 @click.option("--allow-plugins", is_flag=True, help="Run code that a submitted study brings along.")
 @options.storage
@@ -30,6 +36,8 @@ def serve(
     certificate: Path | None,
     key: Path | None,
     work_dir: Path,
+    artifacts: str | None,
+    disk_budget: int | None,
     allow_plugins: bool,
     storage: str,
 ) -> int:
@@ -42,4 +50,4 @@ def serve(
     from sweeps.server import Address
 
     address = Address(host, port, certificate, key)
-    return serve_until_stopped(House(storage, work_dir, address, token_file, allow_plugins))
+    return serve_until_stopped(House(storage, work_dir, address, token_file, allow_plugins, artifacts, disk_budget))

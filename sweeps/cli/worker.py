@@ -18,7 +18,7 @@ def _per_gpu(_: click.Context, __: click.Parameter, value: str) -> int | Literal
     return int(value)
 
 
-@click.command(epilog="Example:  SWEEP_TOKEN=$(cat token) sweep worker --server https://server:8600 --owner Ana")
+@click.command(epilog="Example:  sweep worker --server https://server:8600 --token-file token --owner Ana")
 @click.option("--server", envvar="SWEEP_SERVER", metavar="URL", required=True, help="The server (or SWEEP_SERVER).")
 @click.option("--token-file", type=click.Path(path_type=Path), help="File that holds its token. [SWEEP_TOKEN holds it]")
 @click.option("--owner", help="Who runs it, as in the table. [your user name]")

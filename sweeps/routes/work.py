@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from fastapi import APIRouter, HTTPException, Response
 
 from runner.protocol import Finish, LeaseReply, LeaseRequest, Renewal, Verdict
 from sweeps.hall import Hall
+from sweeps.routes.answers import Study, Trial, plain_file
 
 
 def router(hall: Hall) -> APIRouter:
@@ -21,25 +21,25 @@ def router(hall: Hall) -> APIRouter:
         return hall.lease(request)
 
     @routes.post("/studies/{study}/trials/{trial}/heartbeat")
-    def heartbeat(study: str, trial: int, renewal: Renewal) -> Verdict:
+    def heartbeat(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The worker still trains."""
         return hall.study(study).heartbeat(trial, renewal.fence)
 
     @routes.post("/studies/{study}/trials/{trial}/report")
-    def report(study: str, trial: int, renewal: Renewal) -> Verdict:
+    def report(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The figures of one validation."""
         if renewal.report is None:
             raise HTTPException(422, "a report is needed")
         return hall.study(study).report(trial, renewal.fence, renewal.report)
 
     @routes.post("/studies/{study}/trials/{trial}/finish")
-    def finish(study: str, trial: int, end: Finish) -> Verdict:
+    def finish(study: Study, trial: Trial, end: Finish) -> Verdict:
         """The trial has ended."""
         hall.study(study).finish(trial, end.fence, end.result)
         return Verdict()
 
     @routes.post("/studies/{study}/trials/{trial}/hand_back")
-    def hand_back(study: str, trial: int, renewal: Renewal) -> Verdict:
+    def hand_back(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The trial comes back unfinished."""
         coordinator = hall.study(study)
         coordinator.hand_back(trial, renewal.fence, renewal.reason or "no reason given", renewal.cause)
@@ -47,18 +47,8 @@ def router(hall: Hall) -> APIRouter:
             hall.fault = coordinator.fault
         return Verdict()
 
-    @routes.get("/studies/{study}/labels/{half}")
-    def labels(study: str, half: Literal["train", "val"]) -> Response:
-        """The label file of a half of the study's data, as trainings read it."""
-        data = hall.study(study).study.data
-        path = Path(data.train_annotations if half == "train" else data.val_annotations)
-        try:
-            return Response(path.read_bytes(), media_type="application/json")
-        except OSError as error:
-            raise HTTPException(404, f"the label file {path} of study {study} is gone") from error
-
-    @routes.get("/studies/{study}/plugins/{sha256}")
-    def plugin(study: str, sha256: str) -> Response:
+    @routes.get("/studies/{study}/plugins/{sha256}", response_class=Response, responses=plain_file("text/x-python"))
+    def plugin(study: Study, sha256: str) -> Response:
         """The text of a file that the study brings along."""
         found = next((one for one in hall.study(study).needs.plugins if one.sha256 == sha256), None)
         if found is None:

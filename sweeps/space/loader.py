@@ -18,6 +18,7 @@ from sweeps.space.overrides import Overridden, apply
 from sweeps.space.parts import fixed_part, part_choice
 from sweeps.space.plugins import plugin_files
 from sweeps.space.problems import Report, shown
+from sweeps.space.repeats import repeats, seeded
 from sweeps.space.rules import check, forbidden_rules, misread
 from sweeps.space.schema import Form, SearchSpace
 from sweeps.space.settings import setting_reader
@@ -25,7 +26,7 @@ from sweeps.space.twins import twins
 
 KEYS = (
     "study", "from", "data", "objective", "scale", "fixed", "search", "config", "forbid", "plugins",
-    "sampler", "pruner", "repeats", "budget",
+    "sampler", "pruner", "repeats", "budget", "keep",
 )  # fmt: skip
 _UNKNOWN = re.compile(f"unknown ({'|'.join(PARTS)}) ")
 _PATH = re.compile(r"\+?\w+(\.\w+)*")
@@ -70,12 +71,14 @@ def load(
         sampler=sections.sampler(plain.get("sampler"), report),
         pruner=sections.pruner(plain.get("pruner"), report),
         budget=sections.budget(plain.get("budget"), report),
+        keep=sections.keep(plain.get("keep"), report),
         path=path,
         text=changed.document.text,
         plugins=plugins,
         places={key: changed.locate(key) for key in (*changed.document.marks, *changed.origins)},
     )
     sections.not_yet(plain, report)
+    times = repeats(plain, report)
     if not any(plain.get(key) for key in ("fixed", "search", "config")):
         report.add("", "expected fixed or search, found neither: a space says what to try")
     notes = check(space, plain, report)
@@ -85,7 +88,7 @@ def load(
         at = scale(space)
         report.problems += [*limits(space, at), *contradictions(space, at), *twins(space, at)]
     report.finish()
-    return replace(space, notes=(*changed.notes, *notes))
+    return replace(space, notes=(*changed.notes, *notes), repeats=times, search=seeded(space, times))
 
 
 def _base(changed: Overridden, key: str) -> Path:

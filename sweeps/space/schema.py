@@ -165,8 +165,11 @@ class SearchSpace:
         forbid: rules; a combination is forbidden when every key of one rule matches.
         path: the file as the user named it.
         text: the file as it was read, without ``--set``.
+        repeats: seeds of each combination; if several, `search` holds them as well.
         notes: lines a user should see: what was dropped, adjusted, or never matches.
         plugins: files of the user's own whose parts are in the catalog.
+        repeats: trainings of each combination, with other seeds.
+        keep: how many of the best trials keep their checkpoints.
         places: dotted key -> (file or ``--set``, line, column) where it was written; `place` looks them up.
     """
 
@@ -185,6 +188,7 @@ class SearchSpace:
     text: str
     plugins: tuple[Plugin, ...] = ()
     repeats: int = 1
+    keep: int = 3
     notes: tuple[str, ...] = ()
     places: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
 

@@ -18,6 +18,7 @@ DEMO = "demo"
 
 _NAME = re.compile(r"\w(?:[\w.-]{0,78}[\w-])?")
 _RANGE = re.compile(r"segm_mAP@([^:]+):([^:]+)(?::([^:]+))?")
+_KEEP = Parameter("int", 3, 1, help="trials whose checkpoints are kept")
 _SEED = Parameter("int", 0, 0, 2**31 - 1)
 _BUDGET = {
     "trials": Parameter("int", None, 1),
@@ -173,12 +174,21 @@ def budget(raw: Any, report: Report) -> Budget:
     return Budget(**found)
 
 
+def keep(raw: Any, report: Report) -> int:
+    """How many of the best trials keep their checkpoints."""
+    if raw is None:
+        return int(_KEEP.default)
+    problem = _KEEP.problem(raw)
+    if problem:
+        report.add("keep", problem)
+        return int(_KEEP.default)
+    return int(raw)
+
+
 def not_yet(data: dict[str, Any], report: Report) -> None:
     """Keys of the grammar that no release reads yet."""
     if data.get("from"):
         report.add("from", "from is not available yet", "leave it out")
-    if data.get("repeats", 1) != 1:
-        report.add("repeats", f"repeats is not available yet, found {shown(data['repeats'])}", "write repeats: 1")
 
 
 def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:

@@ -166,6 +166,22 @@ def test_counts_name_every_state(store: Store, new_trial: NewTrial) -> None:
     assert store.counts("models") == expected
 
 
+def test_a_summary_is_that_of_all_trials(store: Store, new_trial: NewTrial) -> None:
+    empty = store.summary("models")
+    assert (empty.best, empty.baseline, empty.mean_seconds) == (None, None, None)
+    scores = {1: 0.25, 2: 0.75, 3: None, 4: 0.75, 5: 0.9}
+    for number, score in scores.items():
+        new_trial(store, number)
+        store.add_epoch("models", number, EpochRecord(1, score, {"segm_mAP": score}))
+        store.finish("models", number, state="failed" if number == 5 else "complete", seconds=10.0 * number)
+    found = store.summary("models")
+    assert found.best and (found.best.number, found.best.score) == (2, 0.75)
+    assert found.baseline and found.baseline.number == 1
+    assert found.counts == store.counts("models")
+    assert found.mean_seconds == 25.0
+    assert store.scores("models") == {1: {1: 0.25}, 2: {1: 0.75}, 4: {1: 0.75}, 5: {1: 0.9}}
+
+
 def test_unknown_names_say_what_there_is(store: Store, study: StudyRecord, new_trial: NewTrial) -> None:
     shown = store._database.shown
     with pytest.raises(ResultsError) as error:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from desk import NUCLEI, Desk, alive, family
 from waiting import Waiting
 
 from runner.errors import UserError
 from runner.machine import Machine
-from runner.pool import cluster
 from runner.pool.cluster import Share, join, share
 from runner.pool.ray import RayPool
 
@@ -51,6 +53,10 @@ def test_only_a_gpu_has_images_loaded_for_it() -> None:
     assert Share(0, 4).machine == Machine(4, 0)
 
 
+def test_how_many_are_on_a_gpu() -> None:
+    assert [Share(gpus, 1).sharing for gpus in (0, 1, 0.5, 0.4, 0.1, 1 / 3)] == [0, 1, 2, 3, 10, 3]
+
+
 @pytest.mark.parametrize(("gpus", "line"), [(2.0, "not 2"), (-1.0, "not -1"), (0.0001, "0.0001 of one are too few")])
 def test_gpus_that_no_trial_can_take(gpus: float, line: str) -> None:
     with pytest.raises(UserError, match=line):
@@ -72,30 +78,43 @@ def test_no_cluster_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
-Ready = Callable[[], bool]
+Nodes = list[Any]
 
 
-def until(what: Ready, pool: RayPool | None = None, seconds: float = 90) -> None:
+def until(what: Callable[[], bool], pool: RayPool, seconds: float = 120) -> None:
+    """Tends the pool until `what` has come about."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited in vain"
-        if pool:
-            pool.tend()
+        pool.tend()
         time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[Any]:
-    """A head without cores, to which each test adds its nodes."""
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
+def head() -> Iterator[Any]:
+    """A Ray cluster whose head has no cores; each test adds its nodes."""
+    cluster = pytest.importorskip("ray.cluster_utils")
+    found = cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
     yield found
-    import ray
-
-    ray.shutdown()
     found.shutdown()
+
+
+@pytest.fixture
+def nodes(head: Any) -> Iterator[Nodes]:
+    """The nodes that a test has added; they go with it."""
+    found: Nodes = []
+    yield found
+    for node in found:
+        head.remove_node(node, allow_graceful=False)
+
+
+def add(head: Any, nodes: Nodes, **resources: float) -> None:
+    nodes.append(head.add_node(object_store_memory=80 * 2**20, **resources))
+
+
+def kill(head: Any, node: Any) -> None:
+    """The node dies as if its plug were pulled."""
+    head.remove_node(node, allow_graceful=False)
 
 
 @pytest.fixture
@@ -105,84 +124,180 @@ def waiting() -> Iterator[Waiting]:
     server.close()
 
 
-def add(ray_cluster: Any, **resources: float) -> Any:
-    return ray_cluster.add_node(object_store_memory=80 * 2**20, **resources)
+@contextmanager
+def pooled(pool: RayPool) -> Iterator[RayPool]:
+    """The pool, politely stopped afterwards; nothing of it is left then."""
+    try:
+        yield pool
+    finally:
+        left = workers(pool)
+        below = [each for worker in left for each in family(worker.pid)]
+        pool.stop()
+    assert gone(left)
+    assert gone(below, 60), "an idle fork server takes its time where others need the cores"
+    assert not pool.alive
 
 
 def workers(pool: RayPool) -> list[psutil.Process]:
     """The worker processes of a pool, found by their slots' names."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = process.info["cmdline"] or []
-        if "runner.worker" in line and any(word.startswith(pool._mark) for word in line):
-            found.append(process)
-    return found
+    lines = {each: each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])}
+    return [each for each, line in lines.items() if "runner.worker" in line and pool._mark in " ".join(line)]
 
 
-def trees(pool: RayPool) -> list[psutil.Process]:
-    return [each for worker in workers(pool) for each in (worker, *worker.children(recursive=True))]
+def name_of(worker: psutil.Process) -> str:
+    line = worker.cmdline()
+    return line[line.index("--name") + 1]
 
 
 def gone(processes: list[psutil.Process], seconds: float = 10) -> bool:
-    """Whether all have ended within the time that is promised."""
-    left = psutil.wait_procs(processes, timeout=seconds)[1]
-    return all(process.status() == psutil.STATUS_ZOMBIE for process in left)
+    """Whether all of them end within the time that is promised."""
+    return not alive(psutil.wait_procs(processes, timeout=seconds)[1])
 
 
-def test_half_a_gpu_each_is_what_ray_counts(ray_cluster: Any, tmp_path: Path, waiting: Waiting) -> None:
+def test_half_a_gpu_each_is_what_ray_counts(head: Any, nodes: Nodes, tmp_path: Path, waiting: Waiting) -> None:
     import ray
 
-    nodes = [add(ray_cluster, num_cpus=2, num_gpus=1) for _ in range(2)]
-    pool = RayPool(
-        waiting.url, "secret", "kim", tmp_path / "pool.log", address=ray_cluster.address, gpus_per_trial=0.5,
-        folder=tmp_path,
-    )  # fmt: skip
-    try:
+    add(head, nodes, num_cpus=2, num_gpus=1)
+    given = {"address": head.address, "gpus_per_trial": 0.5}
+    with pooled(RayPool(waiting.url, "secret", "kim", tmp_path / "pool.log", **given)) as pool:
         assert pool.share == Share(0.5, 1)
-        until(lambda: len(waiting.workers) == 4, pool)
+        until(lambda: len(waiting.workers) == 2, pool)
         assert {each["device"] for each in waiting.workers.values()} == {"cuda:0"}
+        assert ray.cluster_resources()["GPU"] == 1
+        assert "GPU" not in ray.available_resources(), "Ray leaves out what is used up"
+        seen = [worker.environ() for worker in workers(pool)]
+        assert [each["CUDA_VISIBLE_DEVICES"] for each in seen] == ["0", "0"]
+        assert not any("secret" in " ".join(worker.cmdline()) for worker in workers(pool))
+
+        add(head, nodes, num_cpus=2, num_gpus=1)
+        until(lambda: len(workers(pool)) == 4, pool)  # the pool grows with the cluster
         assert ray.cluster_resources()["GPU"] == 2
-        until(lambda: "GPU" not in ray.available_resources())  # Ray leaves out what is used up
-        seen = [process.environ() for process in workers(pool)]
-        assert [each["CUDA_VISIBLE_DEVICES"] for each in seen] == ["0"] * 4
-        assert {each["SWEEP_TOKEN"] for each in seen} == {"secret"}
-        assert not any("secret" in " ".join(process.cmdline()) for process in workers(pool))
+        assert "GPU" not in ray.available_resources()
 
-        nodes.append(add(ray_cluster, num_cpus=2, num_gpus=1))
-        until(lambda: len(waiting.workers) == 6, pool)  # the pool grows with the cluster
-        assert ray.cluster_resources()["GPU"] == 3
-
-        ray_cluster.remove_node(nodes.pop(), allow_graceful=False)
-        until(lambda: len(workers(pool)) == 4 and len(pool._seats) == 4, pool)
+        kill(head, nodes.pop())
+        until(lambda: len(workers(pool)) == 2 and len(pool._seats) == 2, pool)
         assert pool.alive
         assert not pool.faulty
-    finally:
-        left = trees(pool)
-        pool.stop()
-        for node in nodes:
-            ray_cluster.remove_node(node)
-    assert gone(left)
-    assert not pool.alive
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_actor_takes_its_worker_along_and_comes_back(
-    ray_cluster: Any, tmp_path: Path, waiting: Waiting, number: signal.Signals
+    head: Any, nodes: Nodes, tmp_path: Path, waiting: Waiting, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    node = add(ray_cluster, num_cpus=1)
-    pool = RayPool(waiting.url, "secret", "kim", tmp_path / "pool.log", address=ray_cluster.address, folder=tmp_path)
-    try:
+    handler = signal.getsignal(signal.SIGTERM)
+    add(head, nodes, num_cpus=1)
+    with pooled(RayPool(waiting.url, "secret", "kim", tmp_path / "pool.log", address=head.address)) as pool:
         until(lambda: len(waiting.workers) == 1, pool)
-        before = trees(pool)
-        name = next(iter(waiting.workers))
-        waiting.workers.clear()
-        os.kill(before[0].ppid(), number)
-        assert gone(before)
-        until(lambda: len(waiting.workers) == 1, pool)  # Ray has started it again
-        assert list(waiting.workers) == [name], "under its own name, so that its lease is given back at once"
-    finally:
-        left = trees(pool)
-        pool.stop(polite=False)
-        assert gone(left)
-        cluster.imported().shutdown()
-        ray_cluster.remove_node(node)
+        (name,) = waiting.workers
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            (worker,) = workers(pool)
+            os.kill(worker.ppid(), number)
+            assert gone([worker])
+            until(lambda: bool(workers(pool)), pool)
+            assert [name_of(worker) for worker in workers(pool)] == [name], "its lost trial is given back at once"
+        assert signal.getsignal(signal.SIGTERM) == handler, "the command's own, not Ray's"
+    assert "works on" in (tmp_path / "pool.log").read_text()
+    assert capfd.readouterr().out == "", "stdout is for answers"
+
+
+def test_a_worker_that_gives_up_says_why(head: Any, nodes: Nodes, tmp_path: Path, waiting: Waiting) -> None:
+    add(head, nodes, num_cpus=1)
+    with pooled(RayPool(waiting.url, "wrong", "kim", tmp_path / "pool.log", address=head.address)) as pool:
+        until(lambda: pool.faulty, pool)
+        assert not pool.alive
+        (line,) = pool.faults
+    assert "the study server refuses this token" in line
+    assert line in (tmp_path / "pool.log").read_text()
+
+
+def test_no_room_is_one_line(head: Any, nodes: Nodes, tmp_path: Path) -> None:
+    import ray
+
+    add(head, nodes, num_cpus=1)
+    with pytest.raises(UserError) as caught:
+        RayPool("http://127.0.0.1:9", "x", "kim", tmp_path / "pool.log", address=head.address, gpus_per_trial=1)
+    ray.shutdown()
+    assert str(caught.value) == (
+        "no node of the Ray cluster has 1 GPU and 1 CPU cores, which a trial takes; "
+        "--workers N asks the cluster to grow"
+    )
+
+
+def test_an_address_where_no_cluster_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_gcs_server_request_timeout_seconds", "2")
+    with pytest.raises(UserError, match=r"^the Ray cluster at 127\.0\.0\.1:9 does not answer: ") as caught:
+        join("127.0.0.1:9")
+    assert "\n" not in str(caught.value)
+
+
+SPACE = """\
+study: {name}
+data: {data}
+scale: tiny
+fixed: {{model: mask_rcnn, backbone: resnet18, epochs: 3, image_size: 64, batch_size: 2}}
+search: {{seed: {seeds}}}
+budget: {{trials: {trials}}}
+"""
+TOKEN = "a-token-for-the-test"
+
+
+def submit(desk: Desk, server: str, name: str, seeds: list[int]) -> None:
+    desk.write(SPACE.format(name=name, data=NUCLEI, seeds=seeds, trials=len(seeds)), f"{name}.yaml")
+    desk.spawn("start", f"{name}.yaml", "--server", server, "--token-file", "token")
+
+
+def rows(desk: Desk, server: str, name: str) -> list[dict[str, Any]]:
+    done = desk.run("rank", "--all", "--study", name, "--server", server, "--token-file", "token", "--format", "json")
+    if done.returncode:
+        return []
+    found: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    return found
+
+
+def test_start_on_a_cluster(head: Any, nodes: Nodes, desk: Desk) -> None:
+    """The command: its own study server on the cluster's network, workers where Ray puts them."""
+    add(head, nodes, num_cpus=2, num_gpus=1)
+    desk.write(SPACE.format(name="nodes", data=NUCLEI, seeds=[0], trials=1))
+    given = ("--pool", "ray", "--address", head.address, "--gpus-per-trial", "0.5")
+    wrong = desk.run("start", "space.yaml", *given, "--server", "http://127.0.0.1:9")
+    assert (wrong.returncode, wrong.stderr.splitlines()[-1]) == (
+        2,
+        "Error: --pool ray belongs to a start without --server",
+    )
+    done = desk.run("start", "space.yaml", *given)
+    assert done.returncode == 0, done.stderr
+    assert "trial 0 complete segm_mAP" in done.stderr
+    assert done.stdout.splitlines()[0].startswith("#  trial  owner"), "nothing of Ray's in the answer"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_node_dies_and_every_trial_finishes(head: Any, nodes: Nodes, desk: Desk) -> None:
+    """Real trainings on two nodes, one of which dies in the middle; then the same two undisturbed, for comparison."""
+    desk.write(TOKEN, "token")
+    desk.spawn("serve", "--port", "0", "--token-file", "token")
+    desk.wait_for(lambda: " serves " in desk.err())
+    server = desk.err().split(" serves ")[0].split()[-1]
+    submit(desk, server, "nodes", [0, 1, 2])
+    for _ in range(2):
+        add(head, nodes, num_cpus=2, num_gpus=1)
+    options = ["--work-dir", str(desk.folder / "trials")]
+    pool = RayPool(server, TOKEN, "kim", desk.folder / "pool.log", address=head.address, options=options)
+    with pooled(pool):
+        assert pool.share == Share(1, 2)
+        lost: list[dict[str, Any]] = []
+
+        def both_train() -> bool:
+            lost[:] = [row for row in rows(desk, server, "nodes") if row["state"] == "running" and row["best_epoch"]]
+            return len(lost) == 2
+
+        until(both_train, pool)
+        before = [each for worker in workers(pool) for each in family(worker.pid)]
+        kill(head, nodes.pop())
+        until(lambda: len(alive(before)) <= len(before) // 2, pool, seconds=10)
+        until(lambda: [row["state"] for row in rows(desk, server, "nodes")] == ["complete"] * 3, pool, 300)
+        taken = rows(desk, server, "nodes")
+        submit(desk, server, "again", [lost[0]["seed"], lost[1]["seed"]])
+        until(lambda: [row["state"] for row in rows(desk, server, "again")] == ["complete"] * 2, pool, 300)
+    undisturbed = {row["seed"]: row["segm_mAP"] for row in rows(desk, server, "again")}
+    assert {row["seed"]: row["segm_mAP"] for row in taken if row["seed"] in undisturbed} == undisturbed
+    assert {row["epochs"] for row in taken} == {3}

@@ -135,10 +135,8 @@ def test_a_report_waits_for_a_server_that_comes_up_late(serve: Callable[[Answer]
 
 def test_a_report_is_given_up_when_patience_ends(serve: Callable[[Answer], Server], held: Lease) -> None:
     server = serve(lambda *_: (200, {}))
-    began = time.monotonic()
     with Client(server.url, "secret") as client, pytest.raises(httpx.ConnectError):
         client.report(held, REPORT, patience=2.5)
-    assert time.monotonic() - began < 2.5
 
 
 def test_leases_and_heartbeats_are_asked_for_once(serve: Callable[[Answer], Server], held: Lease) -> None:

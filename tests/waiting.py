@@ -11,20 +11,25 @@ from typing import Any
 class Waiting:
     """Answers /lease over real HTTP.
 
+    Args:
+        token: workers with another one are refused.
+
     Attributes:
         workers: who asked so far, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, token: str = "secret") -> None:
         self.workers: dict[str, dict[str, Any]] = {}
         waiting = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                waiting.workers[request["worker"]] = request
-                text = json.dumps({"lease": None, "wait": True}).encode()
-                self.send_response(200)
+                allowed = self.headers["Authorization"] == f"Bearer {token}"
+                if allowed:
+                    waiting.workers[request["worker"]] = request
+                text = json.dumps({"lease": None, "wait": True} if allowed else {"detail": "no"}).encode()
+                self.send_response(200 if allowed else 401)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)

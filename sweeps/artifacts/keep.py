@@ -1,0 +1,109 @@
+"""Which checkpoints are kept and which go. Pure: artifacts and states in, a decision out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from results.artifacts import ArtifactRecord, HeldRecord
+from runner.transfer import CHECKPOINTS
+
+BEST = 3  # complete trials of a study whose checkpoints are kept
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to delete, and what is over the budget even then.
+
+    Attributes:
+        delete: in this order.
+        over: bytes over the budget after all of it is deleted; 0 if it fits.
+        line: that, for people; None if it fits.
+    """
+
+    delete: tuple[ArtifactRecord, ...]
+    over: int = 0
+    line: str | None = None
+
+
+def decide(
+    held: Sequence[HeldRecord],
+    best: Mapping[str, int] | None = None,
+    budget: int | None = None,
+    others: int = 0,
+) -> Decision:
+    """Applies the rules.
+
+    Configs, logs and pictures are always kept, and so are the checkpoints of trials that run or wait: they are what
+    the trials go on from. Of trials that ended, those of the best complete ones of each study are kept. If that
+    takes more than the budget, checkpoints of the worst trials go first and the oldest first among equals, but
+    never those of a study's best trial.
+
+    Args:
+        held: artifacts of trials, of every study, with the states of their trials.
+        best: study -> how many complete trials keep theirs (at least 1), `BEST` where it is not named.
+        budget: bytes for everything; None for no limit.
+        others: bytes that are taken by what is not in `held` (label files, uploads under way, the next upload).
+    """
+    ranks = _ranks(held)
+    checkpoints = [one for one in held if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting")]
+    doomed, spare = [], []
+    for one in checkpoints:
+        rank = ranks.get(_trial(one))
+        keeps = max(1, (best or {}).get(one.artifact.study, BEST))
+        if rank is None or rank >= keeps:
+            doomed.append(one.artifact)
+        elif rank > 0:
+            spare.append((-rank, one.artifact.stored_at, one.artifact.study, one.artifact.name, one.artifact))
+    if budget is None:
+        return Decision(tuple(doomed))
+    over = others + sum(one.artifact.size for one in held) - sum(artifact.size for artifact in doomed) - budget
+    for *_, artifact in sorted(spare, key=lambda entry: entry[:4]):
+        if over <= 0:
+            break
+        doomed.append(artifact)
+        over -= artifact.size
+    return Decision(tuple(doomed), max(0, over), _line(over, budget))
+
+
+def _trial(one: HeldRecord) -> tuple[str, int | None]:
+    return one.artifact.study, one.artifact.trial
+
+
+def _ranks(held: Sequence[HeldRecord]) -> dict[tuple[str, int | None], int]:
+    """Rank, from 0, of each complete trial that has a checkpoint here, within its study."""
+    scores: dict[str, dict[int, float]] = defaultdict(dict)
+    for one in held:
+        number = one.artifact.trial
+        if (
+            one.artifact.name in CHECKPOINTS
+            and one.state == "complete"
+            and one.score is not None
+            and number is not None
+        ):
+            scores[one.artifact.study][number] = one.score
+    return {
+        (study, number): rank
+        for study, of_study in scores.items()
+        for rank, number in enumerate(sorted(of_study, key=lambda number: (-of_study[number], number)))
+    }
+
+
+def _line(over: int, budget: int) -> str | None:
+    if over <= 0:
+        return None
+    return (
+        f"artifacts need {shown(over)} more than the disk budget of {shown(budget)}; what is left are checkpoints of "
+        "each study's best trial and of running trials, configs, logs and label files: raise --disk-budget"
+    )
+
+
+def shown(size: int) -> str:
+    """Bytes as people read them: ``1.5 GB``."""
+    number, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1000:
+            break
+        number, unit = number / 1000, larger
+    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"

@@ -1,0 +1,80 @@
+"""How much artifacts may take, and making room by the rules of `sweeps.artifacts.keep`."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from results.artifacts import ArtifactIndex
+from sweeps.artifacts.errors import NoRoomError, ShelfError
+from sweeps.artifacts.keep import Decision, decide, shown
+from sweeps.artifacts.shelves import Shelf
+
+
+@dataclass
+class Limits:
+    """What is kept.
+
+    Attributes:
+        budget: bytes that artifacts and uploads under way may take together; None for no limit.
+        best: study -> how many of its best trials keep their checkpoints, where it is not `keep.BEST`.
+    """
+
+    budget: int | None = None
+    best: Mapping[str, int] = field(default_factory=dict)
+
+
+class Room:
+    """Deletes by the rules; what was forgotten goes from the artifact store as well.
+
+    Args:
+        index: of artifacts.
+        shelf: where they lie.
+        limits: how much may stay.
+    """
+
+    def __init__(self, index: ArtifactIndex, shelf: Shelf, limits: Limits) -> None:
+        self._index, self._shelf, self._limits = index, shelf, limits
+
+    def tidy(self, coming: int = 0) -> Decision:
+        """Applies the rules, with so many bytes for uploads under way."""
+        decision = self._decide(coming)
+        self._index.drop(decision.delete)
+        return decision
+
+    def make(self, size: int, coming: int, spool: Path) -> None:
+        """Makes room for a file of `size` bytes, beside others of `coming` bytes.
+
+        Raises:
+            NoRoomError: it would not fit even if all went that may go; then nothing goes.
+        """
+        free = shutil.disk_usage(spool).free
+        if size > free:
+            raise NoRoomError(f"the server's disk has {shown(free)} left for {shown(size)}: make room there")
+        budget = self._limits.budget
+        if budget is not None and self._index.total() + coming + size > budget:
+            decision = self._decide(coming + size)
+            if decision.line:
+                raise NoRoomError(decision.line)
+            self._index.drop(decision.delete)
+
+    def _decide(self, coming: int) -> Decision:
+        held, budget = self._index.held(), self._limits.budget
+        if budget is None:
+            return decide(held, self._limits.best)
+        labels = self._index.total() - sum(one.artifact.size for one in held)
+        return decide(held, self._limits.best, budget, labels + coming)
+
+    def remove_loose(self, needed: Collection[str]) -> None:
+        """Deletes from the artifact store what no artifact needs, save what is being written just now."""
+        gone = []
+        with contextlib.suppress(ShelfError):  # the ids are kept: the next time will do
+            for artifact_id in self._index.loose():
+                if artifact_id not in needed:
+                    self._shelf.remove(artifact_id)
+                    gone.append(artifact_id)
+        if gone:
+            self._index.gone(gone)

@@ -1,0 +1,55 @@
+"""The artifacts of a database: opened where `sweep` keeps them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from results.artifacts import ArtifactIndex
+from results.files import replacing
+from results.reader import Reader
+from sweeps import runfile
+from sweeps.artifacts import Artifacts, Limits, Place, open_shelf
+
+
+def where(storage: str, artifacts: str | None = None) -> str:
+    """The artifact store: the one named, that of SWEEP_ARTIFACTS, else a folder beside the database."""
+    return artifacts or os.environ.get("SWEEP_ARTIFACTS") or str(runfile.beside(storage, ".artifacts"))
+
+
+def opened(store: Reader, storage: str, artifacts: str | None = None, budget: int | None = None) -> Artifacts:
+    """Opens the artifacts of a database, for its owner.
+
+    Args:
+        store: open on the database.
+        storage: URL of the database.
+        artifacts: folder or ``s3://BUCKET/PREFIX``.
+        budget: bytes that they may take.
+
+    Raises:
+        UserError: the place cannot be used.
+    """
+    shelf = open_shelf(where(storage, artifacts))
+    return Artifacts(ArtifactIndex(store), shelf, spool(storage), Limits(budget=budget))
+
+
+def copied(store: Reader, storage: str, place: Place, target: Path) -> bool:
+    """Copies an artifact to a file, without owning the database. False if there is none.
+
+    Raises:
+        UserError, ResultsError: it cannot be read or written.
+    """
+    found = ArtifactIndex(store).find(place.study, place.trial, place.name)
+    if found is None:
+        return False
+    reader = open_shelf(where(storage)).open_at(found.artifact_id, 0)
+    with contextlib.closing(reader) as source, replacing(target) as file:
+        shutil.copyfileobj(source, file, 2**20)
+    return True
+
+
+def spool(storage: str) -> Path:
+    """Folder of files on their way in."""
+    return runfile.beside(storage, ".incoming")
