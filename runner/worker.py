@@ -89,7 +89,7 @@ class Worker:
         self.luggage = Luggage(client, place.shared)
         self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([berth.trainer])
+        self.context.set_forkserver_preload(["runner.tied", berth.trainer])
 
     def run(self) -> int:
         """Works until the server says that nothing is left, or it has trained as many trials as it was to.
