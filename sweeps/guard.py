@@ -15,6 +15,9 @@ from typing import Any
 MAX_BODY = 9 * 2**20  # bytes: a piece of an artifact, with room
 BODY_SECONDS = 60.0
 
+# Configs, logs and pictures come from anybody's worker: no browser is to guess that they are a page.
+_SAFER = [(b"x-content-type-options", b"nosniff")]
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -77,7 +80,9 @@ class Guard:
             nonlocal started
             if refused and not started:  # whatever became of it in there, this is why
                 return
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", []), *_SAFER]
             await send(message)
 
         # what does not hear of it, or answers in its own way, is answered for below
