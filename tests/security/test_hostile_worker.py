@@ -71,7 +71,8 @@ def test_files_of_a_trial_that_somebody_else_holds(two: tuple[House, Lease], nam
 
 
 @pytest.mark.parametrize(
-    "name", ["config.py ", "x.py", "last.pth.png.py", "..", "a.b.png", "-.png", "train.log.gz", "work.db", "x" * 65 + ".png"]
+    "name",
+    ["config.py ", "x.py", "last.pth.png.py", "..", "a.b.png", "-.png", "train.log.gz", "work.db", "x" * 65 + ".png"],
 )
 def test_files_by_names_that_there_are_not(two: tuple[House, Lease], name: str) -> None:
     opened, theirs = two

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader
+from test_checkpoint import build
 from torch import nn
+from trainings import Trainings, trainings
+from trials import combination, lease
 
 from runner import plugins  # noqa: F401  MMEngine's own loaders are replaced
+from runner.paths import TrialPaths
 from runner.plugins import checkpoint
 from runner.tensors import read
 from runner.weights import WeightsError
@@ -43,7 +48,9 @@ def beside(marker: Path) -> bytes:
 def legacy(marker: Path) -> bytes:
     """The same in the format of torch before 1.6."""
     file = io.BytesIO()
-    torch.save({"state_dict": {"a": torch.ones(1)}, "meta": Command(marker)}, file, _use_new_zipfile_serialization=False)
+    torch.save(
+        {"state_dict": {"a": torch.ones(1)}, "meta": Command(marker)}, file, _use_new_zipfile_serialization=False
+    )
     return file.getvalue()
 
 
@@ -76,11 +83,16 @@ def script(marker: Path) -> bytes:
     return made.getvalue()
 
 
+REFUSALS = (
+    WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError, EOFError,
+)  # fmt: skip
 KINDS = [beside, legacy, bare, old_protocol, swapped, script]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["last.pth", "best.pth", "weights.pth", "weights.pkl", "weights.safetensors", "weights"])
+@pytest.mark.parametrize(
+    "name", ["last.pth", "best.pth", "weights.pth", "weights.pkl", "weights.safetensors", "weights"]
+)
 def test_no_reader_of_ours_runs_it(tmp_path: Path, kind: Callable[[Path], bytes], name: str) -> None:
     marker, path = tmp_path / "ran", tmp_path / name
     path.write_bytes(kind(marker))
@@ -89,38 +101,48 @@ def test_no_reader_of_ours_runs_it(tmp_path: Path, kind: Callable[[Path], bytes]
         lambda: CheckpointLoader.load_checkpoint(str(path)),
         lambda: checkpoint.read_history(path, "mine"),
     ):
-        try:
+        with contextlib.suppress(*REFUSALS):
             reader()
-        except (WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError, EOFError):
-            pass
         assert not marker.exists(), f"{kind.__name__} as {name}"
 
 
-def test_it_would_run() -> None:
+def test_it_would_run(tmp_path: Path) -> None:
     """Else the tests above would prove nothing."""
-    import tempfile
-
-    for kind in (bare, old_protocol):
-        with tempfile.TemporaryDirectory() as folder:
-            marker = Path(folder) / "ran"
-            pickle.loads(kind(marker))
-            assert marker.exists()
-    with tempfile.TemporaryDirectory() as folder:
-        marker = Path(folder) / "ran"
-        torch.load(io.BytesIO(beside(marker)), weights_only=False)
-        assert marker.exists()
+    pickle.loads(bare(tmp_path / "bare"))
+    pickle.loads(old_protocol(tmp_path / "old"))
+    for kind in (beside, legacy, swapped):
+        torch.load(io.BytesIO(kind(tmp_path / kind.__name__)), weights_only=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"bare", "old", "beside", "legacy", "swapped"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mmengine_does_not_resume_from_it(tmp_path: Path, kind: Callable[[Path], bytes]) -> None:
-    from runner_of_tests import tiny_runner
-
     marker, path = tmp_path / "ran", tmp_path / "last.pth"
     path.write_bytes(kind(marker))
-    runner: Runner = tiny_runner(tmp_path / "work")
-    runner._resume, runner._load_from = True, str(path)
-    try:
+    runner = build(tmp_path / "work", load_from=str(path), resume=True)
+    with contextlib.suppress(*REFUSALS):
         runner.load_or_resume()
-    except (WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError, EOFError):
-        pass
     assert not marker.exists()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainings]:
+    with trainings(tmp_path_factory.mktemp("trainings")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("kind", [beside, legacy, swapped])
+@pytest.mark.parametrize("where", ["last.pth", "weights"])
+def test_a_training_does_not_run_it(
+    trained: Trainings, tmp_path: Path, where: str, kind: Callable[[Path], bytes]
+) -> None:
+    """The whole way: a trainer that resumes from it, or starts from it as its pretrained weights."""
+    marker, weights = tmp_path / "ran", tmp_path / "weights.pth"
+    trial = combination(pretrained=str(weights) if where == "weights" else "none", epochs=1, image_size=[64, 64])
+    held = lease(tmp_path, trial)
+    path = weights if where == "weights" else TrialPaths.of(held.work_dir, held.study, held.trial).last
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(kind(marker))
+    note = trained.end(held)
+    assert not marker.exists()
+    assert note.result and note.result.outcome == "failed" and note.result.reason
