@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from runner.attempt import Attempt, Ended, NodeFaultError
+from runner.attempt import TRAINER, Attempt, Ended, NodeFaultError
 from runner.breaker import FAILURES, Breaker
 from runner.client import Client, LeaseLostError
 from runner.errors import UserError
@@ -47,12 +47,14 @@ class Berth:
         sharing: how many slots are on that GPU.
         trials: how many to train; None for as many as there are.
         mouth: tells the pool.
+        trainer: module whose ``main`` trains (see `runner.trainer.main`).
     """
 
     card: Card | None = None
     sharing: int = 1
     trials: int | None = None
     mouth: Mouth = field(default_factory=Mouth)
+    trainer: str = TRAINER
 
 
 class Worker:
@@ -87,7 +89,7 @@ class Worker:
         self.luggage = Luggage(client, place.shared)
         self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["runner.trainer"])
+        self.context.set_forkserver_preload([berth.trainer])
 
     def run(self) -> int:
         """Works until the server says that nothing is left, or it has trained as many trials as it was to.
@@ -135,7 +137,9 @@ class Worker:
         self.breaker.begins(time.monotonic())
         berth = self.berth
         memory = Memory(berth.card, berth.sharing == 1)
-        attempt = Attempt(self.client, self.context, self.machine, lease, self.interrupts, memory, self.luggage)
+        attempt = Attempt(
+            self.client, self.context, self.machine, lease, self.interrupts, memory, self.luggage, berth.trainer
+        )
         ended = attempt.run()
         if berth.card:
             # one that failed early says nothing about what a training takes
@@ -178,7 +182,7 @@ def _nothing() -> None:
     """What the first child of the fork server does."""
 
 
-def main() -> int:
+def main(trainer: str = TRAINER) -> int:
     """``python -m runner.worker``: what the pool starts, one process a slot; token in SWEEP_TOKEN."""
     parser = argparse.ArgumentParser(description="Trains trials of a study server in one slot.")
     parser.add_argument("--server", required=True, help="URL of the study server")
@@ -206,7 +210,8 @@ def main() -> int:
     work_dir = options.work_dir.expanduser().absolute() if options.work_dir else None
     place = Place(work_dir, roots, options.allow_plugins or options.work_dir is None)
     mouth = Mouth(options.tell)
-    berth = Berth(_card() if options.device.startswith("cuda") else None, options.sharing, options.trials, mouth)
+    card = _card() if options.device.startswith("cuda") else None
+    berth = Berth(card, options.sharing, options.trials, mouth, trainer)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
             worker = Worker(client, options.name, options.owner, options.device, machine, place, options.study, berth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 from results.records import TrialRecord
 from sweeps.sampler import Sampler
 from sweeps.space import pairwise
-from sweeps.space.schema import SearchSpace
+from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, planned, suggest
 
 STATES = {
@@ -57,6 +58,7 @@ class Proposer:
         seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
         self._random = random.Random(seed)
         self._sampler = Sampler(space, self.kind == "tpe", seed)
+        self._owed = self._unfinished(past)
         self._draft: int | None = None  # how the sampler calls what was proposed last
         for row in past if self.learns else ():
             self._sampler.remember(row.number, row.optuna_params, (scores or {}).get(row.number, {}))
@@ -79,11 +81,27 @@ class Proposer:
             return None
         if self.kind in ("exhaustive", "pairwise"):
             chosen = next((a for a in self._order if _key(a) not in self._seen), None)
+        elif self._owed:
+            chosen = self._owed.popleft()
         else:
             chosen = self._sample() or self._unseen()
+            if chosen is not None:
+                self._owed.extend(one for one in self._repeated(chosen) if one != chosen)
         if chosen is not None:
             self._seen.add(_key(chosen))
         return chosen
+
+    def _repeated(self, assignment: Assignment) -> list[Assignment]:
+        """The combination with each of its seeds, where the space asks for several."""
+        seeds = self._space.search.get("seed") if self._space.repeats > 1 else None
+        return [{**assignment, "seed": seed} for seed in seeds.labels] if isinstance(seeds, Choice) else []
+
+    def _unfinished(self, past: Iterable[TrialRecord]) -> deque[Assignment]:
+        """What an earlier start did not come to: the other seeds of combinations that it began."""
+        found: dict[str, Assignment] = {}
+        for row in past if self.kind in ("tpe", "random") else ():
+            found |= {_key(one): one for one in self._repeated(row.optuna_params)}
+        return deque(one for key, one in found.items() if key not in self._seen)
 
     def begun(self, number: int, assignment: Assignment) -> None:
         """The study's trial `number` runs now; its sampler sees it as running."""

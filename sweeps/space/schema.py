@@ -165,6 +165,7 @@ class SearchSpace:
         forbid: rules; a combination is forbidden when every key of one rule matches.
         path: the file as the user named it.
         text: the file as it was read, without ``--set``.
+        repeats: seeds of each combination; if several, `search` holds them as well.
         notes: lines a user should see: what was dropped, adjusted, or never matches.
         plugins: files of the user's own whose parts are in the catalog.
         repeats: trainings of each combination, with other seeds.

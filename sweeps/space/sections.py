@@ -195,8 +195,6 @@ def not_yet(data: dict[str, Any], report: Report) -> None:
     """Keys of the grammar that no release reads yet."""
     if data.get("from"):
         report.add("from", "from is not available yet", "leave it out")
-    if data.get("repeats", 1) != 1:
-        report.add("repeats", f"repeats is not available yet, found {shown(data['repeats'])}", "write repeats: 1")
 
 
 def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from sweeps.space.identity import plain
+from sweeps.space.repeats import written
 from sweeps.space.schema import Budget, SearchSpace
 
 
@@ -25,7 +26,7 @@ def document(space: SearchSpace, scale: str) -> dict[str, Any]:
         "objective": {"metric": space.objective.metric, "at": space.objective.at},
         "scale": scale,
         "fixed": {key: plain(value) for key, value in space.fixed.items()},
-        "search": {key: plain(form) for key, form in space.search.items()},
+        "search": {key: plain(form) for key, form in written(space).items()},
         "config": {path: plain(value) for path, value in space.config.items()},
         "forbid": [{key: list(names) for key, names in rule.items()} for rule in space.forbid],
         "plugins": [plugin.path for plugin in space.plugins],

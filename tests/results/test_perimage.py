@@ -1,4 +1,4 @@
-"""Evidence read back: what is damaged, what is asked for and is not there. The figures: tests/runner/test_evidence.py."""
+"""Evidence read back: what is damaged, and what is not there. The figures: tests/runner/test_evidence.py."""
 
 from __future__ import annotations
 
@@ -88,10 +88,9 @@ def test_pickled_objects_are_refused(evidence: Evidence) -> None:
 
 def test_a_file_that_would_fill_the_memory_is_refused() -> None:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed_file:
-        with packed_file.open("about.npy", "w", force_zip64=True) as entry:
-            for _ in range(1025):
-                entry.write(bytes(1 << 20))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as full, full.open("a.npy", "w", force_zip64=True) as entry:
+        for _ in range(1025):
+            entry.write(bytes(1 << 20))
     assert len(file.getvalue()) < 2_000_000
     with pytest.raises(ResultsError, match="larger than any"):
         unpack(file.getvalue())

@@ -68,10 +68,11 @@ def nuclei(**changes: Any) -> DataPaths:
 
 def lease(work_dir: Path, trial: Combination, data: DataPaths | None = None, number: int = 0, **changes: Any) -> Lease:
     """A lease of `trial` on the nuclei, or on `data`."""
-    return Lease(
-        study="study", trial=number, fence=1, combination=trial, seed=0, scale="tiny", data=data or nuclei(),
-        objective=Objective(), detections=100, work_dir=str(work_dir), **changes,
-    )  # fmt: skip
+    known: dict[str, Any] = {
+        "study": "study", "trial": number, "fence": 1, "combination": trial, "seed": 0, "scale": "tiny",
+        "data": data or nuclei(), "objective": Objective(), "detections": 100, "work_dir": str(work_dir),
+    }  # fmt: skip
+    return Lease(**(known | changes))
 
 
 def fill(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from security.house import SPACE, House, ask, house
+from security.house import House, ask, house
 
 from runner.protocol import Lease
 from runner.transfer import artifact_path

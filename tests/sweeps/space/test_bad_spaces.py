@@ -279,9 +279,15 @@ CASES = {
     "fixed: {lr: 1}\nscale: big": [
         "4:1: scale: expected one of auto, tiny, standard, found big",
     ],
-    "fixed: {lr: 1}\nrepeats: 3\nfrom: other": [
-        "4:1: repeats: repeats is not available yet, found 3; write repeats: 1",
-        "5:1: from: from is not available yet; leave it out",
+    "fixed: {lr: 1}\nrepeats: 0": [
+        "4:1: repeats: expected a whole number from 1 to 1000, found 0",
+    ],
+    "search: {seed: [0, 1]}\nrepeats: 3\nsampler: {kind: pairwise}": [
+        "4:1: repeats: seeds are searched already; leave out search.seed, or write repeats: 1",
+        "4:1: repeats: sampler pairwise trains each of its rows once; write repeats: 1",
+    ],
+    "fixed: {lr: 1}\nfrom: other": [
+        "4:1: from: from is not available yet; leave it out",
     ],
     "fixed: {image_size: [1,2,3]}": [
         "3:9: fixed.image_size: expected one number or [width, height], found [1, 2, 3]",

@@ -1,0 +1,45 @@
+"""A real training leaves evidence of the epoch that has the score, also when it is taken up again."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from trainers import trainer
+from trials import combination, lease
+
+from results.perimage import unpack
+from runner.paths import TrialPaths
+from runner.plugins.checkpoint import read_evidence
+from runner.protocol import EpochReport, Lease, Objective, Result
+
+
+def train(held: Lease) -> tuple[list[EpochReport], Result]:
+    with trainer(held) as started:
+        note = started.end()
+        reports = [one.report for one in started.notes if one.report]
+    assert note.result and note.result.outcome == "complete"
+    return reports, note.result
+
+
+def figure(result: Result, metric: str = "segm_mAP") -> float | None:
+    assert result.evidence
+    return unpack(base64.b64decode(result.evidence)).figure(metric)
+
+
+@pytest.mark.parametrize("at", ["last", "best"])
+def test_the_evidence_is_that_of_the_score(tmp_path: Path, at: str) -> None:
+    what = combination("mask_rcnn", "resnet18", epochs=3, image_size=[128, 128], batch_size=4)
+    held = lease(tmp_path, what, objective=Objective(at=at))
+    reports, result = train(held)
+    scores = [report.metrics["segm_mAP"] for report in reports]
+    assert len(scores) == 3
+    wanted = scores[-1] if at == "last" else max(score for score in scores if score is not None)
+    assert figure(result) == wanted
+    if at == "last":  # the finish got lost: told again by an attempt that trains nothing more
+        kept = read_evidence(TrialPaths.of(held.work_dir, held.study, held.trial).last)
+        again = held.model_copy(update={"reported": tuple(reports), "fence": 2})
+        more, repeated = train(again)
+        assert not more and kept and base64.b64decode(repeated.evidence or "") == kept
+        assert figure(repeated, "segm_mAP_50") == reports[-1].metrics["segm_mAP_50"]
