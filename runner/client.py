@@ -149,6 +149,13 @@ def _understood(kind: type[_Kind], answer: bytes) -> _Kind:
         raise UserError(f"the study server says what is not understood here: {what}: {first['msg']}") from error
 
 
+def tls_line(error: OSError) -> str:
+    """What is wrong with a certificate or a key, for people."""
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or error.strerror or error).replace("_", " ").lower()
+    return (error.strerror or str(error)).lower()
+
+
 def no_tls(error: BaseException | None) -> str | None:
     """Why no trusted connection comes about, in one line; None where something else is wrong."""
     while error is not None:
@@ -172,8 +179,8 @@ def _trusted(certificate: str | None) -> ssl.SSLContext | bool:
     try:
         context = ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        named = path if certificate else f"{_CA}={path}"
-        raise UserError(f"{named}: no certificates can be read from it: {error}") from error
+        named = "" if certificate else f" that {_CA} names"
+        raise UserError(f"no certificates can be read from {path}{named}: {tls_line(error)}") from error
     if certificate:
         context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a server's own certificate will do, without its issuer's

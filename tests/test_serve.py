@@ -97,12 +97,11 @@ class Story:
 
 
 def trainer_of(worker: subprocess.Popen[str]) -> tuple[int, float] | None:
-    """Process id and start of the process that trains below a worker: the one in a group of its own that has no child."""
+    """Process id and start of what trains below a worker: the child of its fork server."""
     for one in family(worker.pid):
         with contextlib.suppress(psutil.Error):
-            if "forkserver" in " ".join(one.cmdline()) and one.parent() and "forkserver" in " ".join(
-                one.parent().cmdline()  # type: ignore[union-attr]
-            ):
+            parent = one.parent()
+            if parent and "forkserver" in " ".join(parent.cmdline()):
                 return one.pid, one.create_time()
     return None
 
@@ -228,9 +227,7 @@ def test_a_wrong_token(team: Team, command: tuple[str, ...]) -> None:
     path.write_text("wrong\n")
     done = team.desk.run(*command, "--server", team.url, "--token-file", "wrong")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"sweep: the study server {team.url} refuses this token (SWEEP_TOKEN or --token-file)\n"
-    )
+    assert done.stderr == (f"sweep: the study server {team.url} refuses this token (SWEEP_TOKEN or --token-file)\n")
 
 
 def test_a_worker_with_a_wrong_token(team: Team) -> None:
@@ -250,7 +247,9 @@ def test_no_server_there(team: Team, command: tuple[str, ...]) -> None:
     assert done.stderr == f"sweep: the study server {url} does not answer: [Errno 111] Connection refused\n"
 
 
-@pytest.mark.parametrize("url", ["", "server", "127.0.0.1:8600", "ftp://server", "http://", "http://[::1", "http://a b/"])
+@pytest.mark.parametrize(
+    "url", ["", "server", "127.0.0.1:8600", "ftp://server", "http://", "http://[::1", "http://a b"]
+)
 def test_an_address_that_is_none(team: Team, url: str) -> None:
     done = team.desk.run("workers", "--server", url or " ", "--token-file", "sweeps.db.token")
     assert (done.returncode, done.stdout) == (1, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -264,7 +265,7 @@ def test_endless_headers(shared: House, head: str) -> None:
         post(HEARTBEAT, "Content-Length: 5\r\nContent-Length: 6") + "12345",
         post(HEARTBEAT, "Content-Length: -5"),
         post(HEARTBEAT, "Content-Length: +5") + "12345",
-        post(HEARTBEAT, "Content-Length: ５") + "12345",
+        post(HEARTBEAT, "Content-Length: \uff15") + "12345",
         post(HEARTBEAT, "Transfer-Encoding: chunked") + "-5\r\n",
         post(HEARTBEAT, "Transfer-Encoding: chunked") + "fffffffffffffffffffff\r\n",
         post(HEARTBEAT, "Transfer-Encoding: chunked") + "5; " + "x" * 100_000 + "\r\n12345\r\nno chunk",
@@ -301,7 +302,7 @@ REPORT = '{"fence": 1, "report": {"epoch": 2, "metrics": {"segm_mAP": %s}, "seco
         REPORT % (0.5, "NaN"), REPORT % (0.5, "Infinity"), REPORT % (0.5, "-1"), REPORT % (0.5, "1e400"),
         REPORT % ("[1]", 1), REPORT % ('"good"', 1),
         '{"fence": 1, "report": {"epoch": %s, "metrics": {}}}' % ("9" * 20),
-        '{"fence": 1, "report": {"epoch": 2, "metrics": {%s}}}' % ",".join(f'"m{n}": 1' for n in range(2000)),
+        json.dumps({"fence": 1, "report": {"epoch": 2, "metrics": {f"m{n}": 1 for n in range(2000)}}}),
         '{"fence": 1, "report": {"epoch": 2, "metrics": {"%s": 1}}}' % ("m" * 5000),
     ],
 )  # fmt: skip

@@ -28,10 +28,12 @@ from sweeps.space.loader import load
 # What Python, MMEngine, YAML, a shell or an editor could take for more than a text.
 PIECES = [
     "'", '"', "'''", '"""', "\\", "\\'", "\n", "\r", "\r\n", "\t", "\0", "\x0c", "\x1a", "\x85", "\u2028", "\u2029",
-    "\ufeff", "\u202e", "{", "}", "{{", "}}", "{{ fileDirname }}", "{{_base_.model}}", "{{$HOME:x}}", "{{$NOWHERE:", "$",
-    "${HOME}", "%s", "%(a)s", "#", "# -*- coding: utf-7 -*-", "+AGE-", ";", ",", ")", "]", ":", "f'", "b'", "\\x", "\\N{",
-    "\\u2028", "__import__('os').system('touch PWNED')", "\nimport os; os.system('touch PWNED')\n", "!!python/name:os.system",
-    "&a", "*a", "<<", "- ", "? ", "| ", "> ", "%YAML", "---", "...", "입자", "é", "e\u0301", "𝕏", "x" * 200, " " * 90,
+    "\ufeff", "\u202e", "{", "}", "{{", "}}", "{{ fileDirname }}", "{{_base_.model}}", "{{$HOME:x}}", "{{ $HOME:x }}",
+    "{{$NOWHERE:", "$", "${HOME}", "%s", "%(a)s", "#",
+    "# -*- coding: utf-7 -*-", "+AGE-", ";", ",", ")", "]", ":", "f'",
+    "b'", "\\x", "\\N{", "\\u2028", "__import__('os').system('touch PWNED')", "\nimport os; os.system('touch PWNED')\n",
+    "!!python/name:os.system", "&a", "*a", "<<", "- ", "? ", "| ", "> ", "%YAML", "---", "...", "입자", "é", "e\u0301",
+    "\U0001d54f", "x" * 200, " " * 90,
 ]  # fmt: skip
 TEXT = st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=8).map("".join)
 VALUE = st.recursive(
@@ -88,7 +90,7 @@ def check_config(done: tuple[StudyRecord, TrialRecord, Combination], folder: Pat
             "config": {"+note": value, "+deep": {"a": [text, {text: value}]}, "model.type": text, "+one.more": text},
         }
     )
-    places = {name: f"/{text}" for name in ("train_images", "train_annotations", "val_images", "val_annotations")}
+    places = dict.fromkeys(("train_images", "train_annotations", "val_images", "val_annotations"), f"/{text}")
     paths = DataPaths.model_validate({**data().model_dump(), **places, "classes": (text, "other")})
     config = render(combination, 0, "tiny", paths, Objective(), 100, plugins=[text])
     written = to_text(config)
