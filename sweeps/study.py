@@ -163,7 +163,9 @@ class Study:
 
     def batch(self, number: int) -> tuple[int, int]:
         """Batch size and accumulation that the trial runs with now."""
-        row = self.row(number)
+        row = self.store.trial(self.record.name, number)
+        if row is None:  # somebody made the number up; the lease machine refuses it
+            return 1, 1
         settings = {**row.parts["settings"], **(row.adjusted or {})}
         return int(settings.get("batch_size", 1)), int(settings.get("accumulate", 1))
 
