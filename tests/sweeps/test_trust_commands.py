@@ -21,8 +21,6 @@ from sweeps.hall import Hall
 from sweeps.remote import Remote
 from sweeps.server import Server, create_app
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "results"))
-
 SPACE = """\
 study: made_up
 data: demo
