@@ -36,7 +36,7 @@ class Database:
         self._engine = self._create(parsed)
         self._writer = self._engine.execution_options(**{sqlite.WRITES: True})
         try:
-            self._prepare()
+            outage.insist(0.0 if readonly else outage.PATIENCE, self._prepare, outage.interrupted)
         except BaseException:
             self.close()
             raise

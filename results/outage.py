@@ -14,7 +14,7 @@ from results.errors import ResultsError
 PATIENCE = 60.0  # seconds
 # PostgreSQL's words for it: shut down, crashed, starting; connection broken; too many connections; transactions that
 # stood in each other's way and may be repeated.
-_AWAY = ("57P01", "57P02", "57P03", "08", "53300", "40001", "40P01")
+_STATES = ("57P01", "57P02", "57P03", "08", "53300", "40001", "40P01")
 
 
 class AwayError(ResultsError):
@@ -49,7 +49,18 @@ def away(error: BaseException) -> bool:
     if not isinstance(found, DBAPIError):
         return False
     state = getattr(found.orig, "sqlstate", None)
-    return found.connection_invalidated or (state or "").startswith(_AWAY) or _unreachable(found)
+    return found.connection_invalidated or (state or "").startswith(_STATES) or _unreachable(found)
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether the database is away although it can be reached: cut off in the middle, or just starting.
+
+    A server that was never there is rather a mistake in the URL.
+    """
+    found = database_error(error)
+    if not isinstance(found, DBAPIError) or not away(found):
+        return False
+    return found.connection_invalidated or "the database system is" in str(found.orig)
 
 
 def _unreachable(error: DBAPIError) -> bool:
@@ -59,7 +70,7 @@ def _unreachable(error: DBAPIError) -> bool:
     return nameless and any(kind.__name__ == "OperationalError" for kind in type(driver).__mro__)
 
 
-def insist(patience: float, action: Callable[[], T]) -> T:
+def insist(patience: float, action: Callable[[], T], while_: Callable[[BaseException], bool] = away) -> T:
     """Does something, again and again for ``patience`` seconds while it fails because the database is away.
 
     The answer to a commit may get lost although it was done: the action must change nothing when it is repeated.
@@ -67,10 +78,10 @@ def insist(patience: float, action: Callable[[], T]) -> T:
     try:
         return action()
     except Exception as error:
-        if patience <= 0 or not away(error):
+        if patience <= 0 or not while_(error):
             raise
     again = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(away),
+        retry=tenacity.retry_if_exception(while_),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
         stop=tenacity.stop_before_delay(patience),
         reraise=True,

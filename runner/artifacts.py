@@ -15,7 +15,7 @@ import httpx
 from runner.errors import UserError
 from runner.line import ContentError, Line, NoRoomError, OffsetError, TransferStoppedError
 from runner.protocol import Lease
-from runner.transfer import Begin, Held, Standing, artifact_path, label_path
+from runner.transfer import NAMES, Begin, Held, Standing, artifact_path, label_path, largest
 
 __all__ = ["NoRoomError", "Transfer", "TransferStoppedError"]
 
@@ -68,6 +68,8 @@ class Transfer:
         """
         lease = self._line.lease
         assert lease is not None, "files of a trial are sent under a lease"
+        if largest(name) is None:
+            raise UserError(f"no artifact is named {name!r}; there are {NAMES}")
         self._send_file(artifact_path(lease.study, lease.trial, name), file, lease.fence)
 
     def upload_labels(self, study: str, file: Path) -> str:
@@ -144,9 +146,7 @@ class Transfer:
         data = source.read(min(self._line.piece, begin.size - offset))
         if not data:
             raise UserError(f"{getattr(source, 'name', path)} became shorter while it was sent")
-        query: dict[str, Any] = {"sha256": begin.sha256, "offset": offset}
-        if begin.fence is not None:
-            query["fence"] = begin.fence
+        query: dict[str, Any] = {**begin.model_dump(exclude_none=True), "offset": offset}
         put = partial(self._line.http.put, path, params=query, content=data, headers=_BYTES)
         return _standing(self._line.in_time(put))
 
@@ -192,7 +192,8 @@ class Transfer:
 
     def _get(self, path: str, first: int, last: int) -> httpx.Response:
         lease = self._line.lease
-        query = {} if lease is None else {"fence": lease.fence}
+        mine = lease is not None and path.startswith(f"{artifact_path(lease.study, lease.trial)}/")
+        query = {"fence": lease.fence} if lease is not None and mine else {}
         return self._line.http.get(path, params=query, headers={"Range": f"bytes={first}-{last}"})
 
     def _is(self, file: Path, sha256: str, size: int) -> bool:
@@ -215,6 +216,6 @@ def _whole(answer: httpx.Response) -> tuple[str, int]:
     sha256 = answer.headers.get("ETag", "").strip('"')
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):  # it names a file, for a while
         raise UserError(f"what answers at {answer.request.url.path} is no study server")
-    if answer.status_code == httpx.codes.PARTIAL_CONTENT:
+    if "Content-Range" in answer.headers:
         return sha256, int(answer.headers["Content-Range"].rpartition("/")[2])
     return sha256, len(answer.content)

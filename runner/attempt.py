@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ from runner.oomkills import oom_kills
 from runner.protocol import Failure, Lease, Note, Result
 
 log = logging.getLogger("sweep.worker")
+TRAINER = "runner.trainer"
 _POLL_SECONDS = 1.0
 _LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
 _STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
@@ -62,6 +64,7 @@ class Attempt:
         interrupts: held when this is made; let in once the trial can be handed back.
         memory: on the slot's GPU, looked at while it trains.
         luggage: brings what the trial goes on from, and sends what it leaves.
+        module: whose ``main`` trains in the child.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Attempt:
         interrupts: Interrupts,
         memory: Memory,
         luggage: Luggage,
+        module: str = TRAINER,
     ) -> None:
         self.client, self.lease, self.interrupts, self.memory = client, lease, interrupts, memory
         self.luggage = luggage
@@ -81,7 +85,7 @@ class Attempt:
         self.link, self._theirs = context.Pipe()
         self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=trainer,
-            args=(lease.model_dump_json(), machine, self._theirs, os.getpid()),
+            args=(lease.model_dump_json(), machine, self._theirs, os.getpid(), module),
             name=f"trial-{lease.trial}",
         )
         self._kills = oom_kills()
@@ -161,6 +165,8 @@ class Attempt:
             self._note(note.result.failure, note.result.reason)
             self.ended.peak_memory_mb = note.result.peak_memory_mb
             self.client.finish(lease, note.result, patience)
+            if note.result.failure is None:  # else it may be tried again
+                self.luggage.forget(lease)
             return True
         self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
         raise NodeFaultError(note.reason)
@@ -227,11 +233,11 @@ def _patience(lease: Lease, renewed: float) -> float:
     return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
 
 
-def trainer(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
+def trainer(
+    lease_json: str, machine: Machine, link: Connection, worker: int | None = None, module: str = TRAINER
+) -> None:
     """Runs in the child, where torch is loaded already; the worker itself never loads it."""
-    from runner.trainer import main
-
-    main(lease_json, machine, link, worker)
+    importlib.import_module(module).main(lease_json, machine, link, worker)
 
 
 def _receive(link: Connection) -> Note | None:

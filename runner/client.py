@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import ssl
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import tenacity
+from pydantic import ValidationError
 
 from runner.errors import UserError
 from runner.protocol import (
@@ -24,6 +25,7 @@ from runner.protocol import (
     Verdict,
 )
 
+_Kind = TypeVar("_Kind", bound=Message)
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _PATIENCE = 20.0  # seconds; a worker says how much of its lease is left
 _CA = "SWEEP_CA"  # a PEM file of certificates to trust, for servers that sign their own
@@ -67,16 +69,16 @@ class Client:
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """Asks for a trial. Tried once: the server may have granted one although its answer got lost."""
-        return LeaseReply.model_validate_json(self._send("/lease", request))
+        return _understood(LeaseReply, self._send("/lease", request))
 
     def heartbeat(self, lease: Lease) -> Verdict:
         """Renews a lease. Tried once: the caller keeps the time."""
-        return Verdict.model_validate_json(self._send(f"{_of(lease)}/heartbeat", Renewal(fence=lease.fence)))
+        return _understood(Verdict, self._send(f"{_of(lease)}/heartbeat", Renewal(fence=lease.fence)))
 
     def report(self, lease: Lease, report: EpochReport, patience: float = _PATIENCE) -> Verdict:
         """Reports one validation; repeating it changes nothing. `patience`: seconds to wait for the server."""
-        return Verdict.model_validate_json(
-            self._insist(f"{_of(lease)}/report", Renewal(fence=lease.fence, report=report), patience)
+        return _understood(
+            Verdict, self._insist(f"{_of(lease)}/report", Renewal(fence=lease.fence, report=report), patience)
         )
 
     def finish(self, lease: Lease, result: Result, patience: float = _PATIENCE) -> None:
@@ -127,6 +129,15 @@ class Client:
         if response.is_error:
             raise UserError(f"the study server answers {response.status_code} to {path}: {response.text[:200]}")
         return response
+
+
+def _understood(kind: type[_Kind], answer: bytes) -> _Kind:
+    try:
+        return kind.model_validate_json(answer)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        what = ".".join(str(key) for key in first["loc"])[:200]
+        raise UserError(f"the study server says what is not understood here: {what}: {first['msg']}") from error
 
 
 def _of(lease: Lease) -> str:

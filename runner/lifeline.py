@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -49,3 +50,20 @@ def end_without(pid: int, seconds: float, look: float = 1.0) -> None:
                 os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def detach() -> None:
+    """Makes a trainer of this child: own process group, ends with the worker; signals that end a run are the worker's.
+
+    To be called first, from the fork server's child.
+    """
+    os.setpgrp()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a scheduler sends them to every process at once
+        signal.signal(number, signal.SIG_IGN)
+    die_with_parent(os.getppid())
+    # The fork server lives as long as anyone holds this descriptor. We must not: it has to see the worker's end,
+    # so that its own end reaches us through the kernel.
+    descriptor = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
+    if descriptor is not None:
+        os.close(descriptor)
+        forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]

@@ -145,9 +145,9 @@ class Line:
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:
-    """The answer, if it is one to go on with; 404 is one."""
+    """The answer, if it is one to go on with; that there is nothing (from that byte on) is one."""
     code = answer.status_code
-    if not answer.is_error or code == httpx.codes.NOT_FOUND:
+    if not answer.is_error or code in (httpx.codes.NOT_FOUND, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE):
         return answer
     document: Any = {}
     with contextlib.suppress(ValueError):

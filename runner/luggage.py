@@ -26,6 +26,7 @@ class Luggage:
 
     def __init__(self, client: Client, shared: bool) -> None:
         self._client, self._shared = client, shared
+        self._staying: set[tuple[str, int, str]] = set()  # files for which the server had no room
 
     def fetch(self, lease: Lease, renewed: float) -> float:
         """Brings the checkpoints of the attempts before; returns when the lease was last renewed.
@@ -59,6 +60,13 @@ class Luggage:
             return self._send(lease, renewed, _paths(lease), ("config.py", "train.log"))
         return renewed
 
+    def forget(self, lease: Lease) -> None:
+        """Deletes the checkpoints of a trial that has ended, where the server has them: they fill disks."""
+        paths = _paths(lease)
+        for file in (paths.last, paths.best):
+            if not self._shared and (lease.study, lease.trial, file.name) not in self._staying:
+                file.unlink(missing_ok=True)
+
     def _send(self, lease: Lease, renewed: float, paths: TrialPaths, names: tuple[str, ...]) -> float:
         if self._shared:
             return renewed
@@ -71,6 +79,7 @@ class Luggage:
                 transfer.upload(name, file)
             except NoRoomError as error:  # the training need not end for that
                 log.warning("trial %d: %s stays here: %s", lease.trial, name, error)
+                self._staying.add((lease.study, lease.trial, name))
         return max(renewed, transfer.renewed)
 
 

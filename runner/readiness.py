@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ from runner.client import Client
 from runner.data.guard import evidence, moved, root_for
 from runner.errors import UserError
 from runner.protocol import DataPaths, Lease, Needs, Plugin
+from runner.trust import distrusted
 
 log = logging.getLogger("sweep.worker")
+_MODULE = re.compile(r"[A-Za-z_]\w*\.py")
 _LABELS = ("train_annotations", "val_annotations")
 
 
@@ -76,7 +79,18 @@ class Readiness:
         self.ready[needs.study] = needs.proof()
 
     def here(self, lease: Lease) -> Lease:
-        """The lease with the paths of this machine."""
+        """The lease with the paths of this machine.
+
+        Raises:
+            UserError: it wants what may not run here; the study is in `unable` from now on.
+        """
+        if lease.study not in self.ready:
+            raise UserError(f"the server hands out study {lease.study} without asking for its data")
+        reason = None if self.place.plugins else distrusted(lease.combination)
+        if reason:
+            self.ready.pop(lease.study)
+            self.unable[lease.study] = f"{reason}; a worker started with --allow-plugins would train it"
+            raise UserError(self.unable[lease.study])
         return lease.model_copy(
             update={
                 "data": self._data[lease.study],
@@ -126,6 +140,8 @@ class Readiness:
             UserError: plugins may not run here, or the server's is not the one of the study.
         """
         name = Path(plugin.path).name
+        if not _MODULE.fullmatch(name):
+            raise UserError(f"{name!r} is no name of a plugin")
         if not self.place.plugins:
             raise UserError(
                 f"the study brings code of its own, {name} (SHA-256 {plugin.sha256[:12]}); "

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 
 import filelock
 
 from runner.failures import explain
-from runner.lifeline import die_with_parent, end_without
+from runner.lifeline import detach, end_without
 from runner.machine import Machine
 from runner.oomkills import oom_kills
 from runner.paths import TrialPaths
@@ -33,7 +31,7 @@ def main(lease_json: str, machine: Machine, link: Connection, worker: int | None
         link: notes go out, a Verdict comes back for each report.
         worker: process that holds the lease; without it the training is nobody's.
     """
-    _detach()
+    detach()
     lease = Lease.model_validate_json(lease_json)
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
     if worker:
@@ -46,20 +44,6 @@ def main(lease_json: str, machine: Machine, link: Connection, worker: int | None
     note = _guarded(lease, machine, paths, report)
     with contextlib.suppress(BrokenPipeError):
         link.send_bytes(note.model_dump_json().encode())
-
-
-def _detach() -> None:
-    """Own process group; ends with the worker; signals that end a run are the worker's business."""
-    os.setpgrp()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a scheduler sends them to every process at once
-        signal.signal(number, signal.SIG_IGN)
-    die_with_parent(os.getppid())
-    # The fork server lives as long as anyone holds this descriptor. We must not: it has to see the worker's end,
-    # so that its own end reaches us through the kernel.
-    descriptor = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
-    if descriptor is not None:
-        os.close(descriptor)
-        forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]
 
 
 def _guarded(lease: Lease, machine: Machine, paths: TrialPaths, report: Callable[[EpochReport], Verdict]) -> Note:

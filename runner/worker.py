@@ -6,6 +6,7 @@ One thread. The trainer is its grandchild, forked by a fork server that has impo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import httpx
 
-from runner.attempt import Attempt, Ended, NodeFaultError
+from runner.attempt import TRAINER, Attempt, Ended, NodeFaultError
 from runner.breaker import FAILURES, Breaker
-from runner.client import Client
+from runner.client import Client, LeaseLostError
 from runner.errors import UserError
 from runner.interrupts import Interrupts, Stopped
 from runner.lifeline import die_with_parent
@@ -46,12 +47,14 @@ class Berth:
         sharing: how many slots are on that GPU.
         trials: how many to train; None for as many as there are.
         mouth: tells the pool.
+        trainer: module whose ``main`` trains (see `runner.trainer.main`).
     """
 
     card: Card | None = None
     sharing: int = 1
     trials: int | None = None
     mouth: Mouth = field(default_factory=Mouth)
+    trainer: str = TRAINER
 
 
 class Worker:
@@ -86,7 +89,7 @@ class Worker:
         self.luggage = Luggage(client, place.shared)
         self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["runner.trainer"])
+        self.context.set_forkserver_preload([berth.trainer])
 
     def run(self) -> int:
         """Works until the server says that nothing is left, or it has trained as many trials as it was to.
@@ -107,7 +110,7 @@ class Worker:
                 reply = self._ask()
                 if reply.lease:
                     trained += 1
-                    self._train(reply.lease)
+                    self._take(reply.lease)
             finally:
                 self.interrupts.release()
             if reply.needs:
@@ -135,7 +138,7 @@ class Worker:
         berth = self.berth
         memory = Memory(berth.card, berth.sharing == 1)
         attempt = Attempt(
-            self.client, self.context, self.machine, self.readiness.here(lease), self.interrupts, memory, self.luggage
+            self.client, self.context, self.machine, lease, self.interrupts, memory, self.luggage, berth.trainer
         )
         ended = attempt.run()
         if berth.card:
@@ -153,6 +156,17 @@ class Worker:
                 f"{ended.reason}; look at this machine with sweep doctor"
             )
 
+    def _take(self, lease: Lease) -> None:
+        """Trains a trial, or gives it back where it may not be trained here."""
+        try:
+            here = self.readiness.here(lease)
+        except UserError as error:
+            log.error("study %s cannot be trained here: %s", lease.study, error)
+            with contextlib.suppress(httpx.TransportError, LeaseLostError):
+                self.client.hand_back(lease, str(error), "stopped")
+            return
+        self._train(here)
+
     def _request(self) -> LeaseRequest:
         known = {"ready": dict(self.readiness.ready), "unable": dict(self.readiness.unable)}
         return self.request.model_copy(update=known)
@@ -168,7 +182,7 @@ def _nothing() -> None:
     """What the first child of the fork server does."""
 
 
-def main() -> int:
+def main(trainer: str = TRAINER) -> int:
     """``python -m runner.worker``: what the pool starts, one process a slot; token in SWEEP_TOKEN."""
     parser = argparse.ArgumentParser(description="Trains trials of a study server in one slot.")
     parser.add_argument("--server", required=True, help="URL of the study server")
@@ -196,7 +210,8 @@ def main() -> int:
     work_dir = options.work_dir.expanduser().absolute() if options.work_dir else None
     place = Place(work_dir, roots, options.allow_plugins or options.work_dir is None)
     mouth = Mouth(options.tell)
-    berth = Berth(_card() if options.device.startswith("cuda") else None, options.sharing, options.trials, mouth)
+    card = _card() if options.device.startswith("cuda") else None
+    berth = Berth(card, options.sharing, options.trials, mouth, trainer)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
             worker = Worker(client, options.name, options.owner, options.device, machine, place, options.study, berth)

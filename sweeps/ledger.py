@@ -20,7 +20,7 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 
-from results.outage import insist
+from results.outage import AwayError, insist
 from results.sqlite import relax
 from results.store import Store
 from sweeps.ledger_change import Change
@@ -95,44 +95,45 @@ class Ledger:
         tried = False
 
         def make() -> int:
-            """Makes the trial, unless an attempt whose answer got lost has made it."""
+            """Makes the trial, unless an attempt whose answer got lost has made it; its id."""
             nonlocal tried
             made = self._find(params) if tried else None
             tried = True
-            if made is None:
-                template = optuna.create_trial(
-                    state=TrialState.RUNNING, params=dict(params), distributions=dict(distributions),
-                    user_attrs=dict(attributes(self._next)),
-                )  # fmt: skip
-                made = self._storage.create_new_trial(self._study_id, template)
-            return made
+            return self._make(params, distributions, attributes(self._next)) if made is None else made
 
-        made = self._steadily(make)
-        expected, first = self._next, self._steadily(lambda: self._find(params, made))
-        assert first is not None
+        made, expected = self._steadily(make), self._next
+        self._steadily(lambda: self._find(params, made))
         number, self._next = self._next, self._next + 1
-        self._ids[number] = first
-        if first != made:  # Optuna, too, repeats what it got no answer to
-            self._end_doubles(number)
-        if number != expected:  # others came before
+        self._ids[number] = made
+        if number != expected:  # somebody else's came before
             self.describe(number, attributes(number))
         return number
+
+    def _make(
+        self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], attributes: Mapping[str, Any]
+    ) -> int:
+        template = optuna.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs=dict(attributes),
+        )
+        # As Optuna's own `create_new_trial` does, which by itself repeats what it got no answer to: made twice.
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(self._study_id, session, for_update=True)
+            trial: Any = self._storage._get_prepared_new_trial(self._study_id, template, session)
+            made: int = trial.trial_id
+            return made
 
     def _find(self, params: Mapping[str, Any], made: int | None = None) -> int | None:
         """The first trial from the next number on that is the made one, or has these parameters; takes its number."""
         number = self._next
         while (known := self._id(number)) is not None:
-            if known == made or self._storage.get_trial(known).params == params:
+            if known == made or (made is None and self._storage.get_trial(known).params == params):
                 self._next = number
                 return known
             number += 1
         return None
-
-    def _end_doubles(self, number: int) -> None:
-        while (double := self._steadily(lambda: self._id(self._next))) is not None:
-            self._ids[self._next] = double
-            self.end(self._next, TrialState.FAIL, None, {"reason": f"the same as trial {number}, made twice"})
-            self._next += 1
 
     def live(self, trial: FrozenTrial) -> optuna.Trial:
         """Optuna's own object for an unfinished trial, which begins if it waits; slow, reads all trials."""
@@ -156,12 +157,16 @@ class Ledger:
             self.flush()
 
     def flush(self) -> None:
-        """Writes the scores that wait, all in one transaction."""
-        waiting = {number: scores for number, scores in self._waiting.items() if self._known(number)}
-        if waiting:
-            self._steadily(lambda: self._write({self._ids[n]: Change(scores=s) for n, s in waiting.items()}))
-        self._waiting.clear()
+        """Writes the scores that wait, all in one transaction; they wait on while the database is away."""
         self._flushed = time.monotonic()
+        try:
+            with self._store.guard():
+                changes = {n: Change(scores=s) for n, s in self._waiting.items() if self._known(n, patient=False)}
+                if changes:
+                    self._write({self._ids[number]: change for number, change in changes.items()})
+        except AwayError:
+            return
+        self._waiting.clear()
 
     def mark(self, number: int, key: str, value: Any) -> None:
         """Sets what Optuna's pruners remember about a trial."""
@@ -192,10 +197,12 @@ class Ledger:
         if self._known(number):
             self._steadily(lambda: self._write({self._ids[number]: change}))
 
-    def _known(self, number: int) -> bool:
+    def _known(self, number: int, patient: bool = True) -> bool:
         """Whether there is such a trial."""
-        if number not in self._ids and (found := self._steadily(lambda: self._id(number))) is not None:
-            self._ids[number] = found
+        if number not in self._ids:
+            found = self._steadily(lambda: self._id(number)) if patient else self._id(number)
+            if found is not None:
+                self._ids[number] = found
         return number in self._ids
 
     def _write(self, changes: Mapping[int, Change]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from results.columns import clean
 from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
 from runner.client import Client
@@ -19,7 +21,15 @@ _STUDIES = TypeAdapter(list[StudyRecord])
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
 _ATTEMPTS = TypeAdapter(list[AttemptRecord])
+_DOCUMENT = TypeAdapter(dict[str, Any])
+_DOCUMENTS = TypeAdapter(list[dict[str, Any]])
 _T = TypeVar("_T")
+# In JSON: control characters as escapes or as they are (line ends and tabs stay), and what turns the direction of text.
+_OBEYED = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\\u20(?:0[ef]|2[a-e]|6[6-9])|\\[bfr])"
+    rb"|()(?:\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9])",
+    re.IGNORECASE,
+)
 
 
 class Remote(Client):
@@ -79,13 +89,11 @@ class Remote(Client):
 
     def status(self, study: str) -> dict[str, Any]:
         """The study's status document."""
-        found: dict[str, Any] = self._ask("GET", f"/studies/{study}/status").json()
-        return found
+        return self._read(f"/studies/{study}/status", _DOCUMENT)
 
     def workers(self) -> list[dict[str, Any]]:
         """Who works for the server."""
-        found: list[dict[str, Any]] = self._ask("GET", "/workers").json()
-        return found
+        return self._read("/workers", _DOCUMENTS)
 
     def log(self, study: str, number: int, offset: int) -> bytes:
         """A trial's log from a byte on: a piece of it, empty at its end."""
@@ -102,7 +110,7 @@ class Remote(Client):
 
     def _read(self, path: str, adapter: TypeAdapter[_T]) -> _T:
         try:
-            return adapter.validate_json(self._ask("GET", path).content)
+            return adapter.validate_json(tame(self._ask("GET", path).content))
         except ValidationError as error:
             raise UserError(f"{self.http.base_url} is another version of sweep: {error.errors()[0]['msg']}") from error
 
@@ -125,4 +133,10 @@ def _detail(response: httpx.Response) -> str:
         detail = response.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = response.text
-    return str(detail)[:1000] or f"the study server answers {response.status_code}"
+    lines = [clean(line) for line in str(detail)[:20_000].splitlines()]
+    return "\n".join(lines) or f"the study server answers {response.status_code}"
+
+
+def tame(document: bytes) -> bytes:
+    """A JSON document without what a terminal would obey: whoever runs the server is not to move our cursor."""
+    return _OBEYED.sub(lambda found: (found[1] or b"") + b"?", document)

@@ -112,7 +112,7 @@ def send(artifacts: Artifacts, place: Place, data: bytes, piece: int = 2**20) ->
     standing = artifacts.begin(place, len(data), digest)
     while not standing.done:
         if standing.offset < len(data):
-            standing = artifacts.put(place, digest, standing.offset, data[standing.offset :][:piece])
+            standing = artifacts.put(place, len(data), digest, standing.offset, data[standing.offset :][:piece])
         else:
             standing = artifacts.begin(place, len(data), digest)
     return artifacts.find(place)

@@ -60,16 +60,21 @@ def tables() -> bytes:
 
 @dataclass
 class Bench:
-    """A folder with a space and its database; a fresh one makes the tables itself."""
+    """A folder with a space and its database; a fresh one makes the tables itself.
+
+    Attributes:
+        url: of a database elsewhere.
+    """
 
     folder: Path
     text: str = FOUR
     fresh: bool = False
     data: DataPaths = field(default_factory=data)
+    url: str | None = None
 
     @property
     def storage(self) -> str:
-        return f"sqlite:///{self.folder / 'sweeps.db'}"
+        return self.url or f"sqlite:///{self.folder / 'sweeps.db'}"
 
     def space(self, *overrides: str) -> SearchSpace:
         path = self.folder / "space.yaml"
@@ -77,15 +82,15 @@ class Bench:
         return load(path, overrides)
 
     @contextlib.contextmanager
-    def study(self, *overrides: str, store: type[Store] = Store) -> Iterator[Study]:
+    def study(self, *overrides: str, store: type[Store] = Store, workers_survive: bool = False) -> Iterator[Study]:
         """Starts the study, or goes on with it, as `sweep start` does."""
         space = self.space(*overrides)
         database = self.folder / "sweeps.db"
-        if not database.exists() and not self.fresh:
+        if not database.exists() and not self.fresh and self.url is None:
             database.write_bytes(tables())
         with store.open(self.storage) as opened:
             record = open_study(opened, space, "tiny", self.data, self.folder / "work_dirs")
-            yield Study(self.storage, opened, record, space, self.data)
+            yield Study(self.storage, opened, record, space, self.data, workers_survive)
 
     def optuna(self, name: str = "made_up") -> list[FrozenTrial]:
         """The trials as Optuna's tables have them, read anew."""

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Postgres:
     """One server; `start` before use, `remove` at the end.
 
     Args:
-        durable: whether a commit waits for the disk, as it does in earnest.
+        durable: whether a commit waits for the disk, as it does in earnest; else a crash of the machine loses some.
 
     Attributes:
         port: on 127.0.0.1; the same after each start.
@@ -51,7 +52,9 @@ class Postgres:
         if self._user:
             os.chown(self._folder, self._user["user"], self._user["group"])
         self._process: subprocess.Popen[bytes] | None = None
-        self._options = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off"]
+        # the kernel ends the server with the thread that started it: one that lives as long as this object
+        self._spawner = ThreadPoolExecutor(1)
+        self._options = [] if durable else ["-c", "fsync=off"]
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         data = ["-D", str(self._folder / "data"), "-U", "ann", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
@@ -70,20 +73,23 @@ class Postgres:
 
     def start(self) -> None:
         """Starts the server and waits until it answers."""
-        parent = os.getpid()
         command = [str(self._bin / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"]
         command += ["-c", "max_connections=200", *self._options]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd="/", start_new_session=True,
-                preexec_fn=lambda: die_with_parent(parent), **self._user,
-            )  # fmt: skip
+        self._process = self._spawner.submit(self._spawn, command).result()
         try:
             self._wait()
         except BaseException:
             self.stop()
             raise
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        parent = os.getpid()
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, cwd="/", start_new_session=True,
+                preexec_fn=lambda: die_with_parent(parent), **self._user,
+            )  # fmt: skip
 
     def _wait(self) -> None:
         assert self._process
@@ -114,10 +120,10 @@ class Postgres:
         self.stop(how)
         self.start()
 
-    def database(self) -> str:
-        """Makes an empty database; its URL."""
+    def database(self, template: str = "template1") -> str:
+        """Makes a database, empty or as another one that nobody is connected to; its URL."""
         name = f"sweeps_{uuid.uuid4().hex[:12]}"
-        self.sql("postgres", f"CREATE DATABASE {name}")
+        self.sql("postgres", f"CREATE DATABASE {name} TEMPLATE {template.rsplit('/', 1)[-1]}")
         return self.url(name)
 
     def url(self, database: str) -> str:
@@ -134,12 +140,13 @@ class Postgres:
 
     def disconnect(self) -> int:
         """Cuts every connection of our programs; how many there were."""
-        others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        others = "datname LIKE 'sweeps%' AND backend_type = 'client backend'"
         return len(self.sql("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
     def remove(self) -> None:
         """Stops the server and removes its folder."""
         self.stop()
+        self._spawner.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _call(self, program: str, *arguments: str) -> None:

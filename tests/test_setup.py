@@ -384,7 +384,7 @@ def test_constraints_pin_all_that_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = pins()
     extras = project["optional-dependencies"]
-    for line in [*project["dependencies"], *extras["train"], *extras["ray"], *extras["dev"]]:
+    for line in [*project["dependencies"], *extras["train"], *extras["ray"], *extras["s3"], *extras["dev"]]:
         wanted = Requirement(line)
         if wanted.name == "sweep":  # itself, with other extras
             continue

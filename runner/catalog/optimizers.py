@@ -5,6 +5,8 @@ step_min and step_max). Left out is what changes the speed but not the result (f
 differentiable), and maximize. ``weight_decay`` stands where the optimizer has one: Rprop, LBFGS and SparseAdam have
 none.
 
+LBFGS and SparseAdam are versions of ours of torch's (runner/plugins/lbfgs.py, sparse_adam.py say what differs).
+
 SGD's default is MMDetection's 0.02 for 16 images scaled linearly to the default batch of 2 (arXiv:1706.02677).
 """
 

@@ -14,6 +14,7 @@ from runner.plugins.geometry import BoxesFromMasks, StudyMinIoURandomCrop, Study
 from runner.plugins.hf_backbone import HFBackbone
 from runner.plugins.hrnet import PickedHRNet
 from runner.plugins.layer_decay import LayerDecayConstructor
+from runner.plugins.lbfgs import ShortStepLBFGS
 from runner.plugins.masks import InsideDynamicMaskHead, TrueSizeRTMDetInsHead
 from runner.plugins.metric import StudyMetric
 from runner.plugins.mixing import StudyCopyPaste, StudyMixDataset, StudyMosaic
@@ -37,6 +38,7 @@ __all__ = [
     "LenientPointRendRoIHead",
     "PickedHRNet",
     "ReproducibleHook",
+    "ShortStepLBFGS",
     "StudyAlbu",
     "StudyAmpOptimWrapper",
     "StudyCopyPaste",

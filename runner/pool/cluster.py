@@ -100,6 +100,12 @@ def join(address: str | None = None) -> str:
     return ours if elsewhere else _LOOPBACK
 
 
+def gpus_of(address: str | None = None) -> int:
+    """How many GPUs the nodes of a cluster have together. Raises as `join`, which it does first."""
+    join(address)
+    return int(sum(node.get("GPU", 0) for node in living(imported())))
+
+
 def imported() -> Any:
     """The package, which is an extra.
 

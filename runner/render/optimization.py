@@ -96,6 +96,7 @@ def set_optimizer(config: dict[str, Any], combination: Combination, scale: Scale
         wrapper["type"] = "StudyAmpOptimWrapper"
     if chosen.name == "LBFGS":
         wrapper["type"] = "ClosureOptimWrapper"
+        wrapper["optimizer"]["type"] = "ShortStepLBFGS"
         wrapper.update({"amp": True} if settings["amp"] else {})
     if chosen.name == "SparseAdam":
         wrapper["optimizer"]["type"] = "DenseSparseAdam"

@@ -14,12 +14,12 @@ from runner.errors import UserError
 from sweeps.artifacts.errors import ShelfError
 
 try:
-    import boto3
+    import boto3.session
     from boto3.exceptions import Boto3Error
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 except ImportError as error:
-    raise UserError("artifacts in s3:// need the Python package boto3: pip install 'sweep[s3]'") from error
+    raise UserError("artifacts in s3:// need the Python package boto3: pip install boto3") from error
 
 
 class Bucket:
@@ -48,7 +48,7 @@ class Bucket:
         )
         try:
             with self._explained("use"):
-                self._client = boto3.client("s3", config=config)
+                self._client = boto3.session.Session().client("s3", config=config)
                 self._client.head_bucket(Bucket=bucket)
         except (ShelfError, ArtifactNotFound, ValueError) as error:
             raise UserError(str(error)) from error

@@ -77,17 +77,30 @@ class Intake:
                 partial = self._open(place, size, sha256)
         return self._standing(place, partial, still)
 
-    def put(self, place: Place, sha256: str, offset: int, data: bytes, still: Still = lambda: None) -> Standing:
-        """Takes the next bytes of a file that was announced.
+    def put(
+        self, place: Place, size: int, sha256: str, offset: int, data: bytes, still: Still = lambda: None
+    ) -> Standing:
+        """Takes the next bytes of a file; one that another server was told of needs not be announced again.
+
+        Args:
+            place, size, sha256, still: as for `begin`.
+            offset: where the bytes belong.
+            data: the bytes.
 
         Raises:
-            WrongOffsetError: they are not the next ones, or `begin` must be said (again) first.
-            TooLargeError, NoRoomError, WrongContentError, ShelfError; what `still` raises.
+            WrongOffsetError: they are not the next ones, or another content is on its way under that name.
+            As for `begin`, else.
         """
         still()
         with self._lock:
             partial = self._partials.get(place)
-        if partial is None or partial.sha256 != sha256:
+        if partial is None:
+            standing = self.begin(place, size, sha256, still)
+            with self._lock:
+                partial = self._partials.get(place)
+            if standing.done or partial is None:
+                return standing
+        if (partial.size, partial.sha256) != (size, sha256):
             raise WrongOffsetError(0)
         partial.append(offset, data)
         return self._standing(place, partial, still)

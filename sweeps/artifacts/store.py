@@ -58,7 +58,7 @@ class Artifacts(Intake):
             standing = self.begin(place, size, sha256)
             source.seek(standing.offset)
             while standing.offset < size and (block := source.read(_BLOCK)):
-                standing = self.put(place, sha256, standing.offset, block)
+                standing = self.put(place, size, sha256, standing.offset, block)
             while not standing.done:
                 standing = self.begin(place, size, sha256)
 

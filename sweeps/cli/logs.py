@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from sweeps.source import Source
 
 _POLL_SECONDS = 1.0
+_OBEYED = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")  # by a terminal; \r draws bars of progress
 
 
 @click.command(epilog="Example:  sweep logs 3 -f")
@@ -33,10 +36,15 @@ def logs(number: int, follow: bool, source: Source, study: str | None) -> None:
             if trial is None:
                 raise NotFoundError(f"study {record.name} has no trial {number}")
             while found := piece(reader, record, number, offset):
-                click.echo(found, nl=False)
+                click.echo(_shown(found), nl=False)
                 offset += len(found)
             if not follow or trial.state in FINAL:
                 break
             time.sleep(_POLL_SECONDS)
     if not offset:
         raise NotFoundError(f"trial {number} of study {record.name} has no log yet")
+
+
+def _shown(text: bytes) -> bytes:
+    """A piece of a log; on a terminal without what would move its cursor, since anybody's worker may have sent it."""
+    return _OBEYED.sub(b"?", text) if sys.stdout.isatty() else text

@@ -61,14 +61,21 @@ def start(
 
     if pool == "local" and (address or gpus_per_trial is not None):
         raise click.UsageError("--address and --gpus-per-trial belong to --pool ray")
+    if pool == "ray" and source.server:
+        raise click.UsageError("--pool ray belongs to a start without --server")
     if study:
         overrides = (*overrides, f"study={study}")
     found = gpus()
-    space, chosen = load_space(space_file, overrides, data, scale, len(found))
+    count, where = len(found), "here"
+    if pool == "ray":
+        from runner.pool.cluster import gpus_of
+
+        count, where = 0 if gpus_per_trial == 0 else gpus_of(address), "in the Ray cluster"
+    space, chosen = load_space(space_file, overrides, data, scale, count)
     for note in space.notes:
         click.echo(note, err=True)
     if (scale or space.scale) == "auto":
-        click.echo(f"scale {chosen}: {len(found) or 'no'} GPU{'s' * (len(found) != 1)} here", err=True)
+        click.echo(f"scale {chosen}: {count or 'no'} GPU{'s' * (count != 1)} {where}", err=True)
     with progress() as tell:
         paths = locate_data(space.data, chosen, work_dir / space.study / "data", tell)
     if source.server:

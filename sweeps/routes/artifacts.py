@@ -32,7 +32,7 @@ Study = Annotated[str, InPath(max_length=255)]
 Trial = Annotated[int, InPath(ge=0, le=_LARGEST_INT)]
 Fence = Annotated[int, Query(ge=0, le=_LARGEST_INT)]
 Named = Annotated[Sha256, InPath()]
-Offset = Annotated[int, Query(ge=0, lt=2**50)]
+Bytes = Annotated[int, Query(ge=0, lt=2**50)]
 
 
 class _Route(APIRoute):
@@ -98,12 +98,12 @@ def _of_trials(routes: APIRouter, desk: _Desk, holds: Holds) -> None:
     @routes.put(path + "/{name}", openapi_extra=_BYTES)
     async def piece(
         request: Request, study: Study, trial: Trial, name: str, fence: Fence, sha256: Annotated[Sha256, Query()],
-        offset: Offset,
+        size: Bytes, offset: Bytes,
     ) -> Standing:  # fmt: skip
         """The next bytes of a file, 8 MiB at most; what arrived of a request that was cut counts too."""
         still = partial(holds, study, trial, fence)
         await desk.run(still)
-        return await _take(request, desk, Place(study, trial, name), sha256, offset, still)
+        return await _take(request, desk, Place(study, trial, name), size, sha256, offset, still)
 
     @routes.get(path + "/{name}", response_class=Response)
     async def content(
@@ -127,9 +127,9 @@ def _of_data(routes: APIRouter, desk: _Desk) -> None:
         return await desk.run(desk.artifacts.begin, Place(study, None, sha256), file.size, file.sha256)
 
     @routes.put(path, openapi_extra=_BYTES)
-    async def piece_of_labels(request: Request, study: Study, sha256: Named, offset: Offset) -> Standing:
+    async def piece_of_labels(request: Request, study: Study, sha256: Named, size: Bytes, offset: Bytes) -> Standing:
         """The next bytes of a label file."""
-        return await _take(request, desk, Place(study, None, sha256), sha256, offset, lambda: None)
+        return await _take(request, desk, Place(study, None, sha256), size, sha256, offset, lambda: None)
 
     @routes.get(path, response_class=Response)
     async def labels(
@@ -150,7 +150,7 @@ _BYTES = {
 
 
 async def _take(
-    request: Request, desk: _Desk, place: Place, sha256: str, offset: int, still: Callable[[], object]
+    request: Request, desk: _Desk, place: Place, size: int, sha256: str, offset: int, still: Callable[[], object]
 ) -> Standing:
     """Adds a body to a file as it arrives: little of it is in memory, and a cut loses little."""
     taken, block, standing = 0, bytearray(), None
@@ -160,10 +160,10 @@ async def _take(
             if taken + len(block) > PIECE_BYTES:
                 raise TooLargeError(f"a piece may have {PIECE_BYTES:,} bytes")
             if len(block) >= _BLOCK:
-                standing = await desk.run(desk.artifacts.put, place, sha256, offset + taken, bytes(block), still)
+                standing = await desk.run(desk.artifacts.put, place, size, sha256, offset + taken, bytes(block), still)
                 taken, block = taken + len(block), bytearray()
     if block or standing is None:
-        standing = await desk.run(desk.artifacts.put, place, sha256, offset + taken, bytes(block), still)
+        standing = await desk.run(desk.artifacts.put, place, size, sha256, offset + taken, bytes(block), still)
     return standing
 
 

@@ -1,7 +1,7 @@
 """Every name of the catalog trains once on real images: the loss is finite and falls, masks are scored.
 
 One training holds a model, a backbone, an augmentation and a schedule that were not tried yet; optimizers have tests of
-their own (test_optim*.py), every pair of names is tried by benchmarks/pairs.yaml.
+their own (test_optim*.py), every pair of names is tried by search_spaces/pairs.yaml.
 """
 
 from __future__ import annotations

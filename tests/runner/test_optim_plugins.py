@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from toys import Points, Toy, rates_of
 from trials import combination, part
 
 from runner.plugins.closure import ClosureOptimWrapper
+from runner.plugins.lbfgs import ShortStepLBFGS
 from runner.plugins.sparse_adam import DenseSparseAdam
 
 POINTS = Points()
@@ -58,6 +60,38 @@ def test_steps_are_those_of_torch_with_a_closure_by_hand(search: str) -> None:
         for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             assert torch.equal(one, other)
     assert all(p.grad is None for p in ours.parameters())
+
+
+def lengths(kind: type[torch.optim.LBFGS], start: float, batches: int = 1, **params: Any) -> list[float]:
+    """Of each step between two evaluations of 100 cos(w), w from `start`: curved downwards up to pi / 2."""
+    weight = torch.nn.Parameter(torch.full((4,), start))
+    optimizer = kind([weight], lr=0.01, max_iter=4, **params)
+    places: list[torch.Tensor] = []
+
+    def closure() -> torch.Tensor:
+        places.append(weight.detach().clone())
+        optimizer.zero_grad()
+        loss = 100 * weight.cos().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    for _ in range(batches):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return [(after - before).abs().sum().item() for before, after in itertools.pairwise(places)]
+
+
+def test_lbfgs_takes_no_long_step_before_it_knows_a_curvature() -> None:
+    short, theirs = (lengths(kind, 0.5, batches=2) for kind in (ShortStepLBFGS, torch.optim.LBFGS))
+    assert short == pytest.approx([0.01] * 7, rel=1e-3)
+    assert theirs[0] == pytest.approx(0.01, rel=1e-3) and theirs[1] > 1
+
+
+@pytest.mark.parametrize(("start", "search"), [(2.0, None), (0.5, "strong_wolfe")])
+def test_lbfgs_is_torchs_once_it_does(start: float, search: str | None) -> None:
+    short, theirs = (
+        lengths(kind, start, batches=3, line_search_fn=search) for kind in (ShortStepLBFGS, torch.optim.LBFGS)
+    )
+    assert short == theirs and max(short) > 0.02
 
 
 def test_one_forward_pass_an_evaluation() -> None:

@@ -259,6 +259,11 @@ def test_start_on_a_cluster(head: Any, nodes: Nodes, desk: Desk) -> None:
     add(head, nodes, num_cpus=2, num_gpus=1)
     desk.write(SPACE.format(name="nodes", data=NUCLEI, seeds=[0], trials=1))
     given = ("--pool", "ray", "--address", head.address, "--gpus-per-trial", "0.5")
+    wrong = desk.run("start", "space.yaml", *given, "--server", "http://127.0.0.1:9")
+    assert (wrong.returncode, wrong.stderr.splitlines()[-1]) == (
+        2,
+        "Error: --pool ray belongs to a start without --server",
+    )
     done = desk.run("start", "space.yaml", *given)
     assert done.returncode == 0, done.stderr
     assert "trial 0 complete segm_mAP" in done.stderr

@@ -93,6 +93,7 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
         folder: takes database and files.
         options: of `sweeps.team.Team`.
     """
+    folder.mkdir(exist_ok=True)
     storage, work_dir = f"sqlite:///{folder / 'sweeps.db'}", folder / "work_dirs"
     data = locate_data(str(NUCLEI), "tiny", folder / "data")
     with Store.open(storage) as store, contextlib.ExitStack() as stack:

@@ -181,7 +181,7 @@ def test_the_budget_holds_at_every_moment(tmp_path: Path) -> None:
         def send_slowly(place: Place, data: bytes) -> None:
             artifacts.begin(place, len(data), sha256(data))
             for start in range(0, len(data), 250_000):
-                artifacts.put(place, sha256(data), start, data[start : start + 250_000])
+                artifacts.put(place, len(data), sha256(data), start, data[start : start + 250_000])
                 sizes.append(depot.size())
 
         def checkpoints() -> list[int]:
@@ -212,12 +212,12 @@ def test_what_is_announced_takes_room_before_it_arrives(tmp_path: Path) -> None:
         artifacts.begin(last(0), len(first), sha256(first))
         with pytest.raises(NoRoomError, match=r"artifacts need 200.0 kB more"):
             artifacts.begin(last(1), len(second), sha256(second))
-        artifacts.put(last(0), sha256(first), 0, first[:300_000])
+        artifacts.put(last(0), len(first), sha256(first), 0, first[:300_000])
     with depot.open() as artifacts:  # started again: what has arrived takes room, and can go on
         with pytest.raises(NoRoomError):
             artifacts.begin(last(1), 800_000, sha256(noise(800_000)))
         assert artifacts.begin(last(0), len(first), sha256(first)).offset == 300_000
-        artifacts.put(last(0), sha256(first), 300_000, first[300_000:])
+        artifacts.put(last(0), len(first), sha256(first), 300_000, first[300_000:])
         depot.end(0, "pruned")
         send(artifacts, last(1), second)  # the pruned one's goes
         assert read(artifacts, last(1)) == second

@@ -1,0 +1,75 @@
+"""A running study server that takes artifacts; it can be restarted at the same address."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from made_up import READY, Bench
+
+from results.artifacts import ArtifactIndex
+from runner.client import Client
+from runner.protocol import Lease, LeaseRequest
+from sweeps.artifacts import Artifacts, Limits, open_shelf
+from sweeps.coordinator import Coordinator
+from sweeps.hall import Hall
+from sweeps.server import Address, Server, create_app
+from sweeps.study import Study
+
+TOKEN = "the right one"
+
+
+@dataclass
+class ArtifactSite:
+    """The server, its study of four trials, its artifacts."""
+
+    folder: Path
+    study: Study
+    coordinator: Coordinator
+    hall: Hall
+    limits: Limits = field(default_factory=Limits)
+    shelf_at: str = ""
+    url: str = ""
+
+    def start(self) -> None:
+        index = ArtifactIndex(self.study.store)
+        shelf = open_shelf(self.shelf_at or str(self.folder / "artifacts"))
+        self.artifacts = Artifacts(index, shelf, self.folder / "arriving", self.limits)
+        app = create_app(self.hall, TOKEN, None, self.artifacts)
+        self.server = Server(app, Address(port=urlsplit(self.url).port or 0))
+        self.server.__enter__()
+        self.url = self.server.url
+
+    def stop(self) -> None:
+        self.server.__exit__()
+        self.artifacts.close()
+
+    def lease(self, worker: str = "w1", **fields: float) -> Lease:
+        with Client(self.url, TOKEN) as client:
+            lease = client.lease(LeaseRequest(worker=worker, owner="Ann", device="cpu", ready=READY)).lease
+        assert lease
+        return lease.model_copy(update=fields)
+
+    def http(self, token: str = TOKEN) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=20)
+
+    def objects(self) -> set[str]:
+        return {path.name for path in (self.folder / "artifacts").iterdir()}
+
+
+@contextlib.contextmanager
+def artifact_site(folder: Path, limits: Limits | None = None, shelf_at: str = "") -> Iterator[ArtifactSite]:
+    with Bench(folder).study() as study:
+        hall = Hall()
+        site = ArtifactSite(folder, study, Coordinator(study), hall, limits or Limits(), shelf_at)
+        hall.add(site.coordinator)
+        site.start()
+        try:
+            yield site
+        finally:
+            site.stop()
