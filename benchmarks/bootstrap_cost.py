@@ -24,7 +24,7 @@ from pycocotools import mask as rle
 from pycocotools.cocoeval import COCOeval
 
 from results.confidence import CHOICES, choices
-from results.perimage import unpack
+from results.evidence import unpack
 from runner.evidence import pack
 
 SIZE = 256
