@@ -47,7 +47,7 @@ def unpack(blob: bytes) -> Evidence:
         _check(found)
     except ResultsError:
         raise
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:
         raise ResultsError(f"a trial's evidence is damaged: {type(error).__name__}: {error}") from error
     return found
 
