@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import httpx
 
-from results.ranking import rank
 from results.records import StudyState
 from results.store import Store
 from runner.client import Client
@@ -31,7 +30,7 @@ from sweeps.housekeeping import Housekeeper
 from sweeps.live import Live
 from sweeps.server import Address, Server, create_app
 from sweeps.session import check_identity, open_study
-from sweeps.show import print_ranking
+from sweeps.show import judged, print_ranking
 from sweeps.space.schema import SearchSpace
 from sweeps.study import Study
 
@@ -202,7 +201,7 @@ def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: Study
     """Prints the ranking and how to go on; returns the exit code."""
     record = store.study(name)
     assert record
-    ranking = rank(record, store.trials(name))
+    ranking = judged(store, record)
     if ranking.rows:
         print_ranking(ranking, "table", sys.stdout)
     if state != "finished":
@@ -257,7 +256,7 @@ def _watch(plan: Plan) -> int:
             time.sleep(1)
         record = store.study(run.study)
         assert record
-        ranking = rank(record, store.trials(run.study))
+        ranking = judged(store, record)
         if ranking.rows:
             print_ranking(ranking, "table", sys.stdout)
         return 0 if ranking.rows else 1
