@@ -248,6 +248,8 @@ class LeaseRequest(Message):
         study: take trials of this study only.
         ready: study -> `Needs.proof` of what the worker found on its own disk.
         unable: study -> why the worker cannot train it (its data or plugins are missing here).
+        life: another one each time the worker starts.
+        asked: rises with each request of a life; an older one that arrives later is not answered with a trial.
     """
 
     worker: Name
@@ -257,6 +259,8 @@ class LeaseRequest(Message):
     study: StudyName | None = None
     ready: dict[StudyName, Line] = Field(default_factory=dict, max_length=1000)
     unable: dict[StudyName, Line] = Field(default_factory=dict, max_length=1000)
+    life: str = Field(default="", max_length=40)
+    asked: int = Field(default=0, ge=0, lt=2**53)
 
 
 class Needs(Message):

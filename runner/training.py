@@ -158,11 +158,16 @@ def _weights_watched(runner: TrialRunner) -> Iterator[None]:
     except (NonFiniteLossError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        with contextlib.suppress(RuntimeError):  # a GPU that failed answers nothing any more
-            if not all(bool(p.isfinite().all()) for p in runner.model.parameters()):
-                line = f"the weights became NaN or infinite in epoch {runner.epoch + 1}"
-                raise NonFiniteLossError(line) from error
+        if _ruined(runner.model):
+            line = f"the weights became NaN or infinite in epoch {runner.epoch + 1}"
+            raise NonFiniteLossError(line) from error
         raise
+
+
+def _ruined(model: torch.nn.Module) -> bool:
+    with contextlib.suppress(RuntimeError):  # a GPU that failed answers nothing any more
+        return not all(bool(weights.isfinite().all()) for weights in model.parameters())
+    return False
 
 
 class _Started(Hook):

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,9 +88,12 @@ class Worker:
         self.breaker = Breaker()
         self.readiness = Readiness(client, place)
         self.luggage = Luggage(client, place.shared)
-        self.request = LeaseRequest(worker=name, owner=owner, device=device, host=socket.gethostname(), study=study)
+        self.request = LeaseRequest(
+            worker=name, owner=owner, device=device, host=socket.gethostname(), study=study, life=uuid.uuid4().hex
+        )
+        self._asked = 0
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([berth.trainer])
+        self.context.set_forkserver_preload(["runner.tied", berth.trainer])
 
     def run(self) -> int:
         """Works until the server says that nothing is left, or it has trained as many trials as it was to.
@@ -168,7 +172,8 @@ class Worker:
         self._train(here)
 
     def _request(self) -> LeaseRequest:
-        known = {"ready": dict(self.readiness.ready), "unable": dict(self.readiness.unable)}
+        self._asked += 1
+        known = {"ready": dict(self.readiness.ready), "unable": dict(self.readiness.unable), "asked": self._asked}
         return self.request.model_copy(update=known)
 
     def _warm_up(self) -> None:

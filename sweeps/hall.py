@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.protocol import LeaseReply, LeaseRequest
 from sweeps.coordinator import Coordinator
+from sweeps.turns import Turns
 
 _GONE_SECONDS = 24 * 3600.0  # workers that were not seen for so long are forgotten
 
@@ -43,6 +44,7 @@ class Hall:
         self._lock = threading.RLock()
         self._studies: dict[str, Coordinator] = {}
         self._workers: dict[str, Seen] = {}
+        self._turns = Turns()
         self._stopping = False
         self.fault: str | None = None
 
@@ -70,6 +72,10 @@ class Hall:
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """A trial for a worker with a free slot, from the study with the fewest running trials that it can train."""
+        with self._turns.turn(request) as matters:
+            return self._lease(request) if matters else LeaseReply(wait=True)
+
+    def _lease(self, request: LeaseRequest) -> LeaseReply:
         self.seen(request.worker, request)
         for study in self.studies():  # what it held, it has lost: it would not ask otherwise
             study.left(request.worker)
@@ -104,6 +110,7 @@ class Hall:
             gone = [name for name, one in self._workers.items() if (now - one.at).total_seconds() > _GONE_SECONDS]
             for name in gone:
                 del self._workers[name]
+                self._turns.forget(name)
 
     def workers(self) -> list[dict[str, Any]]:
         """Who works here, for ``sweep workers``: name, owner, host, device, last seen, study and trial."""

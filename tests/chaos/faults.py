@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from pathlib import Path
 import psutil
 from town import Resident, Town
 
-FILLER = "filler"
 KILLED = "worker killed"
 
 
@@ -218,15 +218,17 @@ def fill_database_disk(town: Town, draw: random.Random) -> Fault | None:
 
 
 def _fill(folder: Path, kind: str, seconds: float) -> Fault | None:
-    filler = folder / FILLER
-    if filler.exists():
+    """Makes a small disk as large as what lies on it."""
+    room = os.statvfs(folder)
+    if room.f_bavail == 0:  # it is full already
         return None
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        for size in (2**20, 4096):
-            with contextlib.suppress(OSError):
-                while file.write(os.urandom(16) * (size // 16)) == size:
-                    pass
-    return _fault(kind, seconds, lambda: filler.unlink(missing_ok=True))
+
+    def resize(blocks: int) -> None:
+        size = f"remount,size={max(blocks, 1) * room.f_frsize // 1024}k"
+        subprocess.run(["mount", "-o", size, str(folder)], check=True)
+
+    resize(room.f_blocks - room.f_bfree)
+    return _fault(kind, seconds, lambda: resize(room.f_blocks))
 
 
 def jump_clock(town: Town, draw: random.Random) -> Fault | None:

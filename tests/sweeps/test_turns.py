@@ -1,0 +1,70 @@
+"""Requests for a trial that arrive late, or out of order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from made_up import ASK, Bench
+
+from runner.protocol import LeaseReply
+from sweeps.coordinator import Coordinator, RefusedError
+from sweeps.hall import Hall
+
+
+def ask(hall: Hall, asked: int, life: str = "a") -> LeaseReply:
+    return hall.lease(ASK.model_copy(update={"life": life, "asked": asked}))
+
+
+def test_a_request_that_was_given_up_takes_nothing_back(tmp_path: Path) -> None:
+    with Bench(tmp_path).study() as study:
+        hall = Hall(stays=True)
+        hall.add(Coordinator(study))
+        lease = ask(hall, 2).lease
+        assert lease
+        late = ask(hall, 1)
+        assert (late.lease, late.wait) == (None, True)
+        hall.study("made_up").heartbeat(lease.trial, lease.fence)
+
+
+def test_of_requests_that_waited_together_the_latest_gets_the_trial(tmp_path: Path) -> None:
+    with Bench(tmp_path).study() as study, ThreadPoolExecutor(3) as threads:
+        hall, coordinator = Hall(stays=True), Coordinator(study)
+        hall.add(coordinator)
+        holds, goes_on = threading.Event(), threading.Event()
+
+        def stand_still() -> None:
+            with coordinator._lock:  # as while the database is away
+                holds.set()
+                goes_on.wait(30)
+
+        standing = threads.submit(stand_still)
+        assert holds.wait(30)
+        first = threads.submit(ask, hall, 1)
+        while "w1" not in hall._turns._lines:
+            time.sleep(0.01)
+        second = threads.submit(ask, hall, 2)
+        while hall._turns._lines["w1"].asked < 2:
+            time.sleep(0.01)
+        goes_on.set()
+        standing.result(30)
+        first.result(30)
+        lease = second.result(30).lease
+        assert lease
+        coordinator.heartbeat(lease.trial, lease.fence)
+
+
+def test_a_worker_that_starts_again_counts_anew_and_its_former_life_is_over(tmp_path: Path) -> None:
+    with Bench(tmp_path).study() as study:
+        hall = Hall(stays=True)
+        hall.add(Coordinator(study))
+        before = ask(hall, 7).lease
+        lease = ask(hall, 1, life="b").lease
+        assert before and lease and lease.trial == before.trial
+        assert ask(hall, 8).lease is None
+        hall.study("made_up").heartbeat(lease.trial, lease.fence)
+        with pytest.raises(RefusedError):
+            hall.study("made_up").heartbeat(before.trial, before.fence)
