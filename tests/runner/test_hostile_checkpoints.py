@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError
 from test_checkpoint import build
 from torch import nn
 from trainings import Trainings, trainings
@@ -84,7 +85,7 @@ def script(marker: Path) -> bytes:
 
 
 REFUSALS = (
-    WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError, EOFError,
+    SafetensorError, WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError, EOFError,
 )  # fmt: skip
 KINDS = [beside, legacy, bare, old_protocol, swapped, script]
 
