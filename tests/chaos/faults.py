@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import sqlalchemy
 from town import Resident, Town
 
 KILLED = "worker killed"
@@ -156,6 +157,16 @@ def disconnect_database(town: Town, draw: random.Random) -> Fault | None:
         return None
     town.plan.postgres.disconnect()
     return _fault("database connections cut")
+
+
+def lock_database(town: Town, draw: random.Random) -> Fault | None:
+    """Another program holds the database for longer than workers wait for an answer, and shorter than their leases."""
+    opened = sqlalchemy.create_engine(town.plan.storage).connect()
+    if town.plan.postgres:
+        opened.execute(sqlalchemy.text("LOCK TABLE sweep_trials IN EXCLUSIVE MODE"))
+    else:
+        opened.execute(sqlalchemy.text("BEGIN IMMEDIATE"))
+    return _fault("database locked", draw.uniform(10.5, 11.5), opened.close)
 
 
 def cut_network(town: Town, draw: random.Random) -> Fault | None:

@@ -33,6 +33,7 @@ budget: {{trials: {trials}}}
 ORDINARY: list[faults.Kind] = [
     faults.kill_trainer, faults.kill_worker, faults.kill_server, faults.cut_message, faults.cut_network,
     faults.stop_trainer, faults.stop_worker, faults.stop_server, faults.silence_network, faults.delay_network,
+    faults.lock_database,
 ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class Resident:
         log: what it prints.
         starts: how often it was started.
         due: when it is started again; None while it runs.
-        left: exit codes of ends that no fault brought about.
+        left: exit code and moment of each end that no signal brought about.
         killed: whether a fault has killed it.
     """
 
@@ -53,7 +53,7 @@ class Resident:
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     due: float | None = 0.0
-    left: list[int] = field(default_factory=list)
+    left: list[tuple[int, float]] = field(default_factory=list)
     killed: bool = False
 
     @property
@@ -94,7 +94,7 @@ class Resident:
         elif not self.running:
             assert self.process
             if not self.killed:
-                self.left.append(self.process.returncode)
+                self.left.append((self.process.returncode, time.monotonic()))
             self.due = time.monotonic() + _RESTART_SECONDS
 
     def signal(self, number: signal.Signals) -> None:
