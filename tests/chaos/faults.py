@@ -217,10 +217,15 @@ def cut_message(town: Town, draw: random.Random) -> Fault | None:
 
 def fill_work_dir(town: Town, draw: random.Random) -> Fault | None:
     """The disk of the trials' folders is full for a while: checkpoints cannot be written."""
-    fault = _fill(town.plan.work_dir, "disk of trials full", draw.uniform(1, 3))
+    fault = _fill(town.plan.apart or town.plan.work_dir, "disk of trials full", draw.uniform(1, 3))
     if fault:
         fault.disk = True
     return fault
+
+
+def fill_server_disk(town: Town, draw: random.Random) -> Fault | None:
+    """The disk of what workers send is full for a while: they train on."""
+    return _fill(town.plan.work_dir, "disk of the server full", draw.uniform(1, 3))
 
 
 def fill_database_disk(town: Town, draw: random.Random) -> Fault | None:

@@ -122,6 +122,7 @@ class Plan:
         workers: how many; each reaches the server through a proxy of its own.
         script: what a worker runs.
         clock: whether server and workers live in clocks that can be changed.
+        apart: folder of the workers' own folders, which share nothing with the server's; None where they share it.
     """
 
     folder: Path
@@ -132,7 +133,7 @@ class Plan:
     script: str = "standin_worker.py"
     epoch_seconds: float = 0.05
     clock: bool = False
-    options: tuple[str, ...] = ()
+    apart: Path | None = None
 
 
 class Town:
@@ -159,7 +160,8 @@ class Town:
     def _worker(self, number: int, proxy: Proxy) -> Resident:
         name = f"w{number}"
         command = [sys.executable, str(_HERE / self.plan.script), "--server", proxy.url, "--name", name]
-        command += ["--owner", "chaos", "--threads", "1", *self.plan.options]
+        command += ["--owner", "chaos", "--threads", "1"]
+        command += ["--work-dir", str(self.plan.apart / name)] if self.plan.apart else []
         return self._resident(name, command, "workers")
 
     def _resident(self, name: str, command: list[str], clock: str) -> Resident:
