@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 
+from dataclasses import dataclass
+
 # errors of a disk that nobody can train with until somebody mends it
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
-
-from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
