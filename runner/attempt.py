@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 import httpx
 
 from runner.client import Client, LeaseLostError
+from runner.errors import DISK
 from runner.interrupts import Interrupts, Stopped
 from runner.lifeline import stands
 from runner.luggage import Luggage
@@ -110,6 +111,13 @@ class Attempt:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
         except httpx.TransportError:
             log.warning("trial %d: the study server has not answered for most of the lease", lease.trial)
+        except OSError as error:  # no room for a checkpoint that comes from the server, say
+            if error.errno not in DISK:
+                raise
+            reason = f"{error.filename or lease.work_dir}: {(error.strerror or str(error)).lower()}"
+            with contextlib.suppress(httpx.HTTPError, LeaseLostError):
+                self.client.hand_back(lease, reason, "node_fault", _STOP_PATIENCE)
+            raise NodeFaultError(reason) from error
         except Stopped as stop:
             kill(self.process)
             with contextlib.suppress(httpx.HTTPError, LeaseLostError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import sqlalchemy
 from town import Resident, Town
 
 KILLED = "worker killed"
@@ -158,6 +159,16 @@ def disconnect_database(town: Town, draw: random.Random) -> Fault | None:
     return _fault("database connections cut")
 
 
+def lock_database(town: Town, draw: random.Random) -> Fault | None:
+    """Another program holds the database for longer than workers wait for an answer, and shorter than their leases."""
+    opened = sqlalchemy.create_engine(town.plan.storage).connect()
+    if town.plan.postgres:
+        opened.execute(sqlalchemy.text("LOCK TABLE sweep_trials IN EXCLUSIVE MODE"))
+    else:
+        opened.execute(sqlalchemy.text("BEGIN IMMEDIATE"))
+    return _fault("database locked", draw.uniform(10.5, 11.5), opened.close)
+
+
 def cut_network(town: Town, draw: random.Random) -> Fault | None:
     """No worker reaches the server for a while."""
     for proxy in town.proxies:
@@ -206,10 +217,15 @@ def cut_message(town: Town, draw: random.Random) -> Fault | None:
 
 def fill_work_dir(town: Town, draw: random.Random) -> Fault | None:
     """The disk of the trials' folders is full for a while: checkpoints cannot be written."""
-    fault = _fill(town.plan.work_dir, "disk of trials full", draw.uniform(1, 3))
+    fault = _fill(town.plan.apart or town.plan.work_dir, "disk of trials full", draw.uniform(1, 3))
     if fault:
         fault.disk = True
     return fault
+
+
+def fill_server_disk(town: Town, draw: random.Random) -> Fault | None:
+    """The disk of what workers send is full for a while: they train on."""
+    return _fill(town.plan.work_dir, "disk of the server full", draw.uniform(1, 3))
 
 
 def fill_database_disk(town: Town, draw: random.Random) -> Fault | None:

@@ -42,7 +42,7 @@ class Resident:
         log: what it prints.
         starts: how often it was started.
         due: when it is started again; None while it runs.
-        left: exit codes of ends that no fault brought about.
+        left: exit code and moment of each end that no signal brought about.
         killed: whether a fault has killed it.
     """
 
@@ -53,7 +53,7 @@ class Resident:
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     due: float | None = 0.0
-    left: list[int] = field(default_factory=list)
+    left: list[tuple[int, float]] = field(default_factory=list)
     killed: bool = False
 
     @property
@@ -94,7 +94,7 @@ class Resident:
         elif not self.running:
             assert self.process
             if not self.killed:
-                self.left.append(self.process.returncode)
+                self.left.append((self.process.returncode, time.monotonic()))
             self.due = time.monotonic() + _RESTART_SECONDS
 
     def signal(self, number: signal.Signals) -> None:
@@ -122,6 +122,7 @@ class Plan:
         workers: how many; each reaches the server through a proxy of its own.
         script: what a worker runs.
         clock: whether server and workers live in clocks that can be changed.
+        apart: folder of the workers' own folders, which share nothing with the server's; None where they share it.
     """
 
     folder: Path
@@ -132,7 +133,7 @@ class Plan:
     script: str = "standin_worker.py"
     epoch_seconds: float = 0.05
     clock: bool = False
-    options: tuple[str, ...] = ()
+    apart: Path | None = None
 
 
 class Town:
@@ -159,7 +160,8 @@ class Town:
     def _worker(self, number: int, proxy: Proxy) -> Resident:
         name = f"w{number}"
         command = [sys.executable, str(_HERE / self.plan.script), "--server", proxy.url, "--name", name]
-        command += ["--owner", "chaos", "--threads", "1", *self.plan.options]
+        command += ["--owner", "chaos", "--threads", "1"]
+        command += ["--work-dir", str(self.plan.apart / name)] if self.plan.apart else []
         return self._resident(name, command, "workers")
 
     def _resident(self, name: str, command: list[str], clock: str) -> Resident:
