@@ -61,8 +61,9 @@ def run(url: str, load: Load, folder: Path, sampler: str) -> Outcome:
     server = context.Process(target=serve, args=(url, space, there))
     server.start()
     address = here.recv()
-    peak, over = [0.0], threading.Event()
+    peak, over = [0.0, 0.0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(psutil.Process(server.pid), peak, over))
+    before = sum(psutil.Process(server.pid).cpu_times()[:2])
     watcher.start()
     seconds, times, errors = crew(load, work, {"url": address, "reports": load.reports})
     over.set()
@@ -72,7 +73,7 @@ def run(url: str, load: Load, folder: Path, sampler: str) -> Outcome:
     for error in errors[:3]:
         print("error:", error)
     kind = "PostgreSQL" if url.startswith("postgresql") else "SQLite"
-    return Outcome(f"sweep serve, {kind}, {sampler}", load.trials, seconds, times, peak[0], len(errors),
+    return Outcome(f"sweep serve, {kind}, {sampler}", load.trials, seconds, times, peak[0], peak[1] - before, len(errors),
                    wrong(url, load))  # fmt: skip
 
 
@@ -138,3 +139,4 @@ def _train(timer: Timer, client: Client, lease: Lease, reports: int, base: float
 def _watch(process: psutil.Process, peak: list[float], over: threading.Event) -> None:
     while not over.wait(0.2):
         peak[0] = max(peak[0], process.memory_info().rss / 2**20)
+        peak[1] = sum(process.cpu_times()[:2])
