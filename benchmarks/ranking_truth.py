@@ -2,17 +2,15 @@
 
     python benchmarks/ranking_truth.py [--studies 200] [--images 50] [--noise 0.5 0.75 1.0] [--json FILE]
 
-Each study has combinations whose expected scores differ by 0 to 3 points, trained with three seeds each (and some with
-one). The evidence of each training comes from benchmarks/evidence_model.py; it goes through the same code as a real
+Each study has combinations whose expected scores differ by 0 to 3 points, trained with three seeds each.
+The evidence of each training comes from benchmarks/evidence_model.py; it goes through the same code as a real
 trial's. The noise is the standard deviation, in points, of a score between seeds on one validation set.
-Last come the costs: bootstrap samples a second against evaluations by pycocotools.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ import numpy as np
 from evidence_model import Scale, images, training
 
 from results.confidence import Runs, beats, choices, difference, mean
-from results.perimage import Evidence
 from results.seednoise import learnt
 
 GAPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -144,16 +141,6 @@ def quality_noise(points: float, count: int) -> float:
     return low
 
 
-def costs(count: int) -> dict[str, float]:
-    """Seconds for 2000 bootstrap samples of a trial."""
-    rng = np.random.default_rng(0)
-    run: Evidence = training(rng, images(rng, count), 0.1)
-    taken = choices(count, 2000)
-    begun = time.process_time()
-    run.replicates("segm_mAP", taken)
-    return {"images": count, "samples": 2000, "seconds": time.process_time() - begun}
-
-
 def show(line: dict[str, Any]) -> None:
     """One kind of study at one noise."""
     said = "-" if line["said_at_2_or_more"] is None else f"{line['said_at_2_or_more']:.3f}"
@@ -195,10 +182,8 @@ def main() -> None:
                 tally.add(expected, study(rng, scale, expected, options.seeds, noise, taken), options.images)
             table.append({"noise": points, "study": kind, **tally.line()})
             show(table[-1])
-    cost = costs(options.images)
-    print(f"{cost['samples']} bootstrap samples of a trial of {cost['images']} images: {cost['seconds']:.2f} s")
     if options.json:
-        options.json.write_text(json.dumps({"studies": table, "costs": cost}, indent=2))
+        options.json.write_text(json.dumps(table, indent=2))
 
 
 if __name__ == "__main__":

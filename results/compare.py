@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from results.confidence import Estimate
     from results.perimage import Evidence
 
-_SIZES = {"all": "", "small": "_s", "medium": "_m", "large": "_l"}
+_SIZES = {"small": "_s", "medium": "_m", "large": "_l"}
 
 
 @dataclass(frozen=True)

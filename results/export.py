@@ -12,9 +12,9 @@ from typing import Any
 from results import tried
 from results.errors import ResultsError
 from results.files import copy_atomically, write_atomically
-from results.ranking import ranked
 from results.records import StudyRecord, TrialRecord
 from results.rows import finite
+from results.standings import stand
 
 __all__ = [
     "config_text", "copy_checkpoint", "imported", "params_document", "pick", "write_atomically",
@@ -24,7 +24,7 @@ MACHINE = ("device", "threads", "loader_workers")  # in versions, but no package
 
 
 def pick(trials: Sequence[TrialRecord], trial: int | None = None) -> TrialRecord:
-    """The complete trial with the highest score (the first of equals), or the one of that number.
+    """The best seed of the combination with the best mean (the first of equals), or the trial of that number.
 
     Args:
         trials: all trials of a study.
@@ -34,10 +34,11 @@ def pick(trials: Sequence[TrialRecord], trial: int | None = None) -> TrialRecord
         ResultsError: no trial is complete, or the named one does not exist or is not complete.
     """
     if trial is None:
-        best = max(filter(ranked, trials), key=lambda one: (one.score or 0.0, -one.number), default=None)
-        if best is None:
+        standings = stand(trials).standings
+        if not standings:
             raise ResultsError(f"no trial is complete yet{_states(trials)}; see: sweep status")
-        return best
+        winners = [one for one in trials if one.number in standings[0].trials]
+        return max(winners, key=lambda one: (one.score or 0.0, -one.number))
     found = next((one for one in trials if one.number == trial), None)
     if found is None:
         numbers = f"; there are 0 to {max(one.number for one in trials)}" if trials else "; there is none yet"

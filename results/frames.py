@@ -69,6 +69,8 @@ def _full_frame(ranking: Ranking) -> pd.DataFrame:
         flat = row.document()
         params = flat.pop("params")
         flat["augmentation"] = " + ".join(flat["augmentation"])
+        for name in ("interval", "group"):
+            flat[name] = " to ".join(map(str, flat[name])) if flat[name] else None
         rows.append({name: _harmless(value) for name, value in {**flat, **params}.items()})
     names = [field.name for field in fields(Row) if field.name not in ("params", "label")]
     at = names.index("metrics")

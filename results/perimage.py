@@ -1,25 +1,19 @@
 """A trial's figures again, for any choice of validation images, each any number of times.
 
-What a trial keeps of each image (``runner.evidence`` packs it) is accumulated exactly as COCO does: detections of all
-images sorted by score, precision made to fall, read at 101 recalls (Lin et al. 2014, arXiv:1405.0312, and pycocotools'
-``COCOeval.accumulate``). An image taken w times counts as w images.
+What a trial keeps of each image (``runner.evidence`` packs it, `results.evidence` reads it) is accumulated exactly as
+COCO does: detections of all images sorted by score, precision made to fall, read at 101 recalls (Lin et al. 2014,
+arXiv:1405.0312, and pycocotools' ``COCOeval.accumulate``). An image taken w times counts as w images.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from results.errors import ResultsError
 
-VERSION = 1  # of the layout that is read
-_MOST_BYTES = 1 << 30  # unpacked; a worker could send anything
 _RECALLS = np.linspace(0.0, 1.0, 101)
 _SIZES = {"mAP_s": "small", "mAP_m": "medium", "mAP_l": "large"}
 
@@ -215,47 +209,3 @@ class _Table:
 def _parts(weights: np.ndarray, rows: int = 1024) -> list[np.ndarray]:
     """A few choices at a time: what is computed of them fits in the processor's cache."""
     return [np.asarray(weights[i : i + rows], np.int32) for i in range(0, len(weights), rows)]
-
-
-def layout(blob: bytes) -> int:
-    """The version of a blob's layout, 0 if it cannot be read."""
-    try:
-        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-            return int(json.loads(arrays["about"].tobytes())["version"])
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError):
-        return 0
-
-
-def unpack(blob: bytes) -> Evidence:
-    """The evidence that a worker sent.
-
-    Raises:
-        ResultsError: it is damaged, too large, or of a layout newer than this version.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(blob)) as packed:
-            if sum(entry.file_size for entry in packed.infolist()) > _MOST_BYTES:
-                raise ResultsError("a trial's evidence is larger than any evaluation's")
-        with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-            about = json.loads(arrays["about"].tobytes())
-            if about["version"] != VERSION:
-                raise ResultsError(f"a trial's evidence has the layout {about['version']}; update sweep")
-            shape = (len(about["sizes"]), len(about["thresholds"]), arrays["scores"].size)
-            flags = [np.unpackbits(arrays[name], count=int(np.prod(shape))) for name in ("matched", "ignored")]
-            matched, ignored = (flag.reshape(shape).astype(bool) for flag in flags)
-            found = Evidence(
-                about["kind"], about["cap"], np.array(about["thresholds"]), tuple(about["sizes"]), arrays["images"],
-                arrays["truths"], arrays["found"], arrays["scores"].astype(float), matched, ignored,
-            )  # fmt: skip
-        _check(found)
-        return found
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError) as error:
-        raise ResultsError(f"a trial's evidence is damaged: {error}") from error
-
-
-def _check(found: Evidence) -> None:
-    classes, images = len(found.found), len(found.images)
-    fits = found.found.shape == (classes, images) and found.truths.shape == (classes, len(found.sizes), images)
-    whole = (found.found >= 0).all() and (found.truths >= 0).all() and np.isfinite(found.scores).all()
-    if not (images and fits and whole and found.found.sum() == found.scores.size):
-        raise ValueError("its numbers contradict each other")

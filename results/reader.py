@@ -116,7 +116,7 @@ class Reader:
     def evidence(self, study: str, numbers: Collection[int]) -> dict[int, bytes]:
         """What each validation image contributed to the scores of these trials, of those that have it.
 
-        `results.perimage` unpacks it.
+        `results.evidence` unpacks it.
         """
         with self._database.read() as session:
             return queries.read_evidence(session, self._study(session, study).id, numbers)

@@ -142,7 +142,7 @@ def unpacked(
     blobs: Mapping[int, bytes], objective: str, scores: Mapping[int, float]
 ) -> tuple[dict[int, Evidence], list[str]]:
     """The evidence of trials that can be compared, by trial, and a line for each that cannot."""
-    from results.perimage import unpack
+    from results.evidence import unpack
 
     found: dict[int, Evidence] = {}
     notes = []

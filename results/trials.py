@@ -148,7 +148,7 @@ class TrialStore(Reader):
         """Keep what each validation image contributed to a trial's score, in place of what was kept before.
 
         Args:
-            blob: as the worker packed it (see `results.perimage`).
+            blob: as the worker packed it (see `results.evidence`).
             version: of its layout.
         """
         with self._database.write() as session:

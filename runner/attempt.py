@@ -22,7 +22,7 @@ from runner.lifeline import stands
 from runner.luggage import Luggage
 from runner.machine import Machine
 from runner.memory import Memory
-from runner.oomkills import oom_kills
+from runner.oomkills import death, oom_kills
 from runner.protocol import Failure, Lease, Note, Result
 
 log = logging.getLogger("sweep.worker")
@@ -190,11 +190,7 @@ class Attempt:
         self.process.join(_LAST_BREATH)
         kill(self.process)
         time.sleep(_SAME_BLOW)
-        code = self.process.exitcode
-        failure: Failure = "crashed"
-        reason = _death(code)
-        if code == -signal.SIGKILL and oom_kills() != self._kills:
-            failure, reason = "out_of_memory", "out of memory: the kernel killed the trainer"
+        failure, reason = death(self.process.exitcode, self._kills)
         self._note(failure, reason)
         self.client.hand_back(self.lease, reason, failure, self._last_words(renewed))
 
@@ -253,9 +249,3 @@ def _receive(link: Connection) -> Note | None:
         return Note.model_validate_json(link.recv_bytes()) if link.poll() else None
     except (EOFError, ConnectionResetError):
         return None
-
-
-def _death(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        return f"the trainer was killed by {signal.Signals(-exitcode).name}"
-    return f"the trainer ended with exit code {exitcode}"

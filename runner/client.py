@@ -28,6 +28,7 @@ from runner.protocol import (
 _Kind = TypeVar("_Kind", bound=Message)
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _PATIENCE = 20.0  # seconds; a worker says how much of its lease is left
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 _CA = "SWEEP_CA"  # a PEM file of certificates to trust, for servers that sign their own
 
 
@@ -45,16 +46,18 @@ class Client:
     Args:
         url: e.g. ``http://127.0.0.1:40123``.
         token: sent as a bearer token with every request.
+        certificate: PEM file of the one certificate to trust, whatever name it is made out to; None for those of
+            SWEEP_CA, else the system's, for the name in the URL.
 
     Raises:
         UserError: the certificates that SWEEP_CA names cannot be read, or the URL is none.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, certificate: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             self.http = httpx.Client(
-                base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False, verify=_trusted()
+                base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False, verify=_trusted(certificate)
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise UserError(f"{url} is no address of a study server: {error}") from error
@@ -117,7 +120,13 @@ class Client:
         raise AssertionError("tenacity either returns or raises")
 
     def _send(self, path: str, message: Message) -> bytes:
-        return self._checked(path, self.http.post(path, content=message.model_dump_json().encode())).content
+        try:
+            response = self.http.post(path, content=message.model_dump_json().encode())
+        except httpx.ConnectError as error:
+            if line := no_tls(error):  # asking again would not help
+                raise UserError(f"the study server {self.http.base_url} cannot be talked to: {line}") from error
+            raise
+        return self._checked(path, response).content
 
     def _checked(self, path: str, response: httpx.Response) -> httpx.Response:
         if response.status_code == httpx.codes.CONFLICT:
@@ -140,16 +149,39 @@ def _understood(kind: type[_Kind], answer: bytes) -> _Kind:
         raise UserError(f"the study server says what is not understood here: {what}: {first['msg']}") from error
 
 
+def tls_line(error: OSError) -> str:
+    """What is wrong with a certificate or a key, for people."""
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or error.strerror or error).replace("_", " ").lower()
+    return (error.strerror or str(error)).lower()
+
+
+def no_tls(error: BaseException | None) -> str | None:
+    """Why no trusted connection comes about, in one line; None where something else is wrong."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted here: {error.verify_message}; {_CA} names a PEM file to trust"
+        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+            return "what listens there speaks no TLS; write http:// instead of https://"
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _of(lease: Lease) -> str:
     return f"/studies/{lease.study}/trials/{lease.trial}"
 
 
-def _trusted() -> ssl.SSLContext | bool:
-    """The certificates of SWEEP_CA, else those of the system."""
-    path = os.environ.get(_CA)
+def _trusted(certificate: str | None) -> ssl.SSLContext | bool:
+    """The one certificate, else those of SWEEP_CA, else those of the system."""
+    path = certificate or os.environ.get(_CA)
     if not path:
         return True
     try:
-        return ssl.create_default_context(cafile=path)
+        context = ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        raise UserError(f"{_CA}={path}: no certificates can be read from it: {error}") from error
+        named = "" if certificate else f" that {_CA} names"
+        raise UserError(f"no certificates can be read from {path}{named}: {tls_line(error)}") from error
+    if certificate:
+        context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a server's own certificate will do, without its issuer's
+    return context

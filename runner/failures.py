@@ -112,7 +112,7 @@ def _name(error: Exception) -> str:
 
 def _line(error: Exception) -> str:
     """What was raised in one line; what a loader worker raised stands in the last line of its traceback."""
-    lines = str(error).strip().strip("'\"").splitlines() or [_name(error)]
+    lines = str(error).strip().splitlines() or [_name(error)]
     if re.match(r"Caught \w+ in DataLoader worker process", lines[0]):
         return re.sub(r"^[\w.]+: ", "", lines[-1])[:300]
     return lines[0][:300]

@@ -57,7 +57,7 @@ class Luggage:
     def send_rest(self, lease: Lease, renewed: float) -> float:
         """Sends config and log when an attempt ends; whatever hinders it, the end itself is what counts."""
         with contextlib.suppress(UserError, OSError, httpx.TransportError):
-            return self._send(lease, renewed, _paths(lease), ("config.py", "train.log"))
+            return self._send(lease, renewed, _paths(lease), ("config.py", "predictions.png", "train.log"))
         return renewed
 
     def forget(self, lease: Lease) -> None:

@@ -44,6 +44,11 @@ class TrialPaths:
         return self.folder / "train.log"
 
     @property
+    def predictions(self) -> Path:
+        """What the model found in some validation images, drawn beside the labels."""
+        return self.folder / "predictions.png"
+
+    @property
     def lock(self) -> Path:
         """Held by the one trainer that may write here."""
         return self.folder / ".lock"

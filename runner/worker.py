@@ -93,7 +93,7 @@ class Worker:
         )
         self._asked = 0
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([berth.trainer])
+        self.context.set_forkserver_preload(["runner.tied", berth.trainer])
 
     def run(self) -> int:
         """Works until the server says that nothing is left, or it has trained as many trials as it was to.

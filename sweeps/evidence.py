@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from results import perimage
+from results import evidence
 from results.store import Store
 
 
@@ -15,4 +15,4 @@ def keep_evidence(store: Store, study: str, number: int, text: str) -> None:
         blob = base64.b64decode(text, validate=True)
     except binascii.Error:
         return
-    store.add_evidence(study, number, blob, perimage.layout(blob))
+    store.add_evidence(study, number, blob, evidence.layout(blob))

@@ -14,6 +14,10 @@ from typing import Any
 
 MAX_BODY = 9 * 2**20  # bytes: a piece of an artifact, with room
 BODY_SECONDS = 60.0
+_DRAINED, _DRAIN_SECONDS = 64 * 1024, 1.0
+
+# Configs, logs and pictures come from anybody's worker: no browser is to guess that they are a page.
+_SAFER = [(b"x-content-type-options", b"nosniff")]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -64,10 +68,12 @@ class Guard:
             return
         if scope["path"] not in self._open and not self._allowed(scope):
             headers = [(b"www-authenticate", b'Basic realm="sweep: any name, the token as password"')]
+            await _drain(receive)
             await _refuse(send, 401, "a valid token is needed", headers if scope["method"] == "GET" else [])
             return
         length = _header(scope, b"content-length")
         if length.isdigit() and int(length) > self._max_body:
+            await _drain(receive)
             await _refuse(send, 413, f"a body may have {self._max_body:,} bytes")
             return
         refused: list[_RefusedBodyError] = []
@@ -77,7 +83,9 @@ class Guard:
             nonlocal started
             if refused and not started:  # whatever became of it in there, this is why
                 return
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", []), *_SAFER]
             await send(message)
 
         # what does not hear of it, or answers in its own way, is answered for below
@@ -122,6 +130,20 @@ class Guard:
 
 def _header(scope: Scope, name: bytes) -> bytes:
     return next((bytes(value) for key, value in scope["headers"] if key == name), b"")
+
+
+async def _drain(receive: Receive) -> None:
+    """Drops what a refused request still sends, if it is little: a connection that is closed with something unread is
+    reset, and whoever sent it would never see why.
+    """
+    left = _DRAINED
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 async def _refuse(send: Send, status: int, detail: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:

@@ -8,10 +8,13 @@ import shutil
 from pathlib import Path
 
 from results.artifacts import ArtifactIndex
+from results.errors import ResultsError
 from results.files import replacing
 from results.reader import Reader
+from results.records import StudyRecord
+from runner.paths import TrialPaths
 from sweeps import runfile
-from sweeps.artifacts import Artifacts, Limits, Place, open_shelf
+from sweeps.artifacts import ArtifactError, Artifacts, Limits, Place, open_shelf
 
 
 def where(storage: str, artifacts: str | None = None) -> str:
@@ -31,8 +34,20 @@ def opened(store: Reader, storage: str, artifacts: str | None = None, budget: in
     Raises:
         UserError: the place cannot be used.
     """
+    from sweeps.artifacts.dashboard import Pictures
+    from sweeps.ledger import open_storage
+
     shelf = open_shelf(where(storage, artifacts))
-    return Artifacts(ArtifactIndex(store), shelf, spool(storage), Limits(budget=budget))
+    shown = Pictures(open_storage(storage), store)
+    return Artifacts(ArtifactIndex(store), shelf, spool(storage), Limits(budget=budget), shown)
+
+
+def add_picture(artifacts: Artifacts, record: StudyRecord, number: int) -> None:
+    """Takes the picture of a trial that trained where this process sees its folder; a trial ends well without one."""
+    file = TrialPaths.of(record.work_dir, record.name, number).predictions
+    if file.is_file():
+        with contextlib.suppress(ArtifactError, ResultsError, OSError):
+            artifacts.add(Place(record.name, number, file.name), file)
 
 
 def copied(store: Reader, storage: str, place: Place, target: Path) -> bool:

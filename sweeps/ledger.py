@@ -46,7 +46,7 @@ class Ledger:
 
     def __init__(self, storage: str, store: Store, name: str, objective: str) -> None:
         self._store = store
-        self._storage = self._steadily(lambda: _open(storage))
+        self._storage = self._steadily(lambda: open_storage(storage))
         self.study = self._steadily(lambda: self._study(name, objective))
         self._study_id = self.study._study_id
         self._ids: dict[int, int] = {}  # number -> id, of trials that have not ended
@@ -228,7 +228,8 @@ class Ledger:
             return insist(self._store.patience, action)
 
 
-def _open(storage: str) -> RDBStorage:
+def open_storage(storage: str) -> RDBStorage:
+    """Optuna's own view of a database, patient as ours."""
     if not storage.startswith("sqlite"):
         return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
     found = RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": _LOCK_TIMEOUT}})

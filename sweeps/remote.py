@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from results.columns import clean
 from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
-from runner.client import Client
+from runner.client import Client, no_tls
 from runner.errors import UserError
 from sweeps.submission import Submission
 
@@ -118,13 +118,22 @@ class Remote(Client):
         try:
             response = self.http.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise UserError(f"the study server {self.http.base_url} does not answer: {error}") from error
+            raise UserError(_unanswered(self.http.base_url, error)) from error
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise UserError(f"the study server {self.http.base_url} refuses this token (SWEEP_TOKEN or --token-file)")
         if response.is_error:
             detail = _detail(response)
             raise NotFoundError(detail) if response.status_code == httpx.codes.NOT_FOUND else UserError(detail)
         return response
+
+
+def _unanswered(url: httpx.URL, error: httpx.HTTPError) -> str:
+    if line := no_tls(error):
+        return f"the study server {url} cannot be talked to: {line}"
+    hint = ""
+    if url.scheme == "http" and isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
+        hint = "; if it speaks TLS, write https:// instead of http://"
+    return f"the study server {url} does not answer: {str(error) or type(error).__name__}{hint}"
 
 
 def _detail(response: httpx.Response) -> str:

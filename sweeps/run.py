@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import httpx
 
-from results.ranking import rank
 from results.records import StudyState
 from results.store import Store
 from runner.client import Client
@@ -33,7 +30,7 @@ from sweeps.housekeeping import Housekeeper
 from sweeps.live import Live
 from sweeps.server import Address, Server, create_app
 from sweeps.session import check_identity, open_study
-from sweeps.show import print_ranking
+from sweeps.show import judged, print_ranking
 from sweeps.space.schema import SearchSpace
 from sweeps.study import Study
 
@@ -130,10 +127,11 @@ def _run(plan: Plan, store: Store) -> int:
     hall.add(coordinator)
     token = secrets.token_urlsafe(32)
     with (
-        _artifacts(plan, store) as artifacts,
+        keepsakes.opened(store, plan.storage) as artifacts,
         Server(create_app(hall, token, None, artifacts), _address(plan)) as server,
     ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
+        _keep(plan, study, artifacts)
         pool, housekeeper = None, Housekeeper(hall, artifacts)
         try:
             if not coordinator.finished():
@@ -172,18 +170,13 @@ def _address(plan: Plan) -> Address:
     return Address(join(plan.ray.address))
 
 
-@contextlib.contextmanager
-def _artifacts(plan: Plan, store: Store) -> Iterator[Artifacts | None]:
-    """What workers on other nodes send; those of this machine write where we see it."""
-    if plan.ray is None:
-        yield None
-        return
-    with keepsakes.opened(store, plan.storage) as artifacts:
-        for sha256, path in zip(
-            plan.data.labels, (plan.data.train_annotations, plan.data.val_annotations), strict=True
-        ):
+def _keep(plan: Plan, study: Study, artifacts: Artifacts) -> None:
+    """Pictures of trials for the dashboard; and, for workers on other nodes, the label files."""
+    study.before_end = lambda number: keepsakes.add_picture(artifacts, study.record, number)
+    if plan.ray:
+        files = (plan.data.train_annotations, plan.data.val_annotations)
+        for sha256, path in zip(plan.data.labels, files, strict=True):
             artifacts.add(Place(plan.space.study, None, sha256), Path(path))
-        yield artifacts
 
 
 def _pool(plan: Plan, url: str, token: str) -> Pool:
@@ -208,7 +201,7 @@ def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: Study
     """Prints the ranking and how to go on; returns the exit code."""
     record = store.study(name)
     assert record
-    ranking = rank(record, store.trials(name))
+    ranking = judged(store, record)
     if ranking.rows:
         print_ranking(ranking, "table", sys.stdout)
     if state != "finished":
@@ -263,7 +256,7 @@ def _watch(plan: Plan) -> int:
             time.sleep(1)
         record = store.study(run.study)
         assert record
-        ranking = rank(record, store.trials(run.study))
+        ranking = judged(store, record)
         if ranking.rows:
             print_ranking(ranking, "table", sys.stdout)
         return 0 if ranking.rows else 1

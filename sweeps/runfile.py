@@ -18,12 +18,18 @@ _SQLITE = "sqlite:///"
 
 @dataclass(frozen=True)
 class RunFile:
-    """How to reach the process that owns the database; the file is readable by its user alone."""
+    """How to reach the process that owns the database; the file is readable by its user alone.
+
+    Attributes:
+        study: the one that it runs, empty for a server of many.
+        certificate: PEM file of a server that speaks TLS, whatever name it is made out to; empty for none.
+    """
 
     url: str
     token: str
     pid: int
     study: str
+    certificate: str = ""
 
 
 def beside(storage: str, suffix: str) -> Path:

@@ -16,6 +16,9 @@ from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, on_step, suggest
 
 INFEASIBLE = "infeasible"
+# TPE looks at every trial for every proposal, though only the best 25 say where to go, and the others, weighed the
+# less the older they are, where not to: beyond some, more make it slow and no wiser.
+_LATEST, _BEST, _MOST = 1000, 100, 1500
 
 
 class OptunaSuggester:
@@ -86,11 +89,15 @@ class Sampler:
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._size = 0  # trials in memory
         self._ids: dict[int, int] = {}  # running trials of the study -> trial in memory
 
     def draw(self) -> tuple[Assignment, int]:
         """A draft, and how `keep` or `drop` call it; it runs until one of them is called."""
+        if self._size >= _MOST:
+            self._forget()
         trial = self._study.ask()
+        self._size += 1
         return suggest(self._space, OptunaSuggester(trial)), trial._trial_id
 
     def drop(self, draft: int) -> None:
@@ -107,6 +114,24 @@ class Sampler:
             state=TrialState.RUNNING, params=assignment, distributions=distributions(self._space, assignment)
         )
         self._ids[number] = self._study._storage.create_new_trial(self._study._study_id, trial)
+        self._size += 1
+
+    def _forget(self) -> None:
+        """Keeps what runs, the latest and the best; no draft is out when it is called."""
+        trials = self._study.get_trials(deepcopy=False)
+        ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        scored = [t for t in ended if t.state == TrialState.COMPLETE and INFEASIBLE not in t.constraints]
+        best = sorted(scored, key=lambda trial: -(trial.value or 0.0))[:_BEST]
+        kept = {trial.number for trial in [*ended[-_LATEST:], *best]} if self.learns else set()
+        running = {trial: number for number, trial in self._ids.items()}
+        self._study = optuna.create_study(direction="maximize", sampler=self._study.sampler)
+        self._size = 0
+        for trial in trials:
+            if trial.number in kept or trial._trial_id in running:
+                made = self._study._storage.create_new_trial(self._study._study_id, trial)
+                self._size += 1
+                if trial._trial_id in running:
+                    self._ids[running[trial._trial_id]] = made
 
     def report(self, number: int, epoch: int, score: float) -> None:
         """Takes the score of an epoch; that of a pruned trial's last one is all that is known of it."""

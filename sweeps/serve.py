@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -23,6 +24,7 @@ from sweeps.source import read_token
 from sweeps.team import Team
 
 _TICK_SECONDS = 1.0
+_OPEN_FILES = 65_536
 log = logging.getLogger("sweep.server")
 
 
@@ -58,6 +60,7 @@ def serve_until_stopped(house: House) -> int:
     for noisy in ("httpx", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     _check(house.address)
+    _allow_many_connections()
     lock = runfile.own(house.storage)
     if lock is None:
         run = runfile.read(house.storage)
@@ -92,7 +95,7 @@ def _serve(house: House, store: Store, token: str) -> int:
 def _answer(house: House, team: Team, token: str, ended: threading.Event) -> None:
     housekeeper = Housekeeper(team.hall, team.artifacts)
     with Server(create_app(team.hall, token, team, team.artifacts), house.address) as server:
-        runfile.write(house.storage, runfile.RunFile(server.url, token, os.getpid(), ""))
+        runfile.write(house.storage, _run_file(house, server, token))
         names = ", ".join(study.name for study in team.hall.studies())
         click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
         while not ended.wait(_TICK_SECONDS) and not team.hall.stopping:
@@ -102,6 +105,19 @@ def _answer(house: House, team: Team, token: str, ended: threading.Event) -> Non
             if team.hall.fault:
                 log.error("%s", team.hall.fault)
                 team.hall.fault = None
+
+
+def _run_file(house: House, server: Server, token: str) -> runfile.RunFile:
+    certificate = str(house.address.certificate.absolute()) if house.address.certificate else ""
+    return runfile.RunFile(server.url, token, os.getpid(), "", certificate)
+
+
+def _allow_many_connections() -> None:
+    """Every connection is an open file, and many systems allow a process 1,024 unless it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _check(address: Address) -> None:

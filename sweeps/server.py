@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from results.errors import NotFoundError, ResultsError
+from runner.client import tls_line
 from runner.errors import UserError
 from sweeps.artifacts import Artifacts
 from sweeps.coordinator import RefusedError
@@ -113,6 +116,8 @@ class Server:
     def __init__(
         self, app: App, address: Address = Address(), protocol: type[PunctualProtocol] = PunctualProtocol
     ) -> None:
+        if address.certificate:
+            _check_key(address)
         self._socket = _listen(address)
         host = f"[{address.host}]" if ":" in address.host else address.host
         self.url = f"http{'s' if address.certificate else ''}://{host}:{self._socket.getsockname()[1]}"
@@ -125,7 +130,7 @@ class Server:
             config.load()
         except OSError as error:  # ssl.SSLError is one
             self._socket.close()
-            raise UserError(f"certificate {address.certificate}, key {address.key}: {error}") from error
+            raise UserError(f"certificate {address.certificate}, key {address.key}: {tls_line(error)}") from error
         self._server = uvicorn.Server(config)
         # signals are the command's business; uvicorn's own handlers only work in the main thread anyway
         self._thread = threading.Thread(
@@ -142,7 +147,23 @@ class Server:
         self._socket.close()
 
 
+def _check_key(address: Address) -> None:
+    """Nobody may be there to type a password, which OpenSSL would wait for.
+
+    Raises:
+        UserError: the key has one.
+    """
+
+    def refuse() -> str:
+        raise UserError(f"key {address.key}: it has a password; write it to a file without, readable by you alone")
+
+    with contextlib.suppress(OSError):  # told where the server loads them
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(str(address.certificate), address.key, refuse)
+
+
 def _listen(address: Address) -> socket.socket:
+    if not address.host:
+        raise UserError("--host is empty; write 0.0.0.0 for every address of this machine")
     try:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
-from results.ranking import Ranking
+from results.ranking import Ranking, rank
+from results.reader import Reader
+from results.records import StudyRecord
+from results.standings import judge
 from results.tables import Format, render
+
+if TYPE_CHECKING:
+    from sweeps.remote import Remote
+
+
+def judged(
+    reader: Reader | Remote,
+    record: StudyRecord,
+    by: str | None = None,
+    all_states: bool = False,
+    seed_noise: float | None = None,
+) -> Ranking:
+    """The ranking of a study and how sure it is (`results.ranking.rank`, `results.standings.judge`)."""
+    trials = reader.trials(record.name)
+    standings = judge(record, trials, lambda numbers: reader.evidence(record.name, numbers), seed_noise)
+    return rank(record, trials, by, all_states, standings)
 
 
 def print_ranking(ranking: Ranking, form: str, stream: TextIO) -> None:

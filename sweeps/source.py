@@ -54,7 +54,7 @@ class Source:
             return
         run = runfile.read(self.storage)
         if run:
-            with Remote(run.url, run.token) as remote:
+            with Remote(run.url, run.token, run.certificate or None) as remote:
                 yield remote
             return
         with _own_for_a_moment(self.storage) as remote:

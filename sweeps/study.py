@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 
 from optuna.trial import FrozenTrial
@@ -32,6 +33,9 @@ class Study:
         data: where the data lie.
         workers_survive: whether those that train for the study outlive this process; what they train is then theirs
             still when it starts again.
+
+    Attributes:
+        before_end: called with the number of a trial that is about to end.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Study:
     ) -> None:
         self.store, self.record, self.space, self.data = store, record, space, data
         self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
+        self.before_end: Callable[[int], None] = lambda number: None
         self._proposed: Assignment | None = None  # not begun yet
         self._begun: int | None = None  # begun in Optuna's tables, not in ours yet
         self._epochs: dict[int, int] = {}  # planned for trials that were leased
@@ -158,7 +163,9 @@ class Study:
 
     def batch(self, number: int) -> tuple[int, int]:
         """Batch size and accumulation that the trial runs with now."""
-        row = self.row(number)
+        row = self.store.trial(self.record.name, number)
+        if row is None:  # somebody made the number up; the lease machine refuses it
+            return 1, 1
         settings = {**row.parts["settings"], **(row.adjusted or {})}
         return int(settings.get("batch_size", 1)), int(settings.get("accumulate", 1))
 
@@ -182,6 +189,7 @@ class Study:
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
         if result.evidence and state == "complete":
             keep_evidence(self.store, self.record.name, number, result.evidence)
+        self.before_end(number)  # Optuna's tables take nothing more about a trial that has ended
         self.store.finish(
             self.record.name, number, state=state, failure=failure, reason=reason, parameters=result.parameters,
             peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,

@@ -9,12 +9,11 @@ from pathlib import Path
 import click
 import httpx
 
-from results.ranking import rank
 from runner.artifacts import Transfer
 from runner.errors import UserError
 from runner.protocol import DataPaths, Scale
 from sweeps.remote import Remote
-from sweeps.show import print_ranking
+from sweeps.show import judged, print_ranking
 from sweeps.source import Source
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
@@ -47,7 +46,7 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
             return INTERRUPTED
         record = server.study(space.study)
         assert record
-        ranking = rank(record, server.trials(space.study))
+        ranking = judged(server, record)
         if ranking.rows:
             print_ranking(ranking, "table", sys.stdout)
         if state == "paused":

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.errors import Problem
+from runner.errors import Problem, UserError
+from runner.named import named
 
 KEYS = ("name", "train", "val", "test", "classes")
 
@@ -130,7 +131,11 @@ class _Reader:
             found = f"found {_shown(value)}" if key in part else "it is missing"
             self.wrong(f"{prefix}.{key}", f"expected the path of a {kind}, {found}")
             return None
-        path = Path(self.base / Path(value).expanduser())
+        try:
+            path = named(self.base, value)
+        except UserError as error:
+            self.wrong(f"{prefix}.{key}", str(error))
+            return None
         if path.is_dir() if folder else path.is_file():
             return path
         if path.exists():

@@ -56,19 +56,24 @@ def write_overlays(report: Report, folder: Path, most: int, progress: Progress |
 
 def draw(picture: Pixels, instances: list[Instance], crowd: list[Instance], title: str, labels: Labels) -> Pixels:
     """The picture (height, width, 3), enlarged where small, with one colour an instance and a caption."""
-    import cv2
-    import numpy as np
-
-    zoom = max(1, -(-SMALLEST_SIDE // max(picture.shape[:2])))
-    canvas = cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    canvas, zoom = enlarged(picture)
     grey = [(instance, (160, 160, 160)) for instance in crowd]
-    for instance, colour in [*grey, *zip(instances, map(_colour, range(len(instances))), strict=True)]:
-        _paint(canvas, instance, colour, zoom)
+    for instance, colour in [*grey, *zip(instances, map(colour_of, range(len(instances))), strict=True)]:
+        paint(canvas, instance.rle, colour, zoom)
     height, width = picture.shape[:2]
     names = {entry["id"]: entry["name"] for entry in labels.document["categories"]}
     counted = ", ".join(f"{sum(names[i.category] == name for i in instances)} {name}" for name in labels.classes)
     lines = [f"{title}  {width} x {height}  {counted}", "one colour per label; grey: crowd, not scored"]
-    return _captioned(canvas, lines)
+    return captioned(canvas, lines)
+
+
+def enlarged(picture: Pixels) -> tuple[Pixels, int]:
+    """A copy of the picture, a whole number of times as large where it is small; and that number."""
+    import cv2
+    import numpy as np
+
+    zoom = max(1, -(-SMALLEST_SIDE // max(picture.shape[:2])))
+    return cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC).astype(np.uint8), zoom
 
 
 def _sample(labels: Labels, found: dict[int, list[Instance]], most: int) -> list[int]:
@@ -79,21 +84,32 @@ def _sample(labels: Labels, found: dict[int, list[Instance]], most: int) -> list
     return [order[round(place * step)] for place in range(most)]
 
 
-def _paint(canvas: Pixels, instance: Instance, colour: tuple[int, int, int], zoom: int) -> None:
+def paint(canvas: Pixels, rle: masks.Rle, colour: tuple[int, int, int], zoom: int, fill: float = FILL) -> None:
+    """Draws a mask into an enlarged picture: its outline, and its inside as far as `fill` says (0 to 1).
+
+    Args:
+        canvas: pixels of `enlarged`, changed in place.
+        rle: compressed run lengths at the picture's own size.
+        colour: blue, green, red, 0 to 255.
+        zoom: of `enlarged`.
+    """
     import cv2
     import numpy as np
 
-    x, y, width, height = (int(n) for n in masks.boxes([instance.rle])[0])
-    mask = masks.crop(instance.rle, x, y, width, height)
+    x, y, width, height = (int(n) for n in masks.boxes([rle])[0])
+    if not width or not height:
+        return
+    mask = masks.crop(rle, x, y, width, height)
     mask = cv2.resize(mask, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
     window = canvas[y * zoom : (y + height) * zoom, x * zoom : (x + width) * zoom]
-    tinted = (1 - FILL) * window + FILL * np.array(colour)
+    tinted = (1 - fill) * window + fill * np.array(colour)
     window[:] = np.where(mask[..., None] > 0, tinted, window).astype(np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x * zoom, y * zoom))
     cv2.drawContours(canvas, outlines, -1, colour, 1 if max(canvas.shape) < 1000 else 2, cv2.LINE_AA)
 
 
-def _captioned(canvas: Pixels, lines: list[str]) -> Pixels:
+def captioned(canvas: Pixels, lines: list[str]) -> Pixels:
+    """The picture above lines of text."""
     import cv2
     import numpy as np
 
@@ -106,7 +122,7 @@ def _captioned(canvas: Pixels, lines: list[str]) -> Pixels:
     return np.vstack([canvas, band])
 
 
-def _colour(number: int) -> tuple[int, int, int]:
+def colour_of(number: int) -> tuple[int, int, int]:
     """Blue, green, red (0 to 255) of an instance: the golden angle keeps neighbours' hues apart."""
     red, green, blue = colorsys.hsv_to_rgb(number * 0.381966 % 1.0, 0.85, 1.0)
     return round(blue * 255), round(green * 255), round(red * 255)

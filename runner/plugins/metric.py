@@ -57,6 +57,10 @@ class StudyMetric(CocoMetric):
             figures.update(self._figures(kind, found, images, categories))
         return figures
 
+    def latest(self, kind: str) -> COCOeval_faster | None:
+        """The latest evaluation of boxes or masks, with labels (`cocoGt`) and detections (`cocoDt`)."""
+        return self._latest.get(kind)
+
     def evidence(self, kind: str) -> bytes | None:
         """What each image contributed to the latest figures of a kind, None if there are none (`runner.evidence`)."""
         evaluation = self._latest.get(kind)

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from runner.paths import TrialPaths
-from runner.plugins import checkpoint
+from runner.plugins import checkpoint, pictures
 from runner.plugins.metric import StudyMetric
 from runner.protocol import EpochReport, Objective, Verdict
 
@@ -78,6 +78,7 @@ class ReportHook(Hook):
         best = self._score(figures) > max(earlier, default=-math.inf)
         if best if self.objective.at == "best" else runner.epoch == runner.max_epochs:
             self.evidence = _evidence(runner, self.objective)
+            self._draw(runner)
         if self.objective.at == "best" and best:
             # before the last one: an epoch that a resume skips has its best checkpoint already
             checkpoint.save(runner, self.paths.best, self.training, self.history, self.evidence)
@@ -85,6 +86,13 @@ class ReportHook(Hook):
         if self.report(report).action == "prune":
             self.pruned = True
             runner.train_loop.stop_training = True
+
+    def _draw(self, runner: Runner) -> None:
+        """A picture of the predictions that have the score; a training never fails for want of it."""
+        try:
+            pictures.draw(runner, self.paths.predictions)
+        except (OSError, ValueError, KeyError) as error:
+            runner.logger.warning(f"no picture of the predictions: {error}")
 
     def _score(self, figures: Mapping[str, float | None]) -> float:
         value = figures.get(self.objective.metric)

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import signal
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from runner.machine import Machine
 
 _MOST_LOADERS = 4  # as for the slots of one machine (`runner.machine.slots`)
 _LOOPBACK = "127.0.0.1"
+_KNOCK_SECONDS = 5.0
 Resources = Mapping[str, float]
 
 
@@ -125,6 +127,8 @@ def living(ray: Any) -> list[Resources]:
 
 
 def _init(ray: Any, address: str | None) -> None:
+    if address and ":" in address:
+        _knock(address, ray.util.get_node_ip_address())
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -135,6 +139,26 @@ def _init(ray: Any, address: str | None) -> None:
         raise UserError(f"{where} does not answer: {_line(error)}") from error
     # Ray prints what befalls its nodes to stdout, which is for answers; the workers' log has what concerns us
     ray._private.worker._worker_logs_enabled = False
+
+
+def _knock(address: str, ours: str) -> None:
+    """Sees whether anything listens there: Ray itself would try for two minutes.
+
+    Raises:
+        UserError: nothing does, or the address is none.
+    """
+    host, _, port = address.rpartition(":")
+    problem: OSError | None = None
+    for name in dict.fromkeys([host, ours if host in (_LOOPBACK, "localhost") else host]):
+        try:
+            socket.create_connection((name, int(port)), timeout=_KNOCK_SECONDS).close()
+        except OSError as error:
+            problem = error
+        except (ValueError, OverflowError) as error:
+            raise UserError(f"{address}: name the head of the Ray cluster as HOST:PORT") from error
+        else:
+            return
+    raise UserError(f"the Ray cluster at {address} does not answer: {problem}")
 
 
 @contextlib.contextmanager

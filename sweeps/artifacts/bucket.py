@@ -50,7 +50,7 @@ class Bucket:
             with self._explained("use"):
                 self._client = boto3.session.Session().client("s3", config=config)
                 self._client.head_bucket(Bucket=bucket)
-        except (ShelfError, ArtifactNotFound, ValueError) as error:
+        except ShelfError as error:
             raise UserError(str(error)) from error
         # without the copy a checkpoint is sent in pieces, not read into memory whole; it closes what it is given
         self._store = Boto3ArtifactStore(bucket, self._client, avoid_buf_copy=True)
@@ -93,7 +93,7 @@ class Bucket:
                 raise ArtifactNotFound("not found") from error
             why = {403: "access is denied", 404: "there is no such bucket"}.get(status) or _line(error)
             raise ShelfError(f"cannot {verb} {self.where}: {why}") from error
-        except (BotoCoreError, Boto3Error) as error:
+        except (BotoCoreError, Boto3Error, ValueError) as error:  # the last: an endpoint that is no URL
             raise ShelfError(f"cannot {verb} {self.where}: {_line(error)}") from error
 
 

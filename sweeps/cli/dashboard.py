@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,10 @@ from sweeps.cli import options
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @options.storage
 def dashboard(host: str, port: int, storage: str) -> None:
-    """Serve optuna-dashboard over the database, for reading, until Ctrl-C."""
+    """Serve optuna-dashboard over the database, for reading, until Ctrl-C.
+
+    A trial's page shows a picture of what its model found beside the labels.
+    """
     from socketserver import ThreadingMixIn
     from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -23,6 +27,9 @@ def dashboard(host: str, port: int, storage: str) -> None:
     from optuna.storages import get_storage
 
     from results.store import Store
+    from runner.errors import UserError
+    from sweeps import keepsakes
+    from sweeps.artifacts import open_shelf
 
     class Threads(ThreadingMixIn, WSGIServer):
         daemon_threads = True
@@ -34,7 +41,10 @@ def dashboard(host: str, port: int, storage: str) -> None:
     with Store.open(storage, readonly=True):
         pass  # a clear line if it is not ours
     # a storage object, not the URL: with the URL every refresh reads the whole study anew
-    app = optuna_dashboard.wsgi(get_storage(storage))
+    shelf = None
+    with contextlib.suppress(UserError):  # without its artifacts it shows all else
+        shelf = open_shelf(keepsakes.where(storage))
+    app = optuna_dashboard.wsgi(get_storage(storage), artifact_store=shelf)
     with make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet) as server:
         click.echo(f"http://{host}:{server.server_port}/ shows {storage}, for reading; Ctrl-C ends it", err=True)
         server.serve_forever()

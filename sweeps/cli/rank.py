@@ -34,13 +34,9 @@ def rank(
     study: str | None,
 ) -> None:
     """Rank the trials of a study: owner, what was tried, score, difference to the baseline, and how sure that is."""
-    from results.ranking import rank as ranking
-    from results.standings import judge
-    from sweeps.show import print_ranking
+    from sweeps.show import judged, print_ranking
 
     with source.reader() as store:
         record = options.choose_study(store, study)
-        trials = store.trials(record.name)
-        standings = judge(record, trials, lambda numbers: store.evidence(record.name, numbers), seed_noise)
-        found = ranking(record, trials, by, all_states, standings)
+        found = judged(store, record, by, all_states, seed_noise)
         print_ranking(replace(found, runs=runs), form, sys.stdout)

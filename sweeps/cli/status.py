@@ -49,7 +49,8 @@ def current(source: Source, study: str | None) -> dict[str, Any]:
             return reader.status(record.name)
     run = runfile.read(source.storage)
     if run and run.study in ("", record.name):
-        with contextlib.suppress(UserError), Remote(run.url, run.token) as owner:  # it may end between the two looks
+        # it may end between the two looks
+        with contextlib.suppress(UserError), Remote(run.url, run.token, run.certificate or None) as owner:
             return owner.status(record.name)
     with Store.open(source.storage, readonly=True) as store:
         state = "stopped" if record.state == "running" else record.state

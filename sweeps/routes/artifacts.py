@@ -171,7 +171,7 @@ async def _give(desk: _Desk, place: Place, range_: str, if_range: str) -> Respon
     for attempt in (1, 2):
         found = await desk.run(desk.artifacts.find, place)
         wanted = _wanted(found, range_, if_range)
-        headers = {"ETag": _etag(found), "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
+        headers = {"ETag": _etag(found), "Accept-Ranges": "bytes"}
         if wanted is None:
             headers["Content-Range"] = f"bytes */{found.size}"
             return JSONResponse({"detail": f"it has {found.size:,} bytes"}, status_code=416, headers=headers)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import UserError
+from runner.named import named
 from runner.protocol import Plugin
 from runner.userparts import load
 from sweeps.space.problems import Report, near_file, shown
@@ -49,7 +50,11 @@ def _file(raw: Any, key: str, base: Path, report: Report) -> Path | None:
     if not isinstance(raw, str):
         report.add(key, f"expected the path of a Python file, found {shown(raw)}")
         return None
-    path = Path(os.path.abspath(base / Path(raw).expanduser()))  # noqa: PTH100  resolve() follows links
+    try:
+        path = Path(os.path.abspath(named(base, raw)))  # noqa: PTH100  resolve() follows links
+    except UserError as error:
+        report.add(key, str(error))
+        return None
     if path.is_dir():
         report.add(key, f"expected a Python file, found the folder {raw}")
     elif path.suffix != ".py":

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.catalog import Parameter
+from runner.errors import UserError
+from runner.named import named
 from runner.protocol import Objective
 from sweeps.space.problems import Report, near_file, nearest, shown
 from sweeps.space.schema import PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
@@ -63,7 +65,11 @@ def data_file(raw: Any, base: Path, option: Path | None, report: Report) -> str:
     if not isinstance(raw, str):
         report.add("data", f"expected demo or the path of a data file, found {shown(raw)}")
         return ""
-    path = (base / Path(raw).expanduser()).resolve()
+    try:
+        path = named(base, raw).resolve()
+    except UserError as error:
+        report.add("data", str(error))
+        return ""
     if path.is_dir():
         hint = f"did you mean {Path(raw) / 'data.yaml'}?" if (path / "data.yaml").is_file() else None
         report.add("data", f"expected a data file, found the folder {raw}", hint)

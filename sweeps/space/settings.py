@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.catalog import SETTINGS
+from runner.errors import UserError
+from runner.named import named
 from runner.sources import CATALOGED, MODEL_FILES, ZOO_SCHEMES, is_file_name, is_hub_id, is_url, url_problem
 from sweeps.space.forms import Read, reader
 from sweeps.space.problems import Report, nearest, shown
@@ -67,7 +69,11 @@ def _pretrained(folder: Path, report: Report) -> Read:
         if "://" in raw:
             report.add(key, f"{expected}, found {shown(raw)}", "write its http or https address")
             return None
-        path = (folder / Path(raw).expanduser()).resolve()
+        try:
+            path = named(folder, raw).resolve()
+        except UserError as error:
+            report.add(key, str(error))
+            return None
         if path.is_file() or _is_model(path):
             return str(path)
         if is_hub_id(raw) and not path.parent.is_dir():

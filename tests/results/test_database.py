@@ -243,8 +243,8 @@ def optuna_trials(url: str) -> list[optuna.trial.FrozenTrial]:
     return found
 
 
-def test_several_processes_may_open_a_new_database_at_once(url: str) -> None:
-    program = f"from results.store import Store; print(len(Store.open({url!r}).studies()))"
+def test_several_processes_may_open_a_new_database_at_once(any_url: str) -> None:
+    program = f"from results.store import Store; print(len(Store.open({any_url!r}).studies()))"
     running = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)

@@ -115,7 +115,7 @@ def test_labels_that_cannot_be_read(tmp_path: Path, text: str | None) -> None:
 @pytest.mark.parametrize("machine", [MACHINE, LOADING], ids=["own process", "loader worker"])
 @pytest.mark.parametrize(
     ("kind", "line"),
-    [("bug", "AttributeError: 'numpy.ndarray' object has no attribute 'rotate'"), ("key", "KeyError: colour")],
+    [("bug", "AttributeError: 'numpy.ndarray' object has no attribute 'rotate'"), ("key", "KeyError: 'colour'")],
 )
 def test_code_that_is_wrong(tmp_path: Path, machine: Machine, kind: str, line: str) -> None:
     what = lease(tmp_path, small(kind), plugins=(PLUGIN,))

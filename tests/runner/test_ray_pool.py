@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,65 +17,8 @@ from desk import NUCLEI, Desk, alive, family
 from waiting import Waiting
 
 from runner.errors import UserError
-from runner.machine import Machine
-from runner.pool.cluster import Share, join, share
+from runner.pool.cluster import Share
 from runner.pool.ray import RayPool
-
-TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}
-NO_GPU = {"CPU": 4.0}
-HEAD = {"CPU": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "gpus", "cpus", "expected", "room"),
-    [
-        ([TWO_GPUS, NO_GPU], None, None, Share(1, 4), 2),
-        ([TWO_GPUS, NO_GPU], 0.5, None, Share(0.5, 2), 4),
-        ([TWO_GPUS], 0.4, None, Share(0.4, 2), 4),  # a trial never lies on two GPUs
-        ([TWO_GPUS, {"CPU": 2.0, "GPU": 1.0}], None, None, Share(1, 2), 3),
-        ([HEAD, NO_GPU, NO_GPU], None, None, Share(0, 4), 2),
-        ([HEAD, NO_GPU, {"CPU": 7.0}], 0, 2, Share(0, 2), 5),
-        ([HEAD, NO_GPU], 1, None, Share(1, 1), 0),
-        ([], None, None, Share(0, 1), 0),
-    ],
-)
-def test_what_a_trial_takes(
-    nodes: list[dict[str, float]], gpus: float | None, cpus: int | None, expected: Share, room: int
-) -> None:
-    found = share(nodes, gpus, cpus)
-    assert found == expected
-    assert found.room(nodes) == room
-
-
-def test_only_a_gpu_has_images_loaded_for_it() -> None:
-    assert [Share(0.5, n).machine for n in (1, 3, 9)] == [Machine(1, 1), Machine(3, 2), Machine(9, 4)]
-    assert Share(0, 4).machine == Machine(4, 0)
-
-
-def test_how_many_are_on_a_gpu() -> None:
-    assert [Share(gpus, 1).sharing for gpus in (0, 1, 0.5, 0.4, 0.1, 1 / 3)] == [0, 1, 2, 3, 10, 3]
-
-
-@pytest.mark.parametrize(("gpus", "line"), [(2.0, "not 2"), (-1.0, "not -1"), (0.0001, "0.0001 of one are too few")])
-def test_gpus_that_no_trial_can_take(gpus: float, line: str) -> None:
-    with pytest.raises(UserError, match=line):
-        share([TWO_GPUS], gpus, None)
-
-
-def test_without_the_package_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        UserError, match=r"^the pool ray needs Ray: pip install 'sweep\[ray\]', here and on every node$"
-    ):
-        join()
-
-
-def test_no_cluster_is_one_line() -> None:
-    pytest.importorskip("ray")
-    with pytest.raises(UserError, match=r"^ray://there:10001: name the head of the Ray cluster as HOST:PORT") as caught:
-        join("ray://there:10001")
-    assert "\n" not in str(caught.value)
-
 
 Nodes = list[Any]
 
@@ -94,9 +36,11 @@ def until(what: Callable[[], bool], pool: RayPool, seconds: float = 120) -> None
 def head() -> Iterator[Any]:
     """A Ray cluster whose head has no cores; each test adds its nodes."""
     cluster = pytest.importorskip("ray.cluster_utils")
+    handler = signal.getsignal(signal.SIGTERM)
     found = cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
     yield found
     found.shutdown()
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
@@ -183,8 +127,8 @@ def test_half_a_gpu_each_is_what_ray_counts(head: Any, nodes: Nodes, tmp_path: P
 def test_an_actor_takes_its_worker_along_and_comes_back(
     head: Any, nodes: Nodes, tmp_path: Path, waiting: Waiting, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
     add(head, nodes, num_cpus=1)
+    handler = signal.getsignal(signal.SIGTERM)
     with pooled(RayPool(waiting.url, "secret", "kim", tmp_path / "pool.log", address=head.address)) as pool:
         until(lambda: len(waiting.workers) == 1, pool)
         (name,) = waiting.workers
@@ -220,14 +164,6 @@ def test_no_room_is_one_line(head: Any, nodes: Nodes, tmp_path: Path) -> None:
         "no node of the Ray cluster has 1 GPU and 1 CPU cores, which a trial takes; "
         "--workers N asks the cluster to grow"
     )
-
-
-def test_an_address_where_no_cluster_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_gcs_server_request_timeout_seconds", "2")
-    with pytest.raises(UserError, match=r"^the Ray cluster at 127\.0\.0\.1:9 does not answer: ") as caught:
-        join("127.0.0.1:9")
-    assert "\n" not in str(caught.value)
 
 
 SPACE = """\

@@ -68,7 +68,7 @@ class Trainer:
 
 def begin(what: Lease) -> Trainer:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runner.trainer"])
+    context.set_forkserver_preload(["runner.tied", "runner.trainer"])
     ours, theirs = context.Pipe()
     process = context.Process(target=train_lease, args=(what.model_dump_json(), MACHINE, theirs))
     process.start()
@@ -202,7 +202,7 @@ from runner.attempt import trainer as train_lease
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runner.trainer"])
+    context.set_forkserver_preload(["runner.tied", "runner.trainer"])
     ours, theirs = context.Pipe()
     process = context.Process(target=train_lease, args=(sys.argv[1], Machine(1, 2), theirs))
     process.start()

@@ -45,7 +45,7 @@ class Trainer:
 def trainer(what: Lease, machine: Machine = MACHINE) -> Iterator[Trainer]:
     """A trainer of a lease; nothing of it is left afterwards."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runner.trainer"])
+    context.set_forkserver_preload(["runner.tied", "runner.trainer"])
     ours, theirs = context.Pipe()
     process = context.Process(target=train_lease, args=(what.model_dump_json(), machine, theirs))
     process.start()

@@ -1,4 +1,4 @@
-"""A team's server as it runs: real HTTP on the loopback address, real store, real data, a study with a running trial."""
+"""A team's server as it runs: real HTTP on the loopback address, real store and data, a study with a running trial."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ def guarded(shared: House) -> House:
 def ask(opened: House, method: str, path: str, body: Any) -> tuple[int, bytes]:
     """Sends a path as it is written; status and all of the answer."""
     content = json.dumps(body).encode() if body is not None else b""
-    head = f"{method} {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{KEY}{JSON}Content-Length: {len(content)}\r\n\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{KEY}{JSON}"
+    head += f"Content-Length: {len(content)}\r\n\r\n"
     answer = say(opened.url, head.encode() + content)
     return status(answer), answer
 

@@ -93,8 +93,9 @@ def test_a_pickle_is_no_space(shared: House, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "..", ".", "../other", "../../other", "/tmp/other", "a/b", "a\\b", "a\tb", "a b", "~", "~root", "$HOME", "a\u202eb",
+        "..", ".", "../other", "../../other", "/tmp/other", "a/b", "a\\b", "a\tb", "a b", "~", "~root", "$HOME",
         ".hidden", "-rf", "a\nb", "a" * 81, "", "a;b", "a|b", "*", "%2e%2e", "con/../x", "mine/..", "\u2024\u2024",
+        "a\u202eb",
     ],
 )  # fmt: skip
 def test_a_study_named_like_a_path(shared: House, name: str) -> None:

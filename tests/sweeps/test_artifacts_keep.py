@@ -79,7 +79,7 @@ def test_a_budget_takes_the_worst_first_and_the_oldest_of_equals() -> None:
 
 trials = st.fixed_dictionaries(
     {
-        "state": st.sampled_from(STATES),
+        "state": st.sampled_from(["complete"] * len(STATES) + list(STATES)),
         "score": st.none() | st.sampled_from([0.1, 0.2, 0.3]) | st.floats(-1, 1),
         "names": st.sets(st.sampled_from([*CHECKPOINTS, *ALWAYS])),
         "size": st.integers(0, 100),
@@ -89,7 +89,7 @@ trials = st.fixed_dictionaries(
 
 
 @given(
-    st.dictionaries(st.tuples(st.sampled_from("st"), st.integers(0, 12)), trials, max_size=20),
+    st.dictionaries(st.tuples(st.sampled_from("st"), st.integers(0, 12)), trials, min_size=4, max_size=20),
     st.dictionaries(st.sampled_from("st"), st.integers(0, 5)),
     st.none() | st.integers(0, 2000),
     st.integers(0, 500),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,13 @@ def test_a_worker_waits_out_a_bucket_that_is_away(road: Proxy, tmp_path: Path) -
     with artifact_site(tmp_path, shelf_at="s3://team/x") as site, Client(site.url, TOKEN) as client:
         lease = site.lease()
         road.refusing = True
-        threading.Timer(8.0, lambda: setattr(road, "refusing", False)).start()
+
+        def mend_once_it_is_told() -> None:
+            while site.hall.fault is None:
+                time.sleep(0.05)
+            road.refusing = False
+
+        threading.Thread(target=mend_once_it_is_told, daemon=True).start()
         transfer = Transfer(client.http, lease)
         transfer.upload("last.pth", tmp_path / "last.pth")
         assert transfer.download(STUDY, 0, "last.pth", tmp_path / "back.pth")

@@ -13,15 +13,14 @@ import pytest
 from evidence import packed, training
 from made_up import ASK, Bench, result
 
-from results.perimage import Evidence, unpack
+from results.evidence import unpack
+from results.perimage import Evidence
 from runner.protocol import EpochReport, Lease
 from sweeps.cli import main
 from sweeps.coordinator import Coordinator
 from sweeps.hall import Hall
 from sweeps.remote import Remote
 from sweeps.server import Server, create_app
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "results"))
 
 SPACE = """\
 study: made_up

@@ -1,0 +1,179 @@
+"""GPUs: what is decided from NVML's figures, who has which, how many trials share one. No GPU is needed, or faked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.breaker import Breaker
+from runner.errors import UserError
+from runner.machine import slots
+from runner.memory import Memory
+from runner.oomkills import oom_kills
+from runner.pool.claims import Claims
+from runner.pool.gpus import Gpu, auto_slots, choose, found, given_back
+from runner.pool.seats import Room
+from runner.pool.telling import Ear, Mouth, Told
+from runner.protocol import Failure
+
+TWO = [
+    Gpu(0, "GPU-11111111-aaaa-bbbb-cccc-000000000001", "NVIDIA A100 80GB", 81920),
+    Gpu(1, "GPU-22222222-aaaa-bbbb-cccc-000000000002", "NVIDIA L4", 23034),
+]
+
+
+@pytest.mark.parametrize(
+    ("memory", "peak", "cores", "gpus", "slots"),
+    [
+        (81920, 9000, 64, 1, 8),  # 8.19
+        (23034, 9000, 64, 1, 2),
+        (23034, 22000, 64, 1, 1),  # it fits, but not in nine tenths: one is always tried
+        (11264, 20000, 64, 1, 1),
+        (81920, 900, 16, 1, 16),  # a core for each
+        (81920, 900, 16, 4, 4),
+        (81920, 900, 2, 4, 1),
+        (81920, 0, 16, 1, 1),
+    ],
+)
+def test_as_many_as_fit_nine_tenths_of_the_memory(
+    memory: float, peak: float, cores: int, gpus: int, slots: int
+) -> None:
+    assert auto_slots(memory, peak, cores, gpus) == slots
+
+
+def test_memory_is_back_when_the_process_is_gone() -> None:
+    assert not given_back(seen=True, held=True, used_mb=500, before_mb=500, alone=True)
+    assert given_back(seen=True, held=False, used_mb=9000, before_mb=500, alone=False)  # the others' memory
+    # in a container NVML names nobody: the sum has to do, where it says something
+    assert not given_back(seen=False, held=False, used_mb=9000, before_mb=500, alone=True)
+    assert given_back(seen=False, held=False, used_mb=520, before_mb=500, alone=True)
+    assert given_back(seen=False, held=False, used_mb=9000, before_mb=500, alone=False)
+
+
+def test_cards_are_named_as_cuda_names_them() -> None:
+    one, two = TWO
+    assert choose(TWO, ["1", "0"]) == [("1", two), ("0", one)]
+    assert choose(TWO, ["GPU-2222"]) == [("GPU-2222", two)]
+    assert choose(TWO, [one.uuid]) == [(one.uuid, one)]
+    assert choose(TWO, ["GPU-"]) == []  # fits both
+    assert choose(TWO, ["0", "7", "1"]) == [("0", one)]  # CUDA stops at the first that is not there
+    assert choose(TWO, ["MIG-abc"]) == [("MIG-abc", None)]
+    assert choose(TWO, [""]) == []
+
+
+def test_the_largest_peak_counts_and_what_ran_short_together_is_too_many() -> None:
+    room = Room({"0": 81920.0}, cores=64)
+    assert room.slots("0") is None
+    room.learn("0", Told(peak_mb=9000), sharing=1)
+    assert room.slots("0") == 8
+    room.learn("0", Told(peak_mb=3000), sharing=8)
+    assert room.slots("0") == 8
+    room.learn("0", Told(peak_mb=12000), sharing=8)
+    assert room.slots("0") == 6
+    room.learn("0", Told(short=True), sharing=6)
+    assert room.slots("0") == 5
+    room.learn("0", Told(short=True), sharing=1)  # alone: the trial is too large, not the company
+    assert room.slots("0") == 5
+
+
+def test_slots_know_how_many_share_their_card() -> None:
+    assert [(s.name, s.gpu, s.sharing) for s in slots(None, ["0", "1"], 2)] == [
+        ("gpu0-0", "0", 2), ("gpu1-1", "1", 2), ("gpu0-2", "0", 2), ("gpu1-3", "1", 2),
+    ]  # fmt: skip
+    assert [s.sharing for s in slots(3, ["0", "1"])] == [2, 1, 2]
+    assert [s.sharing for s in slots(2, [])] == [1, 1]
+
+
+def test_this_machine_s_cards_are_read_or_there_are_none() -> None:
+    for gpu in found():
+        assert gpu.uuid.startswith("GPU-") and gpu.memory_mb > 0
+
+
+def test_without_a_card_there_is_nothing_to_wait_for() -> None:
+    memory = Memory(None, alone=True)
+    memory.look(os.getpid())
+    assert (memory.peak_mb, memory.returned(os.getpid())) == (None, None)
+
+
+HOLDER = """\
+import sys
+from pathlib import Path
+from runner.pool.claims import Claims
+claims = Claims(Path(sys.argv[1]))
+print(claims.take(["0"]), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_gpu_is_never_given_to_two_pools(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout and holder.stdout.readline() == "['0']\n"
+    claims = Claims(tmp_path)
+    assert claims.take(["0", "1"]) == ["1"]
+    with pytest.raises(UserError) as refused:
+        Claims(tmp_path).take(["0", "1"])
+    assert str(refused.value) == (
+        f"no GPU of this machine is free: GPU 0 trains for process {holder.pid} already; "
+        f"GPU 1 trains for process {os.getpid()} already"
+    )
+    holder.kill()  # however it ends
+    holder.communicate()
+    assert Claims(tmp_path).take(["0"]) == ["0"]
+    claims.release()
+    assert Claims(tmp_path).take(["1"]) == ["1"]
+    assert Claims(tmp_path).take([]) == []
+
+
+def test_a_lock_is_no_way_to_write_elsewhere(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    (locks / "0.lock").symlink_to(victim)
+    assert Claims(locks).take(["0"]) == ["0"]  # cannot be locked: said, and gone on
+    assert victim.read_text() == "mine"
+
+
+def test_the_pool_hears_what_a_worker_tells() -> None:
+    ear = Ear()
+    told = [Told(peak_mb=812.5), Told(short=True), Told(fault="a full disk: größer")]
+    assert ear.hear() == []
+    mouth = Mouth(os.dup(ear.mouth))
+    ear.started()
+    for one in told[:2]:
+        mouth.tell(one)
+    assert ear.hear() == told[:2]
+    mouth.tell(told[2])
+    assert ear.hear() == told[2:]
+    Mouth().tell(told[0])  # nobody listens
+
+
+def test_three_failures_in_the_first_minute_stop_a_worker() -> None:
+    breaker = Breaker()
+    breaker.begins(100.0)
+    assert [breaker.ended("code_error", 0, at) for at in (110.0, 120.0, 159.0)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [("code_error", 0, 110.0), ("code_error", 0, 120.0), ("code_error", 0, 161.0)],  # too late
+        [("nan_loss", 0, 101.0), ("nan_loss", 0, 102.0), ("nan_loss", 0, 103.0)],  # the learning rates' fault
+        [("code_error", 0, 101.0), (None, 2, 105.0), ("crashed", 0, 106.0), ("code_error", 0, 107.0)],  # it can train
+    ],
+)
+def test_a_machine_that_may_be_sound_goes_on(ends: list[tuple[Failure | None, int, float]]) -> None:
+    breaker = Breaker()
+    breaker.begins(100.0)
+    assert not any(breaker.ended(*end) for end in ends)
+
+
+def test_the_kernel_says_how_often_it_has_killed() -> None:
+    count = oom_kills()
+    assert count is None or count >= 0
