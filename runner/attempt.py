@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from multiprocessing.process import BaseProcess
 
 import httpx
 
+from runner.child import TRAINER, kill, trainer
 from runner.client import Client, LeaseLostError
 from runner.errors import DISK
 from runner.interrupts import Interrupts, Stopped
@@ -26,7 +26,6 @@ from runner.oomkills import death, oom_kills
 from runner.protocol import Failure, Lease, Note, Result
 
 log = logging.getLogger("sweep.worker")
-TRAINER = "runner.trainer"
 _POLL_SECONDS = 1.0
 _LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
 _STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
@@ -222,26 +221,9 @@ class Attempt:
         self._stood_still = stands_still
 
 
-def kill(process: BaseProcess) -> None:
-    """Ends the trainer and its loader workers; checkpoints are renamed into place, so this is safe at any time."""
-    if process.pid is None:  # it was not even started
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.join()
-
-
 def _patience(lease: Lease, renewed: float) -> float:
     """Seconds that are left to reach the server: what trains must end before the lease does."""
     return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
-
-
-def trainer(
-    lease_json: str, machine: Machine, link: Connection, worker: int | None = None, module: str = TRAINER
-) -> None:
-    """Runs in the child, where torch is loaded already; the worker itself never loads it."""
-    importlib.import_module(module).main(lease_json, machine, link, worker)
 
 
 def _receive(link: Connection) -> Note | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-
 from dataclasses import dataclass
 
 # errors of a disk that nobody can train with until somebody mends it

@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 import faults
+import surroundings
 from conductor import Outcome
 from town import Town
 
 ORDINARY: list[faults.Kind] = [
-    faults.kill_trainer, faults.kill_worker, faults.kill_server, faults.cut_message, faults.cut_network,
-    faults.stop_trainer, faults.stop_worker, faults.stop_server, faults.silence_network, faults.delay_network,
-    faults.lock_database,
+    faults.kill_trainer, faults.kill_worker, faults.kill_server, surroundings.cut_message, surroundings.cut_network,
+    faults.stop_trainer, faults.stop_worker, faults.stop_server, surroundings.silence_network,
+    surroundings.delay_network, surroundings.lock_database,
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import checks
 import faults
 import pytest
 import standin
+import surroundings
 from conductor import conduct
 from desk import NUCLEI, small_disk
 from postgres import Postgres
@@ -46,12 +47,12 @@ def test_sixty_trials_survive_fifteen_faults(tmp_path: Path) -> None:
         try:
             work_dir = stack.enter_context(small_disk(tmp_path / "work", 24))
             database = stack.enter_context(small_disk(tmp_path / "database", 24))
-            kinds += [faults.fill_work_dir, faults.fill_database_disk]
+            kinds += [surroundings.fill_work_dir, surroundings.fill_database_disk]
         except pytest.skip.Exception:  # nobody may mount a disk here: the other faults remain
             work_dir, database = tmp_path / "work", tmp_path
         plan = Plan(tmp_path, f"sqlite:///{database / 'sweeps.db'}", work_dir, workers=3, clock=True)
         place = stack.enter_context(town(plan))
-        kinds += [faults.jump_clock] if place.clocks else []
+        kinds += [surroundings.jump_clock] if place.clocks else []
         opened(place, SPACE.replace("TRIALS", "60"))
         outcome = conduct(place, "chaos", 60, mixed(draw, kinds, 15), draw, deadline=300)
         told("sixty trials", outcome, checks.everything(place, outcome, "chaos", 60, figures))
@@ -65,7 +66,7 @@ def test_workers_that_share_no_disk_survive_thirty_faults(tmp_path: Path, postgr
         server, workers = (stack.enter_context(small_disk(tmp_path / name, 100)) for name in ("server", "workers"))
         plan = Plan(tmp_path, postgres.database(), server, postgres, 3, clock=True, apart=workers)
         place = stack.enter_context(town(plan))
-        kinds = [*ORDINARY, faults.restart_database, faults.fill_work_dir, faults.fill_server_disk]
+        kinds = [*ORDINARY, surroundings.restart_database, surroundings.fill_work_dir, surroundings.fill_server_disk]
         opened(place, SPACE.replace("TRIALS", "150"))
         outcome = conduct(place, "chaos", 150, mixed(draw, kinds, 30), draw, deadline=1500)
         told("disks of their own", outcome, checks.everything(place, outcome, "chaos", 150, figures))
@@ -74,12 +75,12 @@ def test_workers_that_share_no_disk_survive_thirty_faults(tmp_path: Path, postgr
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_two_thousand_trials_survive_a_hundred_faults(tmp_path: Path, postgres: Postgres) -> None:
-    draw, kinds = random.Random(21), [*ORDINARY, faults.restart_database, faults.disconnect_database]
+    draw, kinds = random.Random(21), [*ORDINARY, surroundings.restart_database, surroundings.disconnect_database]
     with contextlib.ExitStack() as stack:
         work_dir = stack.enter_context(small_disk(tmp_path / "work", 400))
         plan = Plan(tmp_path, postgres.database(), work_dir, postgres, workers=4, clock=True)
         place = stack.enter_context(town(plan))
-        kinds += [faults.fill_work_dir, *([faults.jump_clock] if place.clocks else [])]
+        kinds += [surroundings.fill_work_dir, *([surroundings.jump_clock] if place.clocks else [])]
         opened(place, SPACE.replace("TRIALS", "2000"))
         some = [*mixed(draw, kinds, 97), *[faults.suspend_worker] * 3]
         draw.shuffle(some)

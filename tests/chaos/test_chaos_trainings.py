@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 
 import checks
-import faults
 import pytest
+import surroundings
 from conductor import conduct
 from desk import NUCLEI, small_disk
 from postgres import Postgres
@@ -50,12 +50,12 @@ def test_forty_trainings_keep_their_digits(tmp_path: Path, postgres: Postgres) -
         undisturbed = figures(place)
         assert len(undisturbed) == TRIALS and not outcome.ends and not outcome.orphans
         told("undisturbed", outcome, {})
-    kinds = [*ORDINARY, faults.restart_database, faults.fill_work_dir]
+    kinds = [*ORDINARY, surroundings.restart_database, surroundings.fill_work_dir]
     with contextlib.ExitStack() as stack:
         work_dir = stack.enter_context(small_disk(wild / "work", _DISK))
         plan = Plan(wild, postgres.database(), work_dir, postgres, 2, "counted_worker.py", clock=True)
         place = stack.enter_context(town(plan))
-        kinds += [faults.jump_clock] if place.clocks else []
+        kinds += [surroundings.jump_clock] if place.clocks else []
         opened(place, SPACE)
         outcome = conduct(place, "chaos", TRIALS, mixed(draw, kinds, 24), draw, deadline=3000)
 
