@@ -62,7 +62,7 @@ class StudyMetric(CocoMetric):
         return self._latest.get(kind)
 
     def evidence(self, kind: str) -> bytes | None:
-        """What each image contributed to the latest figures of a kind (`runner.training.evidence`); None without any."""
+        """What each image contributed to the last figures of a kind (`runner.training.evidence`); None without one."""
         evaluation = self._latest.get(kind)
         return None if evaluation is None else evidence.pack(evaluation)
 
