@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError
 from test_checkpoint import build
 from torch import nn
 from trainings import Trainings, trainings
@@ -22,8 +23,8 @@ from trials import combination, lease
 from runner import plugins  # noqa: F401  MMEngine's own loaders are replaced
 from runner.paths import TrialPaths
 from runner.plugins import checkpoint
-from runner.tensors import read
-from runner.weights import WeightsError
+from runner.training.tensors import read
+from runner.training.weights import WeightsError
 
 
 class Command:
@@ -84,7 +85,8 @@ def script(marker: Path) -> bytes:
 
 
 REFUSALS = (
-    WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError, EOFError,
+    SafetensorError, WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError,
+    EOFError,
 )  # fmt: skip
 KINDS = [beside, legacy, bare, old_protocol, swapped, script]
 

@@ -24,7 +24,7 @@ from made_up import ASK, Bench, figure, result
 from optuna.trial import TrialState
 
 from runner.protocol import EpochReport, Failure, Lease, Result
-from sweeps.coordinator import Coordinator, RefusedError
+from sweeps.leases.coordinator import Coordinator, RefusedError
 
 EPOCHS, TRIALS, LEASE = 3, 7, 30.0
 SPACE = f"""\
@@ -339,6 +339,6 @@ def test_server_and_model_agree() -> None:
 @pytest.mark.timeout(3600)
 def test_server_and_model_agree_for_ten_thousand_steps() -> None:
     CoordinatorMachine.steps = 0
-    long = settings(QUICK, max_examples=250, stateful_step_count=60)
+    long = settings(QUICK, max_examples=180, stateful_step_count=60)
     run_state_machine_as_test(CoordinatorMachine, settings=long)  # type: ignore[no-untyped-call]
     assert CoordinatorMachine.steps >= 10_000
