@@ -177,7 +177,7 @@ def test_workers_are_shown(team: Team) -> None:
 def test_what_was_trained_is_shown(team: Team) -> None:
     shown = team.run("trials", "show", "0")
     assert re.search(r"^state +complete$", shown, re.M)
-    assert len(re.findall(r"^ *\d+ +0\.\d{10} +\d+$", shown, re.M)) == EPOCHS
+    assert len(re.findall(r"^ *\d+ +0\.\d{10} +\d+ *$", shown, re.M)) == EPOCHS
     assert team.run("rank").splitlines()[1].split()[:2] == ["1", "0"]
     status = team.run("status")
     assert "served" in status and "1 complete" in status
@@ -227,7 +227,15 @@ def test_what_is_not_there(team: Team, command: tuple[str, ...], line: str) -> N
     assert team.run(*command, code=1) == line
 
 
-COMMANDS = [("workers",), ("status",), ("rank",), ("trials", "show", "0"), ("logs", "0"), ("pause",), ("best",)]
+COMMANDS = [
+    ("workers",),
+    ("status",),
+    ("rank",),
+    ("trials", "show", "0"),
+    ("logs", "0"),
+    ("pause",),
+    ("best", "--export", "params"),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
