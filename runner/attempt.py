@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -15,17 +14,18 @@ from multiprocessing.process import BaseProcess
 
 import httpx
 
+from runner.child import TRAINER, kill, trainer
 from runner.client import Client, LeaseLostError
+from runner.errors import DISK
 from runner.interrupts import Interrupts, Stopped
 from runner.lifeline import stands
 from runner.luggage import Luggage
 from runner.machine import Machine
 from runner.memory import Memory
-from runner.oomkills import oom_kills
+from runner.oomkills import death, oom_kills
 from runner.protocol import Failure, Lease, Note, Result
 
 log = logging.getLogger("sweep.worker")
-TRAINER = "runner.trainer"
 _POLL_SECONDS = 1.0
 _LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
 _STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
@@ -110,6 +110,13 @@ class Attempt:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
         except httpx.TransportError:
             log.warning("trial %d: the study server has not answered for most of the lease", lease.trial)
+        except OSError as error:  # no room for a checkpoint that comes from the server, say
+            if error.errno not in DISK:
+                raise
+            reason = f"{error.filename or lease.work_dir}: {(error.strerror or str(error)).lower()}"
+            with contextlib.suppress(httpx.HTTPError, LeaseLostError):
+                self.client.hand_back(lease, reason, "node_fault", _STOP_PATIENCE)
+            raise NodeFaultError(reason) from error
         except Stopped as stop:
             kill(self.process)
             with contextlib.suppress(httpx.HTTPError, LeaseLostError):
@@ -182,11 +189,7 @@ class Attempt:
         self.process.join(_LAST_BREATH)
         kill(self.process)
         time.sleep(_SAME_BLOW)
-        code = self.process.exitcode
-        failure: Failure = "crashed"
-        reason = _death(code)
-        if code == -signal.SIGKILL and oom_kills() != self._kills:
-            failure, reason = "out_of_memory", "out of memory: the kernel killed the trainer"
+        failure, reason = death(self.process.exitcode, self._kills)
         self._note(failure, reason)
         self.client.hand_back(self.lease, reason, failure, self._last_words(renewed))
 
@@ -218,26 +221,9 @@ class Attempt:
         self._stood_still = stands_still
 
 
-def kill(process: BaseProcess) -> None:
-    """Ends the trainer and its loader workers; checkpoints are renamed into place, so this is safe at any time."""
-    if process.pid is None:  # it was not even started
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.join()
-
-
 def _patience(lease: Lease, renewed: float) -> float:
     """Seconds that are left to reach the server: what trains must end before the lease does."""
     return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
-
-
-def trainer(
-    lease_json: str, machine: Machine, link: Connection, worker: int | None = None, module: str = TRAINER
-) -> None:
-    """Runs in the child, where torch is loaded already; the worker itself never loads it."""
-    importlib.import_module(module).main(lease_json, machine, link, worker)
 
 
 def _receive(link: Connection) -> Note | None:
@@ -245,9 +231,3 @@ def _receive(link: Connection) -> Note | None:
         return Note.model_validate_json(link.recv_bytes()) if link.poll() else None
     except (EOFError, ConnectionResetError):
         return None
-
-
-def _death(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        return f"the trainer was killed by {signal.Signals(-exitcode).name}"
-    return f"the trainer ended with exit code {exitcode}"

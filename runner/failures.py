@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 import torch
 
-from runner.errors import UserError
+from runner.errors import DISK, UserError
 from runner.oomkills import oom_kills
 from runner.paths import TrialPaths
 from runner.plugins.report import NonFiniteLossError
@@ -20,7 +20,6 @@ from runner.readable import DataError
 from runner.userparts import PluginChangedError
 from runner.weights import cache
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 _NO_MEMORY = re.compile(
     r"CUDA (error: )?out of memory|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|DefaultCPUAllocator: (can't allocate|not enough)"
     r"|MemoryError|\(-4:Insufficient memory\)|Cannot allocate memory"
@@ -47,7 +46,7 @@ def explain(error: Exception, lease: Lease, paths: TrialPaths, kills_before: int
         return _node(f"{paths.folder}: another trainer still writes here")
     if isinstance(error, PluginChangedError):  # a UserError too; no other trial can train here either
         return _node(str(error))
-    if isinstance(error, OSError) and error.errno in _DISK:
+    if isinstance(error, OSError) and error.errno in DISK:
         return _node(_disk(error, paths))
     text, line = str(error), _line(error)
     if not isinstance(error, (UserError, NonFiniteLossError)):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+
+from runner.protocol import Failure
 
 _ROOT = Path("/sys/fs/cgroup")
 
@@ -23,6 +26,20 @@ def oom_kills() -> int | None:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return None
+
+
+def death(exitcode: int | None, kills_before: int | None) -> tuple[Failure, str]:
+    """What a process died of that said nothing.
+
+    Args:
+        exitcode: minus the signal's number, if one killed it.
+        kills_before: `oom_kills` when it began.
+    """
+    if exitcode == -signal.SIGKILL and oom_kills() != kills_before:
+        return "out_of_memory", "out of memory: the kernel killed the trainer"
+    if exitcode is not None and exitcode < 0:
+        return "crashed", f"the trainer was killed by {signal.Signals(-exitcode).name}"
+    return "crashed", f"the trainer ended with exit code {exitcode}"
 
 
 def _groups() -> list[Path]:

@@ -22,9 +22,10 @@ from runner.catalog import BACKBONES
 from runner.configfile import to_text
 from runner.loading import backbone_line, detector_line, watching
 from runner.machine import Machine, cpu_name
+from runner.nonfinite import weights_watched
 from runner.paths import TrialPaths, replace_with
 from runner.plugins.checkpoint import read_evidence, read_history
-from runner.plugins.report import NonFiniteLossError, ReportHook
+from runner.plugins.report import ReportHook
 from runner.pretrained import Start, asks, placed
 from runner.protocol import MOST_EVIDENCE, EpochReport, Lease, Result, Verdict
 from runner.render import render
@@ -132,7 +133,7 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
     runner.register_hook(_Started(start, paths, lease))
     runner.fresh = BACKBONES[lease.combination.backbone.name].fresh
     parameters = sum(p.numel() for p in runner.model.parameters())
-    with _naming(lease), _weights_watched(runner):
+    with _naming(lease), weights_watched(runner):
         runner.train()
     return Result(
         outcome="pruned" if hook.pruned else "complete",
@@ -144,30 +145,6 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
         evidence=_text(hook.evidence),
         versions=_versions(machine) | ({"pretrained": start.told} if start.told else {}),
     )
-
-
-@contextlib.contextmanager
-def _weights_watched(runner: TrialRunner) -> Iterator[None]:
-    """Whatever broken weights make a model raise, they are what is wrong.
-
-    Raises:
-        NonFiniteLossError: they became NaN or infinite before the loss was looked at.
-    """
-    try:
-        yield
-    except (NonFiniteLossError, OSError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if _ruined(runner.model):
-            line = f"the weights became NaN or infinite in epoch {runner.epoch + 1}"
-            raise NonFiniteLossError(line) from error
-        raise
-
-
-def _ruined(model: torch.nn.Module) -> bool:
-    with contextlib.suppress(RuntimeError):  # a GPU that failed answers nothing any more
-        return not all(bool(weights.isfinite().all()) for weights in model.parameters())
-    return False
 
 
 class _Started(Hook):

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import httpx
 
-from runner.attempt import TRAINER, Attempt, Ended, NodeFaultError
+from runner.attempt import Attempt, Ended, NodeFaultError
 from runner.breaker import FAILURES, Breaker
+from runner.child import TRAINER
 from runner.client import Client, LeaseLostError
 from runner.errors import UserError
 from runner.interrupts import Interrupts, Stopped

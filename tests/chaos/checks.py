@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -14,9 +15,11 @@ from town import Town
 
 from results.records import EpochRecord, StudyRecord, TrialRecord
 from results.store import Store
+from runner.worker import NODE_FAULT
 
 Attempt = tuple[int, int]  # trial, fence
 Figures = Callable[[StudyRecord, TrialRecord], list[dict[str, float | None]]]
+_GIVING_UP = 30.0  # seconds that a worker without a disk takes to say so, with its server away
 _SOON = 2.0  # seconds between a signal and the end of a training, on a busy machine
 
 
@@ -29,34 +32,54 @@ def everything(town: Town, outcome: Outcome, study: str, trials: int, undisturbe
         rows = store.trials(study)
         epochs = {row.number: store.epochs(study, row.number) for row in rows}
         ends = {row.number: [one.end for one in store.attempts(study, row.number)] for row in rows}
-    assert [row.number for row in rows] == list(range(trials))
+    assert len(rows) == trials
     assert {(row.state, row.failure, row.reason) for row in rows} == {("complete", None, None)}
     for row in rows:
         assert [one.metrics for one in epochs[row.number]] == undisturbed(record, row), f"trial {row.number}"
         assert ends[row.number].count("complete") == 1 and ends[row.number][-1] == "complete", ends[row.number]
-    _optuna(town.plan.storage, record, rows, epochs)
+    doubles = _optuna(town.plan.storage, record, rows, epochs)
+    _ends(outcome)
     victims = hit(town.book.lines, outcome.faults)
     again = trained_again(town.book.lines, victims)
     found = Counter({f"attempts ended by {end}": n for end, n in Counter(e for v in ends.values() for e in v).items()})
-    return found + Counter({"epochs trained again": again, "trainings ended by faults": len(victims)})
+    return found + Counter(
+        {
+            "epochs trained again": again,
+            "trainings ended by faults": len(victims),
+            "made twice in Optuna's tables": doubles,
+        }
+    )
 
 
 def _optuna(
     storage: str, record: StudyRecord, rows: Sequence[TrialRecord], epochs: dict[int, list[EpochRecord]]
-) -> None:
-    """Optuna's tables say the same, trial by trial; nothing runs there."""
+) -> int:
+    """Optuna's tables say the same, trial by trial; nothing runs there.
+
+    Returns:
+        How many were made twice there, since the answer to the first making got lost, and say so.
+    """
     tables = RDBStorage(storage)
     found = tables.get_all_trials(tables.get_study_id_from_name(record.name))
     complete = {trial.number: trial for trial in found if trial.state == TrialState.COMPLETE}
-    others = [
-        (trial.number, trial.state, trial.user_attrs.get("reason")) for trial in found if trial.number not in complete
-    ]
-    assert not others
+    others = [trial for trial in found if trial.number not in complete]
+    for trial in others:
+        assert trial.state == TrialState.FAIL, trial
+        assert re.fullmatch(r"the same as trial \d+, made twice|not begun", trial.user_attrs["reason"]), trial
     assert complete.keys() == {row.number for row in rows}
     for row in rows:
         trial = complete[row.number]
         assert trial.value == row.score
         assert trial.intermediate_values == {e.epoch: e.score for e in epochs[row.number] if e.score is not None}
+    return len(others)
+
+
+def _ends(outcome: Outcome) -> None:
+    """Nothing ended by itself, but for workers whose disk was full."""
+    full = [fault for fault in outcome.faults if fault.disk]
+    for name, code, at in outcome.ends:
+        within = any(fault.at <= at <= fault.until + _GIVING_UP for fault in full)
+        assert name != "server" and code == NODE_FAULT and within, f"{name} ended with {code}: {outcome.ends}"
 
 
 def trained_again(lines: Sequence[ledger.Line], victims: set[Attempt]) -> int:

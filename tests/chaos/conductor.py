@@ -22,13 +22,13 @@ class Outcome:
 
     Attributes:
         seconds: from the first worker's start to the study's end.
-        ends: exits of server and workers that no fault brought about, as (name, exit code).
+        ends: exits of server and workers that no fault brought about, as (name, exit code, when).
         orphans: processes that were left after everything had been asked to end.
     """
 
     faults: list[Fault] = field(default_factory=list)
     seconds: float = 0.0
-    ends: list[tuple[str, int]] = field(default_factory=list)
+    ends: list[tuple[str, int, float]] = field(default_factory=list)
     orphans: list[psutil.Process] = field(default_factory=list)
 
     def kinds(self) -> Counter[str]:
@@ -76,7 +76,7 @@ def conduct(
         time.sleep(_TICK)
     outcome.seconds = time.monotonic() - began
     outcome.orphans = town.end()
-    outcome.ends = [(one.name, code) for one in (town.server, *town.workers) for code in one.left]
+    outcome.ends = [(one.name, *end) for one in (town.server, *town.workers) for end in one.left]
     return outcome
 
 

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import checks
 import faults
 import pytest
 import standin
-from conductor import Outcome, conduct
+import surroundings
+from conductor import conduct
 from desk import NUCLEI, small_disk
 from postgres import Postgres
-from town import Plan, Town, town
+from scenes import ORDINARY, mixed, opened, told
+from town import Plan, town
 
 from results.records import StudyRecord, TrialRecord
 from runner.protocol import Combination, DataPaths, Lease, Objective
 
-SPACE = """\
+SPACE = f"""\
 study: chaos
-data: {data}
+data: {NUCLEI}
 scale: tiny
-fixed: {{model: mask_rcnn, backbone: resnet18, epochs: {epochs}}}
+fixed: {{model: mask_rcnn, backbone: resnet18, epochs: 3}}
 search: {{lr: {{float: [0.00001, 0.1], log: true}}}}
 sampler: {{kind: random, seed: 7}}
-budget: {{trials: {trials}}}
+budget: {{trials: TRIALS}}
 """
-
-ORDINARY: list[faults.Kind] = [
-    faults.kill_trainer, faults.kill_worker, faults.kill_server, faults.cut_message, faults.cut_network,
-    faults.stop_trainer, faults.stop_worker, faults.stop_server, faults.silence_network, faults.delay_network,
-]  # fmt: skip
 
 
 def figures(record: StudyRecord, row: TrialRecord) -> list[dict[str, float | None]]:
@@ -46,59 +41,47 @@ def figures(record: StudyRecord, row: TrialRecord) -> list[dict[str, float | Non
     return standin.undisturbed(lease.training(), row.epochs)
 
 
-def opened(place: Town, folder: Path, trials: int, epochs: int) -> None:
-    """The study, at the town's server."""
-    path = folder / "space.yaml"
-    path.write_text(SPACE.format(data=NUCLEI, trials=trials, epochs=epochs))
-    place.server.tend()
-    deadline = time.monotonic() + 60
-    while place.ask("/health") is None:
-        assert time.monotonic() < deadline, place.server.log.read_text()
-        time.sleep(0.1)
-    place.submit(path)
-
-
-def told(name: str, outcome: Outcome, counts: dict[str, int]) -> None:
-    """What happened, for whoever reads the test's output."""
-    print(f"\n{name}: {len(outcome.faults)} faults in {outcome.seconds:.0f} s")
-    for what, number in [*sorted(outcome.kinds().items()), *sorted(counts.items())]:
-        print(f"  {number:5} {what}")
-
-
-def mixed(draw: random.Random, kinds: Sequence[faults.Kind], count: int) -> list[faults.Kind]:
-    """So many faults, each kind about as often, in random order."""
-    found = [kinds[i % len(kinds)] for i in range(count)]
-    draw.shuffle(found)
-    return found
-
-
 def test_sixty_trials_survive_fifteen_faults(tmp_path: Path) -> None:
     draw, kinds = random.Random(20), list(ORDINARY)
     with contextlib.ExitStack() as stack:
         try:
             work_dir = stack.enter_context(small_disk(tmp_path / "work", 24))
             database = stack.enter_context(small_disk(tmp_path / "database", 24))
-            kinds += [faults.fill_work_dir, faults.fill_database_disk]
+            kinds += [surroundings.fill_work_dir, surroundings.fill_database_disk]
         except pytest.skip.Exception:  # nobody may mount a disk here: the other faults remain
             work_dir, database = tmp_path / "work", tmp_path
         plan = Plan(tmp_path, f"sqlite:///{database / 'sweeps.db'}", work_dir, workers=3, clock=True)
         place = stack.enter_context(town(plan))
-        kinds += [faults.jump_clock] if place.clocks else []
-        opened(place, tmp_path, 60, 3)
+        kinds += [surroundings.jump_clock] if place.clocks else []
+        opened(place, SPACE.replace("TRIALS", "60"))
         outcome = conduct(place, "chaos", 60, mixed(draw, kinds, 15), draw, deadline=300)
         told("sixty trials", outcome, checks.everything(place, outcome, "chaos", 60, figures))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_workers_that_share_no_disk_survive_thirty_faults(tmp_path: Path, postgres: Postgres) -> None:
+    draw = random.Random(23)
+    with contextlib.ExitStack() as stack:
+        server, workers = (stack.enter_context(small_disk(tmp_path / name, 100)) for name in ("server", "workers"))
+        plan = Plan(tmp_path, postgres.database(), server, postgres, 3, clock=True, apart=workers)
+        place = stack.enter_context(town(plan))
+        kinds = [*ORDINARY, surroundings.restart_database, surroundings.fill_work_dir, surroundings.fill_server_disk]
+        opened(place, SPACE.replace("TRIALS", "150"))
+        outcome = conduct(place, "chaos", 150, mixed(draw, kinds, 30), draw, deadline=1500)
+        told("disks of their own", outcome, checks.everything(place, outcome, "chaos", 150, figures))
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_two_thousand_trials_survive_a_hundred_faults(tmp_path: Path, postgres: Postgres) -> None:
-    draw, kinds = random.Random(21), [*ORDINARY, faults.restart_database, faults.disconnect_database]
+    draw, kinds = random.Random(21), [*ORDINARY, surroundings.restart_database, surroundings.disconnect_database]
     with contextlib.ExitStack() as stack:
         work_dir = stack.enter_context(small_disk(tmp_path / "work", 400))
         plan = Plan(tmp_path, postgres.database(), work_dir, postgres, workers=4, clock=True)
         place = stack.enter_context(town(plan))
-        kinds += [faults.fill_work_dir, *([faults.jump_clock] if place.clocks else [])]
-        opened(place, tmp_path, 2000, 3)
+        kinds += [surroundings.fill_work_dir, *([surroundings.jump_clock] if place.clocks else [])]
+        opened(place, SPACE.replace("TRIALS", "2000"))
         some = [*mixed(draw, kinds, 97), *[faults.suspend_worker] * 3]
         draw.shuffle(some)
         outcome = conduct(place, "chaos", 2000, some, draw, deadline=3000)

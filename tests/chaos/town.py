@@ -13,7 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,91 +24,10 @@ import standin
 from desk import SWEEP, alive
 from postgres import Postgres
 from proxy import Proxy
-
-from runner.lifeline import die_with_parent
+from resident import Resident
 
 RUN = "CHAOS_RUN"  # every process of a town has it, with the town's own value
 _HERE = Path(__file__).parent
-_RESTART_SECONDS = 0.3  # between a death and the supervisor's answer
-
-
-@dataclass
-class Resident:
-    """A process with a supervisor.
-
-    Attributes:
-        command: starts it.
-        environment: of its own, beside the town's.
-        log: what it prints.
-        starts: how often it was started.
-        due: when it is started again; None while it runs.
-        left: exit codes of ends that no fault brought about.
-        killed: whether a fault has killed it.
-    """
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-    starts: int = 0
-    due: float | None = 0.0
-    left: list[int] = field(default_factory=list)
-    killed: bool = False
-
-    @property
-    def incarnation(self) -> str:
-        """Its name and how often it was started, e.g. ``w0.3``."""
-        return f"{self.name}.{self.starts}"
-
-    @property
-    def pid(self) -> int:
-        """Of the process that runs, or ran last."""
-        assert self.process
-        return self.process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started and has not ended."""
-        return self.process is not None and self.process.poll() is None
-
-    def start(self) -> None:
-        """Starts it; it ends with this process."""
-        self.starts, self.due, self.killed = self.starts + 1, None, False
-        parent = os.getpid()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SWEEP_")}
-        environment |= self.environment | {ledger.WORKER: self.incarnation}
-        with self.log.open("ab") as log:
-            log.write(f"-- {self.incarnation}\n".encode())
-            log.flush()
-            self.process = subprocess.Popen(
-                self.command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=lambda: die_with_parent(parent),
-            )  # fmt: skip
-
-    def tend(self) -> None:
-        """Starts it again a moment after it has ended."""
-        if self.due is not None:
-            if time.monotonic() >= self.due:
-                self.start()
-        elif not self.running:
-            assert self.process
-            if not self.killed:
-                self.left.append(self.process.returncode)
-            self.due = time.monotonic() + _RESTART_SECONDS
-
-    def signal(self, number: signal.Signals) -> None:
-        """Sends a signal, if it runs."""
-        self.killed = self.killed or number == signal.SIGKILL
-        if self.running:
-            os.kill(self.pid, number)
-
-    def trainers(self) -> list[psutil.Process]:
-        """The trainings of a worker: leaders of process groups below its fork server."""
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            below = alive(psutil.Process(self.pid).children(recursive=True))
-            return [p for p in below if p.pid == os.getpgid(p.pid) != self.pid]
-        return []
 
 
 @dataclass
@@ -122,6 +41,7 @@ class Plan:
         workers: how many; each reaches the server through a proxy of its own.
         script: what a worker runs.
         clock: whether server and workers live in clocks that can be changed.
+        apart: folder of the workers' own folders, which share nothing with the server's; None where they share it.
     """
 
     folder: Path
@@ -132,7 +52,7 @@ class Plan:
     script: str = "standin_worker.py"
     epoch_seconds: float = 0.05
     clock: bool = False
-    options: tuple[str, ...] = ()
+    apart: Path | None = None
 
 
 class Town:
@@ -159,7 +79,8 @@ class Town:
     def _worker(self, number: int, proxy: Proxy) -> Resident:
         name = f"w{number}"
         command = [sys.executable, str(_HERE / self.plan.script), "--server", proxy.url, "--name", name]
-        command += ["--owner", "chaos", "--threads", "1", *self.plan.options]
+        command += ["--owner", "chaos", "--threads", "1"]
+        command += ["--work-dir", str(self.plan.apart / name)] if self.plan.apart else []
         return self._resident(name, command, "workers")
 
     def _resident(self, name: str, command: list[str], clock: str) -> Resident:

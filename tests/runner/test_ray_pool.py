@@ -36,9 +36,11 @@ def until(what: Callable[[], bool], pool: RayPool, seconds: float = 120) -> None
 def head() -> Iterator[Any]:
     """A Ray cluster whose head has no cores; each test adds its nodes."""
     cluster = pytest.importorskip("ray.cluster_utils")
+    handler = signal.getsignal(signal.SIGTERM)
     found = cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
     yield found
     found.shutdown()
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
@@ -125,8 +127,8 @@ def test_half_a_gpu_each_is_what_ray_counts(head: Any, nodes: Nodes, tmp_path: P
 def test_an_actor_takes_its_worker_along_and_comes_back(
     head: Any, nodes: Nodes, tmp_path: Path, waiting: Waiting, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
     add(head, nodes, num_cpus=1)
+    handler = signal.getsignal(signal.SIGTERM)
     with pooled(RayPool(waiting.url, "secret", "kim", tmp_path / "pool.log", address=head.address)) as pool:
         until(lambda: len(waiting.workers) == 1, pool)
         (name,) = waiting.workers

@@ -24,7 +24,7 @@ import pytest
 from desk import small_disk
 from trials import NUCLEI, combination, fill, lease, nuclei, part
 
-from runner.attempt import trainer as train_lease
+from runner.child import trainer as train_lease
 from runner.machine import Machine
 from runner.paths import TrialPaths
 from runner.plugins.checkpoint import read_history
@@ -198,7 +198,7 @@ def test_a_path_that_the_config_does_not_have(tmp_path: Path, start: Callable[[L
 PARENT = """
 import multiprocessing, sys, time
 from runner.machine import Machine
-from runner.attempt import trainer as train_lease
+from runner.child import trainer as train_lease
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("forkserver")

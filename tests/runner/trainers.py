@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from runner.attempt import trainer as train_lease
+from runner.child import trainer as train_lease
 from runner.machine import Machine
 from runner.protocol import Lease, Note, Verdict
 

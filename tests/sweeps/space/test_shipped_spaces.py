@@ -60,6 +60,21 @@ def test_all_pairs_are_those_of_the_whole_catalog() -> None:
     assert len(rows) < 1.1 * len(PARTS["backbone"]) * len(PARTS["augmentation"])
 
 
+def test_all_pairs_are_in_what_is_trained() -> None:
+    """Rows are choices; the combinations they become must hold them: an optimizer without schedules drops its own."""
+    space = load(SPACES / "pairs.yaml")
+    for row in pairwise.rows(space):
+        combination, _ = resolve(space, row, "tiny", 12)
+        assert combination.schedule
+        augmentation = [part.name for part in combination.augmentation] or ["none"]
+        trained = {
+            "model": combination.model.name, "backbone": combination.backbone.name, "augmentation": augmentation[0],
+            "optimizer": combination.optimizer.name, "schedule": combination.schedule.name,
+        }  # fmt: skip
+        trained |= {key: value for key, value in combination.settings.items() if key in row}
+        assert trained == row
+
+
 def test_the_demo_has_at_least_four_trials() -> None:
     assert (count(load(SPACES / "demo.yaml")) or 0) >= 4
 

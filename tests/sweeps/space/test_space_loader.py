@@ -125,13 +125,13 @@ def test_the_other_sections(space: Load) -> None:
     found = space(
         "fixed: {model: htc}\nobjective: {metric: 'segm_mAP@0.3:0.6:0.1', at: best}\nscale: tiny\n"
         "sampler: {kind: random, seed: 7}\npruner: {kind: median, warmup_epochs: 2}\n"
-        "budget: {trials: 3, gpu_hours: 1.5, hours: 2, until: 0.6}\nrepeats: 1\nplugins: []"
+        "budget: {trials: 3, gpu_hours: 1.5, hours: 2, until: 0.6, trial_hours: 0.5}\nrepeats: 1\nplugins: []"
     )
     assert found.objective.iou_thresholds() == (0.3, 0.6, 0.1)
     assert (found.objective.at, found.scale) == ("best", "tiny")
     assert found.sampler == SamplerSpec("random", 7)
     assert found.pruner.options == {"startup_trials": 5, "warmup_epochs": 2, "interval": 1}
-    assert found.budget == Budget(3, 1.5, 2, 0.6)
+    assert found.budget == Budget(3, 1.5, 2, 0.6, 0.5)
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
