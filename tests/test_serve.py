@@ -287,13 +287,18 @@ def test_a_second_server_on_the_same_database(team: Team) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        f"sweep: sqlite:///sweeps.db is in use: process {team.server.pid} serves it; end it with: sweep stop\n",
+        f"sweep: the database sqlite:///sweeps.db is in use: process {team.server.pid} serves it; end it with: sweep stop\n",
     )
 
 
 def test_a_start_of_ones_own_on_the_servers_database(team: Team) -> None:
+    assert team.server
     done = team.desk.run("start", "space.yaml")
-    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("sweep: "), done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == (
+        f"sweep: the database sqlite:///sweeps.db is in use: a server (process {team.server.pid}) has it; "
+        f"hand the study to that with: sweep start SPACE --server {team.url}"
+    )
 
 
 # the token
