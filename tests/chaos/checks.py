@@ -15,7 +15,7 @@ from town import Town
 
 from results.records import EpochRecord, StudyRecord, TrialRecord
 from results.store import Store
-from runner.worker import NODE_FAULT
+from runner.worker.agent import NODE_FAULT
 
 Attempt = tuple[int, int]  # trial, fence
 Figures = Callable[[StudyRecord, TrialRecord], list[dict[str, float | None]]]
