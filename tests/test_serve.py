@@ -287,7 +287,8 @@ def test_a_second_server_on_the_same_database(team: Team) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        f"sweep: the database sqlite:///sweeps.db is in use: process {team.server.pid} serves it; end it with: sweep stop\n",
+        f"sweep: the database sqlite:///sweeps.db is in use: process {team.server.pid} serves it; "
+        "end it with: sweep stop\n",
     )
 
 
