@@ -234,10 +234,15 @@ def _watch(plan: Plan) -> int:
             break
         time.sleep(0.25)
     if run is None:
-        raise UserError(f"{plan.storage} is in use by another process; try again in a moment")
+        raise UserError(f"the database {plan.storage} is in use by another process; try again in a moment")
+    if not run.study:
+        raise UserError(
+            f"the database {plan.storage} is in use: a server (process {run.pid}) has it; hand the study to that with: "
+            f"sweep start SPACE --server {run.url}"
+        )
     if run.study != plan.space.study:
         raise UserError(
-            f"{plan.storage} is in use: process {run.pid} runs study {run.study}; "
+            f"the database {plan.storage} is in use: process {run.pid} runs study {run.study}; "
             "wait, end it with `sweep stop`, or name another database with --storage"
         )
     click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)

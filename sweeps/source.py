@@ -101,7 +101,7 @@ def _own_for_a_moment(storage: str) -> Iterator[Remote]:
 
     lock = runfile.own(storage)
     if lock is None:
-        raise UserError(f"{storage} is in use by another process; try again in a moment")
+        raise UserError(f"the database {storage} is in use by another process; try again in a moment")
     try:
         with Store.open(storage, readonly=True):
             pass  # a clear line where no sweep has run yet

@@ -177,7 +177,7 @@ def test_workers_are_shown(team: Team) -> None:
 def test_what_was_trained_is_shown(team: Team) -> None:
     shown = team.run("trials", "show", "0")
     assert re.search(r"^state +complete$", shown, re.M)
-    assert len(re.findall(r"^ *\d+ +0\.\d{10} +\d+$", shown, re.M)) == EPOCHS
+    assert len(re.findall(r"^ *\d+ +0\.\d{10} +\d+ *$", shown, re.M)) == EPOCHS
     assert team.run("rank").splitlines()[1].split()[:2] == ["1", "0"]
     status = team.run("status")
     assert "served" in status and "1 complete" in status
@@ -227,7 +227,15 @@ def test_what_is_not_there(team: Team, command: tuple[str, ...], line: str) -> N
     assert team.run(*command, code=1) == line
 
 
-COMMANDS = [("workers",), ("status",), ("rank",), ("trials", "show", "0"), ("logs", "0"), ("pause",), ("best",)]
+COMMANDS = [
+    ("workers",),
+    ("status",),
+    ("rank",),
+    ("trials", "show", "0"),
+    ("logs", "0"),
+    ("pause",),
+    ("best", "--export", "params"),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -279,13 +287,19 @@ def test_a_second_server_on_the_same_database(team: Team) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        f"sweep: sqlite:///sweeps.db is in use: process {team.server.pid} serves it; end it with: sweep stop\n",
+        f"sweep: the database sqlite:///sweeps.db is in use: process {team.server.pid} serves it; "
+        "end it with: sweep stop\n",
     )
 
 
 def test_a_start_of_ones_own_on_the_servers_database(team: Team) -> None:
+    assert team.server
     done = team.desk.run("start", "space.yaml")
-    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("sweep: "), done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == (
+        f"sweep: the database sqlite:///sweeps.db is in use: a server (process {team.server.pid}) has it; "
+        f"hand the study to that with: sweep start SPACE --server {team.url}"
+    )
 
 
 # the token

@@ -70,7 +70,7 @@ def table(document: dict[str, Any]) -> str:
     for worker in document["workers"]:
         doing = "idle" if worker["trial"] is None else f"trial {worker['trial']}"
         lines.append(f"worker   {worker['worker']} ({worker['owner']}, {worker['device']}): {doing}")
-    if document["eta_seconds"] is not None:
+    if document["eta_seconds"]:
         lines.append(f"left     about {max(1, round(document['eta_seconds'] / 60))} min")
     if document["state"] == "stopped":
         lines.append("go on    sweep start SPACE, as before")

@@ -64,7 +64,7 @@ def test_files_of_a_trial_that_somebody_else_holds(two: tuple[House, Lease], nam
         path = artifact_path(study, trial, name)
         begin = {"fence": fence, "size": len(content), "sha256": sha256}
         assert opened.ask("POST", path, json=begin).status_code == 409
-        query = {"fence": fence, "sha256": sha256, "offset": 0}
+        query = {"fence": fence, "sha256": sha256, "size": len(content), "offset": 0}
         assert opened.ask("PUT", path, params=query, content=content).status_code == 409
         assert opened.ask("GET", path, params={"fence": fence}).status_code in (404, 409)
     assert opened.everything() == before
@@ -87,7 +87,7 @@ def test_a_file_that_is_not_what_was_announced_does_not_count(two: tuple[House, 
     opened, theirs = two
     path, sha256 = artifact_path("yours", theirs.trial, "last.pth"), hashlib.sha256(b"good").hexdigest()
     assert opened.ask("POST", path, json={"fence": theirs.fence, "size": 4, "sha256": sha256}).is_success
-    query = {"fence": theirs.fence, "sha256": sha256, "offset": 0}
+    query = {"fence": theirs.fence, "sha256": sha256, "size": 4, "offset": 0}
     assert opened.ask("PUT", path, params=query, content=b"evil").status_code == 422
     assert opened.ask("GET", path).status_code == 404
 
@@ -105,7 +105,7 @@ def test_labels_are_named_by_their_content(two: tuple[House, Lease]) -> None:
     opened, _ = two
     taken = opened.data.labels[0]
     before = opened.everything()
-    answer = opened.ask("PUT", f"/studies/yours/data/{taken}", params={"offset": 0}, content=b"{}")
+    answer = opened.ask("PUT", f"/studies/yours/data/{taken}", params={"offset": 0, "size": 2}, content=b"{}")
     assert answer.status_code in (200, 409, 422)
     kept = opened.ask("GET", f"/studies/yours/data/{taken}").content
     assert hashlib.sha256(kept).hexdigest() == taken

@@ -81,6 +81,18 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
         found = read(hall.study(study).record(), trial, offset, artifacts)
         return Response(found, media_type="text/plain; charset=utf-8")
 
+    @routes.post("/studies/{study}/trials/{trial}/retry")
+    def retry(study: Study, trial: Trial) -> Verdict:
+        """A trial that has ended without a score waits again."""
+        hall.study(study).retry(trial)
+        return Verdict()
+
+    @routes.post("/studies/{study}/trials/{trial}/cancel")
+    def cancel(study: Study, trial: Trial) -> Verdict:
+        """A trial that waits or trains ends; its worker is told at its next word."""
+        hall.study(study).cancel(trial)
+        return Verdict()
+
     @routes.post("/studies/{study}/pause")
     def pause(study: Study) -> Verdict:
         """Nothing new begins."""
