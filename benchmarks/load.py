@@ -25,12 +25,12 @@ import load_optuna  # noqa: E402
 import load_ours  # noqa: E402
 from load_crew import Load, Outcome  # noqa: E402
 
-COLUMNS = ("way", "trials", "trials/s", "ask p50", "ask p99", "report p50", "report p99", "end p99", "RSS", "errors",
+COLUMNS = ("way", "trials", "trials/s", "ask p50", "ask p99", "report p50", "report p99", "end p99", "RSS", "CPU", "errors",
            "wrong")  # fmt: skip
 
 
 def main() -> None:
-    """Runs them one after the other and prints a table; times in ms, RSS in MiB (of the server, at its highest)."""
+    """Runs them one after the other and prints a table; times and CPU (of the server, a trial) in ms, RSS in MiB."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--workers", type=int, default=64)
@@ -69,7 +69,8 @@ def show(one: Outcome) -> Outcome:
     cells = [
         one.trials, f"{one.rate:.1f}", *(f"{1000 * one.time(*which):.1f}" for which in (
             ("ask", 0.5), ("ask", 0.99), ("report", 0.5), ("report", 0.99), ("end", 0.99))),
-        "" if one.rss is None else f"{one.rss:.0f}", one.errors, one.wrong,
+        "" if one.rss is None else f"{one.rss:.0f}", "" if one.cpu is None else f"{1000 * one.cpu / one.trials:.0f}",
+        one.errors, one.wrong,
     ]  # fmt: skip
     print(f"{one.way:<34}  " + "  ".join(f"{cell!s:>10}" for cell in cells), flush=True)
     return one

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-START = time.perf_counter
-
 
 @dataclass(frozen=True)
 class Load:
@@ -36,6 +34,7 @@ class Outcome:
         seconds: by the clock, from the first ask to the last end.
         times: ask, report, end: seconds of each call, ascending.
         rss: MiB of the serving process at its highest; None where there is none.
+        cpu: seconds of processor time of the serving process; it says more than the clock on a busy machine.
         errors: calls that failed.
         wrong: trials that are not complete with all their reports, exactly once.
     """
@@ -45,6 +44,7 @@ class Outcome:
     seconds: float
     times: dict[str, list[float]] = field(repr=False)
     rss: float | None = None
+    cpu: float | None = None
     errors: int = 0
     wrong: int = 0
 

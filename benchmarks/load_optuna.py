@@ -75,12 +75,13 @@ def run(way: Way, load: Load) -> Outcome:
     with _proxy(way) as process:
         study = optuna.create_study(storage=way.storage(), study_name="load", direction="maximize")
         seconds, times, errors = crew(load, work, {"way": way, "trials": load.trials, "reports": load.reports})
-        rss = process and psutil.Process(process.pid).memory_info().rss / 2**20
+        server = process and psutil.Process(process.pid)
+        rss, cpu = (server.memory_info().rss / 2**20, sum(server.cpu_times()[:2])) if server else (None, None)
         for error in errors[:3]:
             print("error:", error)
         trials = study.get_trials(deepcopy=False)
     good = [t for t in trials if t.state.name == "COMPLETE" and len(t.intermediate_values) == load.reports]
-    return Outcome(way.name, load.trials, seconds, times, rss, len(errors), abs(load.trials - len(good)))
+    return Outcome(way.name, load.trials, seconds, times, rss, cpu, len(errors), abs(load.trials - len(good)))
 
 
 def work(timer: Timer, numbers: random.Random, told: dict[str, Any], member: int) -> None:

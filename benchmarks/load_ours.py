@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 from load_crew import Load, Outcome, Timer, crew
 
 from results.store import Store
+from runner.client import Client, LeaseLostError
+from runner.protocol import EpochReport, Lease, LeaseRequest, Result
 
 TOKEN = "load"
 SPACE = """\
@@ -58,8 +61,9 @@ def run(url: str, load: Load, folder: Path, sampler: str) -> Outcome:
     server = context.Process(target=serve, args=(url, space, there))
     server.start()
     address = here.recv()
-    peak, over = [0.0], threading.Event()
+    peak, over = [0.0, 0.0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(psutil.Process(server.pid), peak, over))
+    before = sum(psutil.Process(server.pid).cpu_times()[:2])
     watcher.start()
     seconds, times, errors = crew(load, work, {"url": address, "reports": load.reports})
     over.set()
@@ -69,7 +73,7 @@ def run(url: str, load: Load, folder: Path, sampler: str) -> Outcome:
     for error in errors[:3]:
         print("error:", error)
     kind = "PostgreSQL" if url.startswith("postgresql") else "SQLite"
-    return Outcome(f"sweep serve, {kind}, {sampler}", load.trials, seconds, times, peak[0], len(errors),
+    return Outcome(f"sweep serve, {kind}, {sampler}", load.trials, seconds, times, peak[0], peak[1] - before, len(errors),
                    wrong(url, load))  # fmt: skip
 
 
@@ -107,29 +111,32 @@ def serve(url: str, space: Path, pipe: Any) -> None:
 
 def work(timer: Timer, numbers: random.Random, told: dict[str, Any], member: int) -> None:
     """One worker: trains nothing, reports everything."""
-    from runner.client import Client
-    from runner.protocol import EpochReport, LeaseRequest, Result
-
     ask = LeaseRequest(worker=f"w{member}", owner="load", device="cpu")
     with Client(told["url"], TOKEN) as client:
         while True:
-            reply = timer("ask", client.lease, ask)
-            if reply.needs:
-                ask = ask.model_copy(update={"ready": {reply.needs.study: reply.needs.proof()}})
-            elif reply.lease:
-                base = numbers.random()
-                for epoch in range(1, told["reports"] + 1):
-                    report = EpochReport(epoch=epoch, metrics=dict.fromkeys(FIGURES, base + epoch / 100), seconds=1.0)
-                    timer("report", client.report, reply.lease, report)
-                timer(
-                    "end", client.finish, reply.lease, Result(outcome="complete", seconds=12.0, config="model = {}\n")
-                )
-            elif reply.wait:
-                time.sleep(0.2)
-            else:
-                return
+            try:
+                reply = timer("ask", client.lease, ask)
+                if reply.needs:
+                    ask = ask.model_copy(update={"ready": {reply.needs.study: reply.needs.proof()}})
+                elif reply.lease:
+                    _train(timer, client, reply.lease, told["reports"], numbers.random())
+                elif reply.wait:
+                    time.sleep(0.2)
+                else:
+                    return
+            except (httpx.TransportError, LeaseLostError) as error:  # as a real worker, it asks again
+                timer.errors.append(f"{type(error).__name__}: {error}")
+                time.sleep(0.5)
+
+
+def _train(timer: Timer, client: Client, lease: Lease, reports: int, base: float) -> None:
+    for epoch in range(1, reports + 1):
+        report = EpochReport(epoch=epoch, metrics=dict.fromkeys(FIGURES, base + epoch / 100), seconds=1.0)
+        timer("report", client.report, lease, report)
+    timer("end", client.finish, lease, Result(outcome="complete", seconds=float(reports), config="model = {}\n"))
 
 
 def _watch(process: psutil.Process, peak: list[float], over: threading.Event) -> None:
     while not over.wait(0.2):
         peak[0] = max(peak[0], process.memory_info().rss / 2**20)
+        peak[1] = sum(process.cpu_times()[:2])

@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.orm import Session
 
 from results import outage, schema, sqlite
+from results.claim import Claim
 from results.errors import ResultsError
 
 EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
@@ -35,6 +36,7 @@ class Database:
             )
         self._engine = self._create(parsed)
         self._writer = self._engine.execution_options(**{sqlite.WRITES: True})
+        self._claims: dict[str, Claim] = {}
         try:
             outage.insist(0.0 if readonly else outage.PATIENCE, self._prepare, outage.interrupted)
         except BaseException:
@@ -71,7 +73,25 @@ class Database:
         """A session that commits at its end, or changes nothing if an exception leaves it."""
         if self.readonly:
             raise ResultsError(f"{self.shown} was opened for reading only")
-        return self._session(self._writer)
+        return self._claimed()
+
+    def claim(self, study: str) -> None:
+        """Take the right to write a study, where the database's server keeps it; `close` gives it up.
+
+        Raises:
+            ResultsError: another process has it.
+        """
+        if self.path is None and study not in self._claims:
+            with self.guard():
+                self._claims[study] = Claim(self._engine, study, self.shown)
+
+    @contextlib.contextmanager
+    def _claimed(self) -> Iterator[Session]:
+        with self.guard():
+            for claim in self._claims.values():
+                claim.check()
+        with self._session(self._writer) as session:
+            yield session
 
     @contextlib.contextmanager
     def _session(self, engine: Engine) -> Iterator[Session]:
@@ -118,6 +138,9 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        for claim in self._claims.values():
+            claim.release()
+        self._claims.clear()
         self._engine.dispose()
 
 

@@ -22,6 +22,15 @@ class Store(TrialStore):
     """
 
     @waited_out
+    def claim(self, study: str) -> None:
+        """Take the right to write a study in a PostgreSQL database, until the store is closed.
+
+        Raises:
+            ResultsError: another process has it, on whichever machine.
+        """
+        self._database.claim(study)
+
+    @waited_out
     def add_study(self, record: StudyRecord) -> None:
         """Keep a new study; its name must be new."""
         with self._database.write() as session:

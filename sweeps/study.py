@@ -48,6 +48,7 @@ class Study:
         workers_survive: bool = False,
     ) -> None:
         self.store, self.record, self.space, self.data = store, record, space, data
+        store.claim(record.name)
         self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
         self.before_end: Callable[[int], None] = lambda number: None
         self._proposed: Assignment | None = None  # not begun yet

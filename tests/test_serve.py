@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ import psutil
 import pytest
 from desk import NUCLEI, Desk, alive, family
 
+from runner.protocol import HEARTBEAT_SECONDS, LEASE_SECONDS
 from sweeps import runfile
 from sweeps.remote import Remote
 
+EPOCHS = 8  # enough for a restart of the server in the middle
 SPACE = """\
 study: served
 data: {data}
@@ -91,8 +94,9 @@ class Story:
     watcher_code: int
     before: str
     workers: str
-    trainer: tuple[int, float]
-    trainer_after: tuple[int, float]
+    trainer: tuple[int, float] | None
+    trainer_after: tuple[int, float] | None
+    away: float
     worker_code: int
 
 
@@ -108,7 +112,7 @@ def trainer_of(worker: subprocess.Popen[str]) -> tuple[int, float] | None:
 
 def story(team: Team) -> Story:
     desk = team.desk
-    desk.write(SPACE.format(data=NUCLEI, epochs=12))
+    desk.write(SPACE.format(data=NUCLEI, epochs=EPOCHS))
     watcher = desk.spawn("start", "space.yaml", *team.options)
     desk.wait_for(lambda: "study served is at" in desk.err())
     before = desk.run("workers", *team.options).stdout
@@ -120,15 +124,15 @@ def story(team: Team) -> Story:
     watcher.send_signal(signal.SIGINT)
     watcher_code = watcher.wait(timeout=60)
     assert team.server
+    since = time.monotonic()
     team.server.terminate()
     assert team.server.wait(timeout=60) == 0
     team.serve()
-    trainer_after = trainer_of(worker)
+    away, trainer_after = time.monotonic() - since, trainer_of(worker)
     with team.remote() as remote:
         desk.wait_for(lambda: remote.trials("served")[0].state not in ("running", "waiting"), 300)
     worker.send_signal(signal.SIGINT)
-    assert trainer and trainer_after
-    return Story(desk.err(), watcher_code, before, workers, trainer, trainer_after, worker.wait(timeout=60))
+    return Story(desk.err(), watcher_code, before, workers, trainer, trainer_after, away, worker.wait(timeout=60))
 
 
 def story_of(team: Team) -> Story:
@@ -137,15 +141,20 @@ def story_of(team: Team) -> Story:
 
 
 def test_the_training_outlives_its_server(team: Team) -> None:
-    """One attempt, by one process, through a restart; the figures of every epoch once."""
+    """One attempt, by one process, through a restart; the figures of every epoch once.
+
+    Where the machine was so busy that the server came back after most of the lease, the training began again from its
+    last checkpoint: a second attempt, and still every epoch once.
+    """
     seen = story_of(team)
-    assert seen.trainer == seen.trainer_after
+    in_time = seen.away < LEASE_SECONDS - 3 * HEARTBEAT_SECONDS
+    assert seen.trainer and (seen.trainer == seen.trainer_after or not in_time)
     with team.remote() as remote:
         (trial,) = remote.trials("served")
         epochs, attempts = remote.epochs("served", 0), remote.attempts("served", 0)
-    assert (trial.state, trial.attempts, trial.owner) == ("complete", 1, "김 Ann")
-    assert [one.epoch for one in epochs] == list(range(1, 13))
-    assert [one.end for one in attempts] == ["complete"]
+    assert (trial.state, trial.owner) == ("complete", "김 Ann")
+    assert [one.epoch for one in epochs] == list(range(1, EPOCHS + 1))
+    assert [one.end for one in attempts] in ([["complete"]] if in_time else [["complete"], ["lost_worker", "complete"]])
 
 
 def test_ctrl_c_ends_the_watching_only(team: Team) -> None:
@@ -168,7 +177,7 @@ def test_workers_are_shown(team: Team) -> None:
 def test_what_was_trained_is_shown(team: Team) -> None:
     shown = team.run("trials", "show", "0")
     assert re.search(r"^state +complete$", shown, re.M)
-    assert len(re.findall(r"^ *\d+ +0\.\d{10} +\d+$", shown, re.M)) == 12
+    assert len(re.findall(r"^ *\d+ +0\.\d{10} +\d+$", shown, re.M)) == EPOCHS
     assert team.run("rank").splitlines()[1].split()[:2] == ["1", "0"]
     status = team.run("status")
     assert "served" in status and "1 complete" in status

@@ -85,7 +85,8 @@ def script(marker: Path) -> bytes:
 
 
 REFUSALS = (
-    SafetensorError, WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError, EOFError,
+    SafetensorError, WeightsError, pickle.UnpicklingError, RuntimeError, OSError, KeyError, TypeError, ValueError,
+    EOFError,
 )  # fmt: skip
 KINDS = [beside, legacy, bare, old_protocol, swapped, script]
 

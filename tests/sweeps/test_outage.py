@@ -16,6 +16,7 @@ from postgres import Postgres
 from sqlalchemy import create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
+from results import claim
 from results.errors import ResultsError
 from results.store import Store
 from sweeps.coordinator import Coordinator
@@ -161,4 +162,30 @@ def test_what_optunas_tables_missed_they_are_told_with_the_next_end(bench: Bench
         assert bench.optuna()[4].state == TrialState.RUNNING
         study.store.patience, ledger._storage = 60.0, storage
         assert run(coordinator) == list(range(5, 12))
+    is_undisturbed(bench)
+
+
+def test_a_study_has_one_owner_on_all_machines(
+    bench: Bench, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "_WAIT_SECONDS", 0.5)
+    shown = bench.storage.replace("secret", "***")
+    with bench.study() as study:
+        coordinator = Coordinator(study)
+        run(coordinator, trials=2)
+        with pytest.raises(ResultsError) as refused, bench.study():
+            pass
+        assert str(refused.value) == f"study made_up in {shown} is run by another server; end that one first"
+        postgres.restart()  # the claim is taken again
+        run(coordinator, trials=2)
+        with pytest.raises(ResultsError, match="is run by another server"), bench.study():
+            pass
+        # while this one was cut off, another one took the study: it must not write any more
+        monkeypatch.setattr(claim.Claim, "_take", lambda self: False)
+        postgres.disconnect()
+        with pytest.raises(ResultsError, match="was taken over by another server"):
+            run(coordinator)
+        monkeypatch.undo()
+    with bench.study() as study:
+        assert run(Coordinator(study)) == list(range(4, 12))
     is_undisturbed(bench)
