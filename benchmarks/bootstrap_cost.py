@@ -25,7 +25,7 @@ from pycocotools.cocoeval import COCOeval
 
 from results.confidence import CHOICES, choices
 from results.evidence import unpack
-from runner.evidence import pack
+from runner.training.evidence import pack
 
 SIZE = 256
 

@@ -25,8 +25,8 @@ import load_optuna  # noqa: E402
 import load_ours  # noqa: E402
 from load_crew import Load, Outcome  # noqa: E402
 
-COLUMNS = ("way", "trials", "trials/s", "ask p50", "ask p99", "report p50", "report p99", "end p99", "RSS", "CPU", "errors",
-           "wrong")  # fmt: skip
+COLUMNS = ("way", "trials", "trials/s", "ask p50", "ask p99", "report p50", "report p99", "end p99", "RSS",
+           "CPU", "errors", "wrong")  # fmt: skip
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import psutil
 from load_crew import Load, Outcome, Timer, crew
 
 from results.store import Store
-from runner.client import Client, LeaseLostError
 from runner.protocol import EpochReport, Lease, LeaseRequest, Result
+from runner.wire.client import Client, LeaseLostError
 
 TOKEN = "load"
 SPACE = """\
@@ -73,8 +73,8 @@ def run(url: str, load: Load, folder: Path, sampler: str) -> Outcome:
     for error in errors[:3]:
         print("error:", error)
     kind = "PostgreSQL" if url.startswith("postgresql") else "SQLite"
-    return Outcome(f"sweep serve, {kind}, {sampler}", load.trials, seconds, times, peak[0], peak[1] - before, len(errors),
-                   wrong(url, load))  # fmt: skip
+    return Outcome(f"sweep serve, {kind}, {sampler}", load.trials, seconds, times, peak[0], peak[1] - before,
+                   len(errors), wrong(url, load))  # fmt: skip
 
 
 def wrong(url: str, load: Load) -> int:
@@ -91,12 +91,12 @@ def serve(url: str, space: Path, pipe: Any) -> None:
     """The server's process: tells its address, ends when it is told to."""
     from made_up import data
 
-    from sweeps.coordinator import Coordinator
-    from sweeps.hall import Hall
-    from sweeps.server import Server, create_app
+    from sweeps.leases.coordinator import Coordinator
+    from sweeps.server.app import Server, create_app
+    from sweeps.server.hall import Hall
     from sweeps.session import open_study
     from sweeps.space.loader import load as read
-    from sweeps.study import Study
+    from sweeps.study.study import Study
 
     searched = read(space, ())
     with Store.open(url) as store:

@@ -1,4 +1,4 @@
-"""Reads what a worker packed of each validation image (``runner.evidence``). It may have sent anything."""
+"""Reads what a worker packed of each validation image (``runner.training.evidence``). It may have sent anything."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class TrialPaths:
 
     @property
     def weights(self) -> Path:
-        """What the training started from, as far as weights were loaded (`runner.pretrained.Start`)."""
+        """What the training started from, as far as weights were loaded (`runner.training.pretrained.Start`)."""
         return self.folder / "pretrained.json"
 
     @property

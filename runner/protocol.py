@@ -49,7 +49,7 @@ Failure = Literal[
     "node_fault",
     "stopped",
 ]
-"""How an attempt ended badly; `sweeps.failures` has the rule for each."""
+"""How an attempt ended badly; `sweeps.leases.failures` has the rule for each."""
 Outcome = Literal["complete", "pruned", "failed", "infeasible"]
 
 
@@ -192,7 +192,7 @@ class Result(Message):
         seconds: wall-clock training time, over all attempts.
         peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
         config: text of the complete rendered MMDetection config.
-        evidence: what each validation image contributed to the score (`runner.evidence`), as base64.
+        evidence: what each validation image contributed to the score (`runner.training.evidence`), as base64.
         versions: package -> version, plus device, threads and loader workers.
     """
 

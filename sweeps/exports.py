@@ -10,9 +10,9 @@ from results.errors import ResultsError
 from results.export import copy_checkpoint
 from results.reader import Reader
 from results.records import StudyRecord
-from runner.artifacts import Transfer
 from runner.errors import UserError
 from runner.paths import TrialPaths
+from runner.wire.artifacts import Transfer
 from sweeps import keepsakes
 from sweeps.artifacts import Place
 from sweeps.remote import Remote

@@ -35,7 +35,7 @@ def opened(store: Reader, storage: str, artifacts: str | None = None, budget: in
         UserError: the place cannot be used.
     """
     from sweeps.artifacts.dashboard import Pictures
-    from sweeps.ledger import open_storage
+    from sweeps.study.ledger import open_storage
 
     shelf = open_shelf(where(storage, artifacts))
     shown = Pictures(open_storage(storage), store)

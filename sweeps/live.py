@@ -18,7 +18,7 @@ from rich.text import Text
 from results.records import StudyRecord
 
 if TYPE_CHECKING:
-    from sweeps.coordinator import Coordinator
+    from sweeps.leases.coordinator import Coordinator
 
 _LINES = 6  # latest events below the table
 

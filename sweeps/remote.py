@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from results.columns import clean
 from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
-from runner.client import Client, no_tls
 from runner.errors import UserError
-from sweeps.submission import Submission
+from runner.wire.client import Client, no_tls
+from sweeps.server.submission import Submission
 
 _STUDIES = TypeAdapter(list[StudyRecord])
 _TRIALS = TypeAdapter(list[TrialRecord])

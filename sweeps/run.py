@@ -15,24 +15,24 @@ import httpx
 
 from results.records import StudyState
 from results.store import Store
-from runner.client import Client
 from runner.errors import UserError
 from runner.machine import slots
 from runner.pool import Pool
 from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale, digest
+from runner.wire.client import Client
 from sweeps import keepsakes, runfile
 from sweeps.artifacts import Artifacts, Place
-from sweeps.coordinator import Coordinator
-from sweeps.hall import Hall
-from sweeps.housekeeping import Housekeeper
+from sweeps.leases.coordinator import Coordinator
 from sweeps.live import Live
-from sweeps.server import Address, Server, create_app
+from sweeps.server.app import Address, Server, create_app
+from sweeps.server.hall import Hall
+from sweeps.server.housekeeping import Housekeeper
 from sweeps.session import check_identity, open_study
 from sweeps.show import judged, print_ranking
 from sweeps.space.schema import SearchSpace
-from sweeps.study import Study
+from sweeps.study.study import Study
 
 _TICK_SECONDS = 0.5
 INTERRUPTED = 130

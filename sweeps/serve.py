@@ -18,10 +18,10 @@ import click
 from results.store import Store
 from runner.errors import UserError
 from sweeps import keepsakes, runfile
-from sweeps.housekeeping import Housekeeper
-from sweeps.server import Address, Server, create_app
+from sweeps.server.app import Address, Server, create_app
+from sweeps.server.housekeeping import Housekeeper
+from sweeps.server.team import Team
 from sweeps.source import read_token
-from sweeps.team import Team
 
 _TICK_SECONDS = 1.0
 _OPEN_FILES = 65_536

@@ -96,8 +96,8 @@ def read_token(path: Path | None) -> str:
 @contextlib.contextmanager
 def _own_for_a_moment(storage: str) -> Iterator[Remote]:
     from results.store import Store
-    from sweeps.server import Server, create_app
-    from sweeps.team import Team
+    from sweeps.server.app import Server, create_app
+    from sweeps.server.team import Team
 
     lock = runfile.own(storage)
     if lock is None:

@@ -9,15 +9,15 @@ from pathlib import Path
 import click
 import httpx
 
-from runner.artifacts import Transfer
 from runner.errors import UserError
 from runner.protocol import DataPaths, Scale
+from runner.wire.artifacts import Transfer
 from sweeps.remote import Remote
+from sweeps.server.submission import AWAITED, PluginText, Submission
 from sweeps.show import judged, print_ranking
 from sweeps.source import Source
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
-from sweeps.submission import AWAITED, PluginText, Submission
 
 _POLL_SECONDS = 2.0
 INTERRUPTED = 130

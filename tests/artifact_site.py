@@ -12,13 +12,13 @@ import httpx
 from made_up import READY, Bench
 
 from results.artifacts import ArtifactIndex
-from runner.client import Client
 from runner.protocol import Lease, LeaseRequest
+from runner.wire.client import Client
 from sweeps.artifacts import Artifacts, Limits, open_shelf
-from sweeps.coordinator import Coordinator
-from sweeps.hall import Hall
-from sweeps.server import Address, Server, create_app
-from sweeps.study import Study
+from sweeps.leases.coordinator import Coordinator
+from sweeps.server.app import Address, Server, create_app
+from sweeps.server.hall import Hall
+from sweeps.study.study import Study
 
 TOKEN = "the right one"
 

@@ -18,7 +18,7 @@ def training(seed: int, quality: float = 0.1, count: int = 50, shown: int = 0) -
 
 
 def packed(evidence: Evidence) -> bytes:
-    """As `runner.evidence.pack` writes it."""
+    """As `runner.training.evidence.pack` writes it."""
     about = {
         "version": 1, "kind": evidence.kind, "cap": evidence.cap,
         "thresholds": evidence.thresholds.tolist(), "sizes": list(evidence.sizes),

@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial
 
 from results.store import Store
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 from sweeps.session import open_study
 from sweeps.space.loader import load
 from sweeps.space.schema import SearchSpace
-from sweeps.study import Study
+from sweeps.study.study import Study
 
 FOUR = """\
 study: made_up

@@ -15,7 +15,7 @@ from desk import NUCLEI, SPACE, Desk
 from made_up import Bench, run
 
 from runner.catalog import MODELS
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 from sweeps.session import locate_data
 
 PICTURES, LABELS = NUCLEI.parent / "val", NUCLEI.parent / "val.json"

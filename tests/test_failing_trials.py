@@ -15,15 +15,15 @@ import pytest
 from made_up import Bench
 
 from results.records import TrialRecord
-from runner import breaker
-from runner.attempt import NodeFaultError
-from runner.client import Client
 from runner.machine import Machine, Slot
 from runner.pool.local import LocalPool
-from runner.worker import Worker
-from sweeps.coordinator import Coordinator
-from sweeps.hall import Hall
-from sweeps.server import Server, create_app
+from runner.wire.client import Client
+from runner.worker import breaker
+from runner.worker.agent import Worker
+from runner.worker.attempt import NodeFaultError
+from sweeps.leases.coordinator import Coordinator
+from sweeps.server.app import Server, create_app
+from sweeps.server.hall import Hall
 from sweeps.session import locate_data
 
 HERE = Path(__file__).parent

@@ -79,7 +79,7 @@ def test_two_workers_train_two_trials_at_a_time(small: Desk) -> None:
 
 def test_ctrl_c_while_torch_loads_leaves_nothing_running(small: Desk) -> None:
     sweep = small.spawn("start", "space.yaml")
-    small.wait_for(lambda: any("runner.worker" in one.cmdline() for one in family(sweep.pid)[1:]))
+    small.wait_for(lambda: any("runner.worker.agent" in one.cmdline() for one in family(sweep.pid)[1:]))
     time.sleep(1)
     before = family(sweep.pid)
     sweep.send_signal(signal.SIGINT)

@@ -27,7 +27,7 @@ def process_of(desk: Desk, what: str) -> psutil.Process:
     top = desk.started[-1].pid
     if what == "start":
         return psutil.Process(top)
-    worker = next(p for p in family(top) if "runner.worker" in p.cmdline())
+    worker = next(p for p in family(top) if "runner.worker.agent" in p.cmdline())
     if what == "worker":
         return worker
     # the trainer leads a process group below the fork server

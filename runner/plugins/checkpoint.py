@@ -27,7 +27,7 @@ def save(
         target: the checkpoint's final name.
         training: what is trained (`Lease.training`).
         history: one entry a validation, plain numbers and strings.
-        evidence: of the epoch that has the score (`runner.evidence`).
+        evidence: of the epoch that has the score (`runner.training.evidence`).
 
     Raises:
         OSError: the disk is full or read-only; `target` is as it was.

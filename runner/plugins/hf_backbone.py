@@ -16,7 +16,7 @@ from transformers import CONFIG_MAPPING, AutoBackbone
 from transformers.utils import logging as transformers_log
 
 from runner.errors import UserError
-from runner.weights import OTHER_WEIGHTS, WeightsError
+from runner.training.weights import OTHER_WEIGHTS, WeightsError
 
 _STRIDE = 16  # of a plain vision transformer's one map, as its pyramid wants it
 # tensors that a backbone adds to the network it was trained as, so that no checkpoint has them
@@ -172,7 +172,7 @@ def _build(model_type: str, config: dict[str, Any], out_indices: tuple[int, ...]
 
 def _load(body: Any, checkpoint: str) -> None:
     """Copies a checkpoint's weights into `body`, by transformers' own rules for names; the log says what was left."""
-    # through mmengine's loader, where runner.loading has put ours: cache, checksum, no code from files
+    # through mmengine's loader, where runner.training.loading has put ours: cache, checksum, no code from files
     tensors = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")["state_dict"]
     kind = type(body).__name__
     transformers_log.set_verbosity_error()  # its table and bars say less than the line below

@@ -16,7 +16,7 @@ from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from pycocotools import mask as rle
 
-from runner import evidence
+from runner.training import evidence
 
 _AREAS = ("all", "small", "medium", "large")
 _THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -62,7 +62,7 @@ class StudyMetric(CocoMetric):
         return self._latest.get(kind)
 
     def evidence(self, kind: str) -> bytes | None:
-        """What each image contributed to the latest figures of a kind, None if there are none (`runner.evidence`)."""
+        """What each image contributed to the last figures of a kind (`runner.training.evidence`); None without one."""
         evaluation = self._latest.get(kind)
         return None if evaluation is None else evidence.pack(evaluation)
 

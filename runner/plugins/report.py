@@ -34,7 +34,7 @@ class ReportHook(Hook):
         evidence: of the best epoch of earlier attempts, or of the last.
 
     Attributes:
-        evidence: what each image contributed to the score (`runner.evidence`), once there is one.
+        evidence: what each image contributed to the score (`runner.training.evidence`), once there is one.
     """
 
     priority = "VERY_LOW"

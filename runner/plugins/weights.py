@@ -1,6 +1,6 @@
 """MMEngine reads checkpoints through our cache, and without running what they bring along."""
 
-from runner.loading import load_from_cache, register
+from runner.training.loading import load_from_cache, register
 
 register()
 

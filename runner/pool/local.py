@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from runner.interrupts import LEAVE, STOP
 from runner.machine import Slot, cores, share
 from runner.pool.gpus import choose, found
 from runner.pool.seats import Room, Seat, surplus
 from runner.pool.telling import Ear
+from runner.worker.interrupts import LEAVE, STOP
 
 _MAX_DEATHS = 5  # of one slot without a finished minute; then something is wrong that a restart does not mend
 _POLITE_SECONDS = 6.0
-NODE_FAULT, LEFT = 3, 4  # exit codes of runner.worker
+NODE_FAULT, LEFT = 3, 4  # exit codes of runner.worker.agent
 
 
 class LocalPool:
@@ -156,7 +156,7 @@ class LocalPool:
     def _start(self, slot: Slot, ear: Ear, probe: bool) -> subprocess.Popen[bytes]:
         machine = slot.machine
         command = [
-            sys.executable, "-m", "runner.worker", "--server", self._url, "--name", slot.name,
+            sys.executable, "-m", "runner.worker.agent", "--server", self._url, "--name", slot.name,
             "--owner", self._owner, "--device", "cpu" if slot.gpu is None else f"cuda:{slot.gpu}",
             "--threads", str(machine.threads), "--loader-workers", str(machine.loader_workers),
             "--sharing", str(slot.sharing), "--tell", str(ear.mouth), "--parent", str(os.getpid()),

@@ -87,7 +87,7 @@ class RayPool:
         workers: how many are wanted, also where the cluster has to grow for them; None for as many as it holds.
         gpus_per_trial: 1, a fraction, or 0; None for one where the cluster has any.
         cpus_per_trial: cores of a trial; None for an even part of the smallest node.
-        options: further words of every worker's command line (`runner.worker`), e.g. its ``--work-dir`` on its node.
+        options: further words of every worker's command line (`runner.worker.agent`), e.g. its ``--work-dir``.
 
     Raises:
         UserError: Ray is missing, there is no such cluster, or no node can hold a trial.

@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 
 from results.artifacts import ArtifactRecord
 from results.reader import Reader
-from runner.transfer import is_picture
+from runner.wire.transfer import is_picture
 
 _PREFIX = "artifacts:"  # of optuna.artifacts: such attributes of a trial name its artifacts
 

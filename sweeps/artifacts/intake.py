@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from results.artifacts import ArtifactIndex, ArtifactRecord
-from runner.transfer import LARGEST_LABELS, NAMES, Standing, largest
+from runner.wire.transfer import LARGEST_LABELS, NAMES, Standing, largest
 from sweeps.artifacts.errors import (
     TooLargeError,
     UnknownArtifactError,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from results.artifacts import ArtifactRecord, HeldRecord
-from runner.transfer import CHECKPOINTS
+from runner.wire.transfer import CHECKPOINTS
 
 BEST = 3  # complete trials of a study whose checkpoints are kept
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from results.artifacts import ArtifactRecord
-from runner.transfer import CHECKPOINTS
+from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts.errors import UnknownArtifactError
 from sweeps.artifacts.intake import Intake
 from sweeps.artifacts.keep import Decision

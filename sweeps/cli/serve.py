@@ -47,7 +47,7 @@ def serve(
     token of your own one is made and kept beside the database, readable by you alone.
     """
     from sweeps.serve import House, serve_until_stopped
-    from sweeps.server import Address
+    from sweeps.server.app import Address
 
     address = Address(host, port, certificate, key)
     return serve_until_stopped(House(storage, work_dir, address, token_file, allow_plugins, artifacts, disk_budget))

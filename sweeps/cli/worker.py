@@ -53,7 +53,7 @@ def worker(
     Nothing but the server's address and token is needed: images are looked for under the study's own paths, or below
     --data-root, and must be the study's; checkpoints travel to the server.
     """
-    from runner.attend import Attendance, attend
+    from runner.worker.attend import Attendance, attend
     from sweeps.source import read_token
 
     return attend(

@@ -58,7 +58,7 @@ def _pretrained(folder: Path, report: Report) -> Read:
                 report.add(key, f"expected {problem}, found {shown(raw)}")
             return None if problem else raw
         if raw.startswith(ZOO_SCHEMES):
-            from runner.weights import WeightsError, zoo_url
+            from runner.training.weights import WeightsError, zoo_url
 
             try:
                 zoo_url(raw)

@@ -10,10 +10,10 @@ from typing import cast
 import ledger
 from mmengine.runner import Runner
 
-from runner import trainer
 from runner.machine import Machine
 from runner.plugins.report import ReportHook
 from runner.protocol import Lease, Note
+from runner.training import trainer
 
 
 class _Watched:
@@ -33,7 +33,7 @@ class _Watched:
 
 
 def main(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
-    """Entry of the process, as `runner.trainer.main`."""
+    """Entry of the process, as `runner.training.trainer.main`."""
     lease = Lease.model_validate_json(lease_json)
     book = Path(os.environ[ledger.LEDGER])
 

@@ -1,7 +1,7 @@
 """A trainer without a network: figures follow from what is trained, checkpoints and messages are real.
 
-It stands where `runner.trainer` does and keeps the same promises: own process group, gone with its worker, one at a
-time in a folder, checkpoint before report, resumes from the last finished epoch.
+It stands where `runner.training.trainer` does and keeps the same promises: own process group, gone with its worker, one
+at a time in a folder, checkpoint before report, resumes from the last finished epoch.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def undisturbed(training: str, epochs: int) -> list[dict[str, float | None]]:
 
 
 def main(lease_json: str, machine: Machine, link: Connection, worker: int | None = None) -> None:
-    """Entry of the process, as `runner.trainer.main`."""
+    """Entry of the process, as `runner.training.trainer.main`."""
     detach()
     lease = Lease.model_validate_json(lease_json)
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)

@@ -14,7 +14,7 @@ from scenes import opened
 from surroundings import resize
 from town import Plan, Town, town
 
-from runner.worker import NODE_FAULT
+from runner.worker.agent import NODE_FAULT
 
 SPACE = f"""\
 study: chaos

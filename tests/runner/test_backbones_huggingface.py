@@ -17,7 +17,7 @@ from transformers import CONFIG_MAPPING, AutoModel, AutoModelForImageClassificat
 from runner.catalog import BACKBONES
 from runner.errors import UserError
 from runner.plugins.hf_backbone import HFBackbone, SimplePyramid
-from runner.weights import OTHER_WEIGHTS
+from runner.training.weights import OTHER_WEIGHTS
 
 NAMES = [name for name, entry in BACKBONES.items() if entry.config["type"] == "HFBackbone"]
 # its stages end with the reduction that others begin with

@@ -23,8 +23,8 @@ from trials import combination, lease
 from runner import plugins  # noqa: F401  MMEngine's own loaders are replaced
 from runner.paths import TrialPaths
 from runner.plugins import checkpoint
-from runner.tensors import read
-from runner.weights import WeightsError
+from runner.training.tensors import read
+from runner.training.weights import WeightsError
 
 
 class Command:

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from runner.interrupts import LEAVE, STOP
+from runner.worker.interrupts import LEAVE, STOP
 
 PROCESS = """\
 import sys, time
-from runner.interrupts import Interrupts, Stopped
+from runner.worker.interrupts import Interrupts, Stopped
 
 interrupts = Interrupts()
 interrupts.install()

@@ -85,7 +85,7 @@ def pooled(pool: RayPool) -> Iterator[RayPool]:
 def workers(pool: RayPool) -> list[psutil.Process]:
     """The worker processes of a pool, found by their slots' names."""
     lines = {each: each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])}
-    return [each for each, line in lines.items() if "runner.worker" in line and pool._mark in " ".join(line)]
+    return [each for each, line in lines.items() if "runner.worker.agent" in line and pool._mark in " ".join(line)]
 
 
 def name_of(worker: psutil.Process) -> str:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from runner.breaker import Breaker
 from runner.errors import UserError
 from runner.machine import slots
-from runner.memory import Memory
-from runner.oomkills import oom_kills
 from runner.pool.claims import Claims
 from runner.pool.gpus import Gpu, auto_slots, choose, found, given_back
 from runner.pool.seats import Room
 from runner.pool.telling import Ear, Mouth, Told
 from runner.protocol import Failure
+from runner.worker.breaker import Breaker
+from runner.worker.memory import Memory
+from runner.worker.oomkills import oom_kills
 
 TWO = [
     Gpu(0, "GPU-11111111-aaaa-bbbb-cccc-000000000001", "NVIDIA A100 80GB", 81920),

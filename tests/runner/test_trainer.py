@@ -24,11 +24,11 @@ import pytest
 from desk import small_disk
 from trials import NUCLEI, combination, fill, lease, nuclei, part
 
-from runner.child import trainer as train_lease
 from runner.machine import Machine
 from runner.paths import TrialPaths
 from runner.plugins.checkpoint import read_history
 from runner.protocol import Combination, Lease, Note, Plugin, Verdict
+from runner.worker.child import trainer as train_lease
 
 MACHINE = Machine(threads=2, loader_workers=0)
 
@@ -68,7 +68,7 @@ class Trainer:
 
 def begin(what: Lease) -> Trainer:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runner.tied", "runner.trainer"])
+    context.set_forkserver_preload(["runner.worker.tied", "runner.training.trainer"])
     ours, theirs = context.Pipe()
     process = context.Process(target=train_lease, args=(what.model_dump_json(), MACHINE, theirs))
     process.start()
@@ -198,11 +198,11 @@ def test_a_path_that_the_config_does_not_have(tmp_path: Path, start: Callable[[L
 PARENT = """
 import multiprocessing, sys, time
 from runner.machine import Machine
-from runner.child import trainer as train_lease
+from runner.worker.child import trainer as train_lease
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runner.tied", "runner.trainer"])
+    context.set_forkserver_preload(["runner.worker.tied", "runner.training.trainer"])
     ours, theirs = context.Pipe()
     process = context.Process(target=train_lease, args=(sys.argv[1], Machine(1, 2), theirs))
     process.start()

@@ -15,10 +15,10 @@ from depot import noise, sha256
 from desk import small_disk
 from proxy import Proxy, proxy_to
 
-from runner.artifacts import NoRoomError, Transfer, TransferStoppedError
-from runner.client import Client, LeaseLostError
 from runner.errors import UserError
 from runner.protocol import Lease
+from runner.wire.artifacts import NoRoomError, Transfer, TransferStoppedError
+from runner.wire.client import Client, LeaseLostError
 from sweeps.artifacts import Limits, Place
 
 DATA = noise(30_000_017, 7)
@@ -364,5 +364,5 @@ def test_nothing_heavy_is_imported() -> None:
     import sys
 
     heavy = ("torch", "mmengine", "optuna", "fastapi")
-    code = f"import sys, runner.artifacts; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, runner.wire.artifacts; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

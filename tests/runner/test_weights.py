@@ -15,8 +15,8 @@ from desk import small_disk
 from trials import fill
 from weights_server import Shelf, serving
 
-from runner import weights
-from runner.weights import OTHER_WEIGHTS, WeightsError, fetch, fingerprint, zoo_url
+from runner.training import weights
+from runner.training.weights import OTHER_WEIGHTS, WeightsError, fetch, fingerprint, zoo_url
 
 CONTENT = b"weights" * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -165,7 +165,7 @@ def test_a_host_that_has_no_address(shelf: Shelf) -> None:
 
 FETCH = """
 import sys
-from runner.weights import fetch
+from runner.training.weights import fetch
 sys.stdin.readline()
 print(fetch(sys.argv[1]).read_bytes() == b"weights" * 1000)
 """
@@ -213,7 +213,7 @@ def test_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 HUB = """
 import sys
-from runner.weights import WeightsError, fetch, fingerprint
+from runner.training.weights import WeightsError, fetch, fingerprint
 try:
     found = fetch(sys.argv[1])
     print(fingerprint(found), sorted(p.name for p in found.iterdir()))

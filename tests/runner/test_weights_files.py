@@ -18,8 +18,8 @@ from mmengine.logging import HistoryBuffer
 from weights_server import Shelf, serving
 
 from runner import plugins  # noqa: F401  registers our loader
-from runner.tensors import read
-from runner.weights import OTHER_WEIGHTS, WeightsError
+from runner.training.tensors import read
+from runner.training.weights import OTHER_WEIGHTS, WeightsError
 
 TENSORS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "bn.num_batches_tracked": torch.tensor(3)}
 

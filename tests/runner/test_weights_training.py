@@ -24,13 +24,13 @@ from weights_server import Shelf, serving
 
 from runner import plugins  # noqa: F401  registers our loader
 from runner.catalog import BACKBONES
-from runner.loading import Watch, backbone_line, detector_line, watching
 from runner.paths import TrialPaths
-from runner.pretrained import placed
 from runner.protocol import Combination, Lease, Objective, Result
 from runner.render import render
-from runner.tensors import read
-from runner.weights import OTHER_WEIGHTS, WeightsError
+from runner.training.loading import Watch, backbone_line, detector_line, watching
+from runner.training.pretrained import placed
+from runner.training.tensors import read
+from runner.training.weights import OTHER_WEIGHTS, WeightsError
 
 SPEC = importlib.util.find_spec("mmdet")
 assert SPEC and SPEC.submodule_search_locations

@@ -22,7 +22,7 @@ from runner.configfile import nodes
 from runner.errors import UserError
 from runner.protocol import Objective
 from runner.render import render
-from runner.weights import zoo_url
+from runner.training.weights import zoo_url
 
 SPEC = importlib.util.find_spec("mmdet")
 assert SPEC and SPEC.submodule_search_locations

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from trials import combination, lease
 
-from runner.client import Client, LeaseLostError
 from runner.errors import UserError
 from runner.machine import Machine, Slot, slots
 from runner.protocol import EpochReport, Lease, LeaseRequest, Result
+from runner.wire.client import Client, LeaseLostError
 
 REPORT = EpochReport(epoch=1, metrics={"segm_mAP": 0.25, "segm_mAP_l": None}, seconds=1.5)
 REQUEST = LeaseRequest(worker="cpu-0", owner="kim", device="cpu")

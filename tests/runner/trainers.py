@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from runner.child import trainer as train_lease
 from runner.machine import Machine
 from runner.protocol import Lease, Note, Verdict
+from runner.worker.child import trainer as train_lease
 
 MACHINE = Machine(threads=2, loader_workers=0)
 
@@ -45,7 +45,7 @@ class Trainer:
 def trainer(what: Lease, machine: Machine = MACHINE) -> Iterator[Trainer]:
     """A trainer of a lease; nothing of it is left afterwards."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runner.tied", "runner.trainer"])
+    context.set_forkserver_preload(["runner.worker.tied", "runner.training.trainer"])
     ours, theirs = context.Pipe()
     process = context.Process(target=train_lease, args=(what.model_dump_json(), machine, theirs))
     process.start()

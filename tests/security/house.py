@@ -14,16 +14,16 @@ import httpx
 from desk import NUCLEI
 
 from results.store import Store
-from runner.client import Client
 from runner.paths import TrialPaths
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
+from runner.wire.client import Client
 from sweeps import keepsakes
-from sweeps.server import Server, create_app
+from sweeps.server.app import Server, create_app
+from sweeps.server.submission import Submission
+from sweeps.server.team import Team
 from sweeps.session import locate_data
 from sweeps.space.loader import load
-from sweeps.submission import Submission
 from sweeps.submit import _send_labels, _submission
-from sweeps.team import Team
 
 TOKEN = "x3Kq-the-right-token-77f0"
 SPACE = """\
@@ -91,7 +91,7 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
 
     Args:
         folder: takes database and files.
-        options: of `sweeps.team.Team`.
+        options: of `sweeps.server.team.Team`.
     """
     folder.mkdir(exist_ok=True)
     storage, work_dir = f"sqlite:///{folder / 'sweeps.db'}", folder / "work_dirs"

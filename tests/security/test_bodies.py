@@ -16,9 +16,9 @@ from desk import Desk
 from security.house import AUTHORIZED, TOKEN, House, ask, house
 
 from sweeps import runfile
-from sweeps.deadline import PunctualProtocol
-from sweeps.guard import MAX_BODY, Guard
-from sweeps.server import Server, create_app
+from sweeps.server.app import Server, create_app
+from sweeps.server.deadline import PunctualProtocol
+from sweeps.server.guard import MAX_BODY, Guard
 
 KEY = f"Authorization: Bearer {TOKEN}\r\n"
 JSON = "Content-Type: application/json\r\n"

@@ -21,7 +21,7 @@ from runner.configfile import to_text
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, Objective
 from runner.render import render
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 from sweeps.space import travel
 from sweeps.space.loader import load
 

@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from security.house import TOKEN, House
 
 from results.errors import NotFoundError
-from runner.client import Client
 from runner.errors import UserError
 from runner.protocol import Combination, Lease, LeaseReply, LeaseRequest, Needs
-from runner.readiness import Place, Readiness
-from runner.trust import distrusted
+from runner.wire.client import Client
+from runner.worker.readiness import Place, Readiness
+from runner.worker.trust import distrusted
 from sweeps.remote import Remote
 
 ASK = LeaseRequest(worker="w", owner="Ann", device="cpu")
@@ -225,7 +225,7 @@ def test_a_worker_gives_back_what_it_does_not_trust(hostile: tuple[str, Script],
     ]
     script.replies["/studies/mine/trials/1/hand_back"] = [b'{"action": "go_on"}']
     command = [
-        sys.executable, "-m", "runner.worker", "--server", url, "--name", "w", "--owner", "Ann", "--threads", "1",
+        sys.executable, "-m", "runner.worker.agent", "--server", url, "--name", "w", "--owner", "Ann", "--threads", "1",
         "--work-dir", str(work_dir),
     ]  # fmt: skip
     done = subprocess.run(

@@ -11,7 +11,7 @@ import pytest
 from security.house import House, ask, house
 
 from runner.protocol import Lease
-from runner.transfer import artifact_path
+from runner.wire.transfer import artifact_path
 from sweeps.submit import _send_labels
 
 

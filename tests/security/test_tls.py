@@ -11,9 +11,9 @@ import pytest
 import trustme
 from desk import Desk
 
-from runner.client import Client
 from runner.errors import UserError
 from runner.protocol import LeaseRequest
+from runner.wire.client import Client
 from sweeps import runfile
 
 TOKEN = "k7-token-of-a-team"

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from security.house import AUTHORIZED, TOKEN, House
 
-import sweeps.guard
-from runner.client import Client
+import sweeps.server.guard
+from runner.wire.client import Client
 from sweeps.cli import _COMMANDS, cli
-from sweeps.guard import Guard
 from sweeps.remote import Remote
+from sweeps.server.guard import Guard
 
 WRONG: dict[str, dict[str, str | bytes]] = {
     "none": {},
@@ -113,7 +113,7 @@ def test_with_the_token_all_of_it_works(mine: House) -> None:
 
 def test_tokens_are_compared_in_constant_time() -> None:
     """Read in the code: a measured time proves nothing on a machine that others use too."""
-    tree = ast.parse(inspect.getsource(sweeps.guard))
+    tree = ast.parse(inspect.getsource(sweeps.server.guard))
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert "hmac.compare_digest" in calls
     for node in ast.walk(tree):

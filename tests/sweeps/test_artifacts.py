@@ -20,7 +20,7 @@ from results.artifacts import ArtifactIndex
 from results.errors import NotFoundError
 from runner.errors import UserError
 from runner.paths import TrialPaths
-from runner.transfer import CHECKPOINTS, largest
+from runner.wire.transfer import CHECKPOINTS, largest
 from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, open_shelf
 from sweeps.artifacts.errors import NoRoomError, TooLargeError, WrongContentError, WrongOffsetError
 from sweeps.artifacts.room import Room

@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from results.artifacts import ArtifactIndex
 from sweeps.artifacts import Artifacts, open_shelf
 from sweeps.artifacts.dashboard import Pictures
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 
 PNG = b"\x89PNG\r\n\x1a\n made up"
 

@@ -13,7 +13,7 @@ from artifact_site import ArtifactSite, artifact_site
 from depot import noise, sha256
 
 from runner.protocol import Lease
-from runner.transfer import PIECE_BYTES
+from runner.wire.transfer import PIECE_BYTES
 from sweeps.artifacts.spool import Place
 
 DATA = noise(3_000_000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from results.artifacts import ArtifactRecord, HeldRecord
 from results.records import STATES, TrialState
-from runner.transfer import CHECKPOINTS
+from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts import Limits, Place
 from sweeps.artifacts.errors import NoRoomError
 from sweeps.artifacts.keep import BEST, decide, shown

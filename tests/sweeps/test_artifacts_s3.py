@@ -13,9 +13,9 @@ from artifact_site import TOKEN, artifact_site
 from depot import STUDY, Depot, last, noise, read, send, sha256
 from proxy import Proxy, proxy_to
 
-from runner.artifacts import Transfer
-from runner.client import Client
 from runner.errors import UserError
+from runner.wire.artifacts import Transfer
+from runner.wire.client import Client
 from sweeps.artifacts import Limits, Place, UnknownArtifactError, open_shelf
 from sweeps.artifacts.errors import ShelfError
 

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 
 from runner.protocol import LeaseRequest
 from sweeps.cli import _COMMANDS, cli, main
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 
 HEAVY = ("torch", "mmdet", "mmengine", "mmcv")
 EMPTY = "sqlite:///empty.db"

@@ -24,7 +24,7 @@ from made_up import ASK, Bench, figure, result
 from optuna.trial import TrialState
 
 from runner.protocol import EpochReport, Failure, Lease, Result
-from sweeps.coordinator import Coordinator, RefusedError
+from sweeps.leases.coordinator import Coordinator, RefusedError
 
 EPOCHS, TRIALS, LEASE = 3, 7, 30.0
 SPACE = f"""\

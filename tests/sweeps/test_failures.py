@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.protocol import Failure
-from sweeps.failures import (
+from sweeps.leases.failures import (
     MAX_CRASHES,
     MAX_LOST,
     SAME_FAILURES,

@@ -8,9 +8,9 @@ import pytest
 from made_up import ASK, Bench, result, train
 
 from runner.protocol import EpochReport
-from sweeps.coordinator import Coordinator
-from sweeps.hall import Hall
-from sweeps.housekeeping import Housekeeper
+from sweeps.leases.coordinator import Coordinator
+from sweeps.server.hall import Hall
+from sweeps.server.housekeeping import Housekeeper
 from sweeps.space.problems import SpaceErrors
 
 

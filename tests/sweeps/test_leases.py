@@ -10,9 +10,8 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from runner.protocol import Failure
-from sweeps import lease_events as events
-from sweeps.failures import MAX_CRASHES, MAX_LOST, History
-from sweeps.lease_events import (
+from sweeps.leases import events
+from sweeps.leases.events import (
     Action,
     Added,
     Cancelled,
@@ -32,7 +31,8 @@ from sweeps.lease_events import (
     Restart,
     Retried,
 )
-from sweeps.leases import Kept, Leases, restore
+from sweeps.leases.failures import MAX_CRASHES, MAX_LOST, History
+from sweeps.leases.machine import Kept, Leases, restore
 
 LEASE = 30.0
 WORKERS = st.sampled_from(["a", "b", "c"])

@@ -19,7 +19,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from results import claim
 from results.errors import ResultsError
 from results.store import Store
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 
 TWELVE = """\
 study: made_up

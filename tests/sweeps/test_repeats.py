@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_up import Bench, data, run
 
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 from sweeps.space.loader import load
 from sweeps.space.plan import plan
 from sweeps.space.travel import document

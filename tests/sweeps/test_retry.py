@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 from results.ranking import rank
 from runner.errors import UserError
 from runner.protocol import EpochReport, Lease, Result
-from sweeps.coordinator import Coordinator
-from sweeps.study import Study
+from sweeps.leases.coordinator import Coordinator
+from sweeps.study.study import Study
 
 THREE = """\
 study: made_up

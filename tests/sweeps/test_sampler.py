@@ -12,10 +12,10 @@ from made_up import Bench
 from optuna.trial import TrialState
 
 from results.records import TrialRecord, now
-from sweeps import sampler
-from sweeps.proposer import Proposer
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
+from sweeps.study import sampler
+from sweeps.study.proposer import Proposer
 
 TEXT = """\
 study: made_up

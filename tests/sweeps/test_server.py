@@ -18,15 +18,15 @@ import httpx
 import pytest
 from made_up import ASK, READY, Bench, figure, result
 
-from runner.client import Client, LeaseLostError, ServerTroubleError
 from runner.errors import UserError
 from runner.protocol import EpochReport, Finish, Lease, LeaseRequest, Renewal
+from runner.wire.client import Client, LeaseLostError, ServerTroubleError
 from sweeps import runfile
-from sweeps.coordinator import Coordinator
-from sweeps.hall import Hall
+from sweeps.leases.coordinator import Coordinator
 from sweeps.runfile import RunFile
-from sweeps.server import Server, create_app
-from sweeps.study import Study
+from sweeps.server.app import Server, create_app
+from sweeps.server.hall import Hall
+from sweeps.study.study import Study
 
 TOKEN = "the right one"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from made_up import ASK, Bench, result, run
 
 from results.ranking import rank
-from sweeps.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator
 from sweeps.status import document
 
 

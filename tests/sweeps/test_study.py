@@ -22,9 +22,9 @@ from results.records import EpochRecord, now
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport
-from sweeps.coordinator import Coordinator
-from sweeps.proposer import Proposer
+from sweeps.leases.coordinator import Coordinator
 from sweeps.space.walk import assignments, count, forbidden
+from sweeps.study.proposer import Proposer
 
 IN_ORDER = [
     {"model": "mask_rcnn", "lr": 0.001},

@@ -17,10 +17,10 @@ from results.evidence import unpack
 from results.perimage import Evidence
 from runner.protocol import EpochReport, Lease
 from sweeps.cli import main
-from sweeps.coordinator import Coordinator
-from sweeps.hall import Hall
+from sweeps.leases.coordinator import Coordinator
 from sweeps.remote import Remote
-from sweeps.server import Server, create_app
+from sweeps.server.app import Server, create_app
+from sweeps.server.hall import Hall
 
 SPACE = """\
 study: made_up

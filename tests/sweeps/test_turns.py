@@ -11,8 +11,8 @@ import pytest
 from made_up import ASK, Bench
 
 from runner.protocol import LeaseReply
-from sweeps.coordinator import Coordinator, RefusedError
-from sweeps.hall import Hall
+from sweeps.leases.coordinator import Coordinator, RefusedError
+from sweeps.server.hall import Hall
 
 
 def ask(hall: Hall, asked: int, life: str = "a") -> LeaseReply:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.proposer import Proposer
 from sweeps.space import pairwise
 from sweeps.space.exclusion import forbidden
 from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors
 from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import planned
+from sweeps.study.proposer import Proposer
 
 TEXT = """\
 study: s

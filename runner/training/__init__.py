@@ -1,0 +1,1 @@
+"""One training, inside the trainer process: weights in, figures out, failures told apart."""

@@ -1,0 +1,1 @@
+"""Talking to the study server: messages with retries, files in pieces."""

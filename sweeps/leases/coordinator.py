@@ -1,0 +1,199 @@
+"""What the study server does with a message: leases decide, study and store follow. One lock, no HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from results.records import StudyRecord
+from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
+from sweeps.leases import events
+from sweeps.leases.progress import Progress
+from sweeps.leases.steps import CANCELLED, ENDED, RefusedError, Steps
+from sweeps.space.schema import SearchSpace
+from sweeps.status import document
+from sweeps.study.study import Study
+
+__all__ = ["Coordinator", "Progress", "RefusedError"]
+
+
+class Coordinator(Steps):
+    """Serves workers of one study.
+
+    Args:
+        study: owner of the trials.
+        announce: takes one line for each thing worth telling (a validation, an end, a return).
+        clock: seconds, monotonic.
+
+    Attributes:
+        study: owner of the trials.
+        name: of the study.
+        needs: what a worker must have before it may take trials.
+        progress: running trials.
+        fault: what is wrong with a worker's machine (a full disk), in one line.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        announce: Callable[[str], None] = lambda line: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(study, announce, clock)
+        self.needs = Needs(study=self.name, data=study.data, plugins=study.space.plugins)
+        self._stopping = False
+        self._workers: dict[str, LeaseRequest] = {}
+        self.progress = self._board.running
+        self.fault: str | None = None
+
+    def lease(self, request: LeaseRequest) -> LeaseReply:
+        """A trial for a worker with a free slot, a new one if none waits."""
+        with self._lock:
+            self._workers[request.worker], self._status = request, None
+            if self._stopping:
+                return LeaseReply()
+            if self.paused:
+                return LeaseReply(wait=True)
+            while True:
+                with self._all_or_nothing():
+                    grant = self._apply(events.LeaseWanted(request.worker, self._clock()))
+                if isinstance(grant, events.Grant):
+                    return self._granted(grant, request)
+                number = self.study.ask()
+                if number is None:
+                    # a running trial may come back: its worker may die
+                    return LeaseReply(wait=bool(self._leases.unfinished()))
+                self._apply(events.Added(number))
+
+    def heartbeat(self, trial: int, fence: int) -> Verdict:
+        """Renews a lease. Raises RefusedError."""
+        with self._lock:
+            self._apply(events.Renewed(trial, fence, self._clock()))
+            return Verdict()
+
+    def report(self, trial: int, fence: int, report: EpochReport) -> Verdict:
+        """Takes one validation. Raises RefusedError."""
+        with self._lock, self._all_or_nothing():
+            action = self._apply(events.Reported(trial, fence, report.epoch, self._clock()))
+            if not isinstance(action, events.Record):
+                return Verdict()
+            prune = self.study.report(trial, report)
+            self._board.epoch(trial, report)
+            return Verdict(action="prune" if prune else "go_on")
+
+    def finish(self, trial: int, fence: int, result: Result) -> None:
+        """Takes a trial's end, or that of an attempt whose failure has another rule. Raises RefusedError."""
+        with self._lock, self._all_or_nothing():
+            if result.failure:
+                self._apply(events.HandedBack(trial, fence, result.failure, *self.study.batch(trial)), result)
+            else:
+                self._apply(events.Finished(trial, fence), result)
+
+    def hand_back(self, trial: int, fence: int, reason: str, cause: Failure) -> None:
+        """Takes a trial back unfinished. Raises RefusedError."""
+        self.finish(trial, fence, Result(outcome="failed", failure=cause, reason=reason))
+        if cause == "node_fault":
+            self.fault = reason
+
+    def left(self, worker: str) -> None:
+        """Takes back what a worker still holds: it asks for a trial, so it trains none."""
+        with self._lock, self._all_or_nothing():
+            for trial, holder in self._leases.running().items():
+                if holder == worker:
+                    self._apply(events.HandedBack(trial, self._leases.seats[trial].fence, "lost_worker"))
+
+    def cancel(self, trial: int) -> None:
+        """Ends a trial that waits or runs; its worker is told at its next word. Raises RefusedError."""
+        with self._lock, self._all_or_nothing():
+            self._apply(events.Cancelled(trial), CANCELLED)
+
+    def retry(self, trial: int) -> None:
+        """Lets a trial that has ended without a score wait again. Raises RefusedError."""
+        with self._lock, self._all_or_nothing():
+            if not self._leases.has_ended(trial):
+                self._apply(events.Retried(trial, 0, 0))  # refuses
+            row = self.study.row(trial)
+            if row.state == "complete":
+                raise RefusedError(f"trial {trial} is complete: there is nothing to try again")
+            self.study.retry(trial)
+            last = max((epoch.epoch for epoch in self.study.store.epochs(self.name, trial)), default=0)
+            self._apply(events.Retried(trial, row.fence, last, bool(self.study.row(trial).adjusted)))
+
+    def may_lease(self) -> bool:
+        """Whether a worker that asks now may get a trial."""
+        with self._lock:
+            if self._stopping or self.paused:
+                return False
+            unfinished = self._leases.unfinished()
+            return len(unfinished) > len(self._leases.running()) or self.study.more_to_try()
+
+    def seats(self) -> list[Progress]:
+        """Running trials and who holds them."""
+        with self._lock:
+            return list(self.progress.values())
+
+    def go_on(self, space: SearchSpace, record: StudyRecord) -> None:
+        """Goes on with another budget, sampler or pruner."""
+        with self._lock:
+            self.study.change(space, record)
+            self.resume()
+
+    def take_back(self) -> None:
+        """Takes every lease back: the workers have ended, politely or not."""
+        with self._lock, self._all_or_nothing():
+            for trial in self._leases.running():
+                self._apply(events.HandedBack(trial, self._leases.seats[trial].fence, "stopped"), ENDED)
+
+    def tick(self) -> None:
+        """Takes back what was not renewed; to be called about once a second."""
+        with self._lock, self._all_or_nothing():
+            self._apply(events.Passed(self._clock()))
+
+    def stop(self) -> None:
+        """No more leases; running trials may still report."""
+        with self._lock:
+            self._stopping, self._status = True, None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._stopping
+
+    def record(self) -> StudyRecord:
+        """The study as the store has it."""
+        found = self.study.store.study(self.name)
+        assert found
+        return found
+
+    def finished(self) -> bool:
+        """Whether the budget is spent, or the space tried out, and nothing runs or waits."""
+        with self._lock:
+            return not self._leases.unfinished() and not self.study.more_to_try()
+
+    def status(self) -> dict[str, Any]:
+        """The document of ``sweep status --format json``."""
+        with self._lock:
+            self._status = self._status or self._current_status()
+            return self._status
+
+    def _current_status(self) -> dict[str, Any]:
+        by_worker = {worker: trial for trial, worker in self._leases.running().items()}
+        workers = [
+            {"worker": name, "owner": w.owner, "device": w.device, "trial": by_worker.get(name)}
+            for name, w in self._workers.items()
+        ]
+        state = self._state()
+        left = self.study.trials_left()
+        waiting = None if left is None else left + len(self._leases.unfinished())
+        return document(self.study.store, self.study.record, state, workers, waiting)
+
+    def _state(self) -> str:
+        if self.finished():
+            return "finished"
+        return "stopped" if self._stopping else "paused" if self.paused else "running"
+
+    def _granted(self, grant: events.Grant, request: LeaseRequest) -> LeaseReply:
+        lease = self.study.lease(grant.trial, grant.fence, request.worker, request.owner, request.device)
+        self._board.leased(lease, request.worker)
+        return LeaseReply(lease=lease)

@@ -1,0 +1,82 @@
+"""Checkpoints fill disks: those that no rule keeps are deleted as trials end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from results.artifacts import ArtifactRecord, HeldRecord
+from results.records import FINAL
+from runner.paths import TrialPaths
+from runner.wire.transfer import CHECKPOINTS
+from sweeps.artifacts import Artifacts
+from sweeps.artifacts.keep import decide
+from sweeps.leases.coordinator import Coordinator
+from sweeps.server.hall import Hall
+
+_LOOK_SECONDS = 5.0
+
+
+class Housekeeper:
+    """Applies the rules of `sweeps.artifacts.keep` to the studies of a hall.
+
+    They hold for what workers sent to the artifact store, and for what those of this machine wrote in the studies'
+    folders: the best complete trials' checkpoints stay (`keep` of the space), and those of trials that have not ended.
+
+    Args:
+        hall: has the studies.
+        artifacts: the artifact store; None where nothing is sent.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, hall: Hall, artifacts: Artifacts | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hall, self._artifacts, self._clock = hall, artifacts, clock
+        self._looked = clock()
+        self._ended: dict[str, int] = {}
+
+    def tick(self) -> str | None:
+        """Looks every few seconds whether trials have ended; a line for people where the disk budget does not do."""
+        if self._clock() < self._looked + _LOOK_SECONDS:
+            return None
+        self._looked = self._clock()
+        return self.tidy()
+
+    def tidy(self) -> str | None:
+        """Deletes what no rule keeps, in studies where a trial has ended since the last time."""
+        changed = [study for study in self._hall.studies() if self._has_changed(study)]
+        for study in changed:
+            _tidy_folder(study)
+        if not changed or not self._artifacts:
+            return None
+        self._artifacts.limits.best = {study.name: study.study.space.keep for study in self._hall.studies()}
+        return self._artifacts.tidy().line
+
+    def _has_changed(self, study: Coordinator) -> bool:
+        counts = study.study.store.counts(study.name)
+        ended = sum(counts[state] for state in FINAL)
+        before, self._ended[study.name] = self._ended.get(study.name), ended
+        return ended != before
+
+
+def _tidy_folder(study: Coordinator) -> None:
+    """The same for checkpoints in the study's own folder."""
+    work_dir = study.study.record.work_dir
+    held: list[HeldRecord] = []
+    for trial in study.study.store.trials(study.name):
+        folder = TrialPaths.of(work_dir, study.name, trial.number).folder
+        for name in CHECKPOINTS:
+            if found := _record(study.name, trial.number, folder / name):
+                held.append(HeldRecord(found, trial.state, trial.score))
+    for artifact in decide(held, {study.name: study.study.space.keep}).delete:
+        Path(artifact.artifact_id).unlink(missing_ok=True)
+
+
+def _record(study: str, trial: int, path: Path) -> ArtifactRecord | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    moment = datetime.fromtimestamp(status.st_mtime, UTC)
+    return ArtifactRecord(study, trial, path.name, status.st_size, "", str(path), moment)

@@ -1,0 +1,107 @@
+"""What people ask and order: studies, trials, workers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Response
+
+from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord
+from runner.errors import UserError
+from runner.protocol import Verdict
+from sweeps.artifacts import Artifacts
+from sweeps.logs import read
+from sweeps.server.hall import Hall
+from sweeps.server.routes.answers import LARGEST_FILE, Study, Trial, plain_file
+from sweeps.server.submission import Submission
+from sweeps.server.team import Team
+
+
+def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRouter:
+    """The routes of people."""
+    routes = APIRouter(tags=["people"])
+
+    @routes.get("/studies")
+    def studies() -> list[StudyRecord]:
+        """All studies, the one started last at the end."""
+        return [study.record() for study in hall.studies()]
+
+    @routes.post("/studies")
+    def submit(submission: Submission) -> StudyRecord:
+        """Takes a study in; one that is here already goes on with the new budget."""
+        if team is None:
+            raise UserError("this server runs one study, its own; a team's is started with: sweep serve")
+        return team.submit(submission)
+
+    @routes.get("/studies/{study}/trials/{trial}/attempts")
+    def attempts(study: Study, trial: Trial) -> list[AttemptRecord]:
+        """Who had a trial, from when to when, and how each attempt ended."""
+        return hall.study(study).study.store.attempts(study, trial)
+
+    @routes.get("/studies/{study}/status")
+    def status(study: Study) -> dict[str, Any]:
+        """How a study stands."""
+        return hall.study(study).status()
+
+    @routes.get("/studies/{study}/trials")
+    def trials(study: Study) -> list[TrialRecord]:
+        """All trials of a study."""
+        return hall.study(study).study.store.trials(study)
+
+    @routes.get("/studies/{study}/trials/{trial}/epochs")
+    def epochs(study: Study, trial: Trial) -> list[EpochRecord]:
+        """Every validation of a trial."""
+        return hall.study(study).study.store.epochs(study, trial)
+
+    @routes.get(
+        "/studies/{study}/trials/{trial}/config", response_class=Response, responses=plain_file("text/x-python")
+    )
+    def config(study: Study, trial: Trial) -> Response:
+        """Text of the rendered config; 404 until the trial has finished with one."""
+        text = hall.study(study).study.store.config(study, trial)
+        if text is None:
+            raise HTTPException(404, f"trial {trial} has no config yet")
+        return Response(text, media_type="text/x-python")
+
+    @routes.get(
+        "/studies/{study}/trials/{trial}/evidence",
+        response_class=Response,
+        responses=plain_file("application/octet-stream"),
+    )
+    def evidence(study: Study, trial: Trial) -> Response:
+        """What each validation image contributed to the trial's score; 404 where nothing was kept."""
+        found = hall.study(study).study.store.evidence(study, [trial])
+        if trial not in found:
+            raise HTTPException(404, f"trial {trial} has kept nothing of its images")
+        return Response(found[trial], media_type="application/octet-stream")
+
+    @routes.get("/studies/{study}/trials/{trial}/log", response_class=Response, responses=plain_file("text/plain"))
+    def log(study: Study, trial: Trial, offset: Annotated[int, Query(ge=0, le=LARGEST_FILE)] = 0) -> Response:
+        """The trial's log from a byte on, 1 MiB at most; empty at its end, or where there is none yet."""
+        found = read(hall.study(study).record(), trial, offset, artifacts)
+        return Response(found, media_type="text/plain; charset=utf-8")
+
+    @routes.post("/studies/{study}/pause")
+    def pause(study: Study) -> Verdict:
+        """Nothing new begins."""
+        hall.study(study).pause()
+        return Verdict()
+
+    @routes.post("/studies/{study}/resume")
+    def resume(study: Study) -> Verdict:
+        """Trials begin again."""
+        hall.study(study).resume()
+        return Verdict()
+
+    @routes.get("/workers")
+    def workers() -> list[dict[str, Any]]:
+        """Who works here."""
+        return hall.workers()
+
+    @routes.post("/stop")
+    def stop() -> Verdict:
+        """Ends the server politely: no more leases."""
+        hall.stop()
+        return Verdict()
+
+    return routes

@@ -1,0 +1,149 @@
+"""What a long-lived server does beside answering: takes studies in, and opens them again after a restart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from results.records import StudyRecord
+from results.store import Store
+from runner.errors import UserError
+from runner.protocol import DataPaths, Scale, StudyName
+from sweeps.artifacts import Artifacts
+from sweeps.leases.coordinator import Coordinator
+from sweeps.server.hall import Hall
+from sweeps.server.submission import AWAITED, PluginText, Submission
+from sweeps.session import open_study
+from sweeps.space import travel
+from sweeps.space.document import parse
+from sweeps.space.identity import differences, identity
+from sweeps.space.loader import load
+from sweeps.space.schema import SearchSpace
+from sweeps.study.study import Study
+
+log = logging.getLogger("sweep.server")
+
+
+class Team:
+    """Studies of one database, for people and workers that come and go.
+
+    Args:
+        store: our tables.
+        storage: URL of the database they lie in.
+        work_dir: folder of what workers send, of label files and of plugins; each study keeps its own below it.
+        plugins: whether code that comes with a study may run in this process.
+        artifacts: has the label files; None where nobody else needs them.
+        stays: whether workers wait for studies to come.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        storage: str,
+        work_dir: Path = Path("work_dirs"),
+        plugins: bool = False,
+        artifacts: Artifacts | None = None,
+        stays: bool = False,
+    ) -> None:
+        self.store, self.storage, self.work_dir = store, storage, work_dir.absolute()
+        self.plugins, self.artifacts = plugins, artifacts
+        self.hall, self._stays = Hall(stays), stays
+        self._lock = threading.Lock()
+
+    def reopen(self) -> None:
+        """Opens every study of the database; one that cannot be opened is told and left alone."""
+        for record in self.store.studies():
+            try:
+                space = self._again(record)
+                self._open(record, space, DataPaths.model_validate(record.data))
+            except (UserError, ValueError) as error:
+                log.warning("study %s is not served: %s", record.name, str(error).splitlines()[0])
+
+    def submit(self, submission: Submission) -> StudyRecord:
+        """Takes a study in, or goes on with the one of its name.
+
+        Raises:
+            UserError: what is wrong with it, in one line a mistake.
+        """
+        with self._lock:
+            space = self._space(submission)
+            record = open_study(self.store, space, submission.scale, submission.data, self.work_dir)
+            lacking = self._lacks_labels(record.name, submission.data)
+            known = next((one for one in self.hall.studies() if one.name == record.name), None)
+            if known is not None:
+                known.go_on(space, record)
+                if lacking:
+                    known.pause(AWAITED)
+                return known.record()
+            if lacking:  # before a worker can ask for them
+                self.store.set_state(record.name, "paused", AWAITED)
+                record = replace(record, state="paused", reason=AWAITED)
+            return self._open(record, space, submission.data).record()
+
+    def _lacks_labels(self, study: str, data: DataPaths) -> bool:
+        """Whether workers would look for label files that are not here yet."""
+        index = self.artifacts.index if self.artifacts else None
+        return index is not None and any(index.find(study, None, sha256) is None for sha256 in data.labels)
+
+    def _open(self, record: StudyRecord, space: SearchSpace, data: DataPaths) -> Coordinator:
+        study = Study(self.storage, self.store, record, space, data, workers_survive=self._stays)
+        coordinator = Coordinator(study, lambda line: log.info("%s: %s", record.name, line))
+        self.hall.add(coordinator)
+        return coordinator
+
+    def _space(self, submission: Submission) -> SearchSpace:
+        """The submitted space, read from a file of the study's folder that also names its plugins there.
+
+        Raises:
+            UserError: mistakes in it, or code that may not run here.
+        """
+        name = _study_name(submission.space)
+        if submission.plugins and not self.plugins:
+            names = ", ".join(one.name for one in submission.plugins)
+            raise UserError(
+                f"study {name} brings code of its own ({names}); a server started with --allow-plugins runs it"
+            )
+        files = [str(self._plugin(name, one)) for one in submission.plugins]
+        with tempfile.TemporaryDirectory() as folder:  # what is refused must leave no trace in a study that runs
+            path = travel.keep(submission.space, Path(folder) / "space.yaml")
+            try:
+                # its data and plugins lie elsewhere here than where it was written
+                return load(path, ["data=demo", f"plugins={json.dumps(files)}"], scale=lambda _: submission.scale)
+            except UserError as error:
+                raise UserError(str(error).replace(f"{folder}/", "")) from error
+
+    def _plugin(self, study: str, file: PluginText) -> Path:
+        """Keeps a file under its hash, so that another one of its name leaves it as it is."""
+        sha256 = hashlib.sha256(file.text.encode()).hexdigest()
+        return travel.keep(file.text, self.work_dir / study / "plugins" / sha256[:16] / file.name)
+
+    def _again(self, record: StudyRecord) -> SearchSpace:
+        """The space of a study that the database holds.
+
+        Raises:
+            UserError: it was begun by another version, or its plugins have changed.
+        """
+        path = travel.keep(record.space_text, self.work_dir / record.name / "space.yaml")
+        scale: Scale = "tiny" if record.scale == "tiny" else "standard"
+        space = load(path, ["data=demo"], scale=lambda _: scale)
+        different = differences(record.identity, identity(space, scale, record.data_hash))
+        if different:
+            raise UserError(f"its space reads otherwise today: {'; '.join(different)}")
+        return space
+
+
+def _study_name(text: str) -> str:
+    """The name of the study in a space, before anything else of it is looked at: it names a folder."""
+    document = parse(text, Path("space")).data
+    name = document.get("study") if isinstance(document, dict) else None
+    try:
+        return TypeAdapter(StudyName).validate_python(name, strict=True)
+    except ValidationError as error:
+        raise UserError("the space names no study that could be a folder's name") from error

@@ -1,0 +1,140 @@
+"""What follows our store: Optuna's tables for people's eyes, the sampler and the pruner in memory.
+
+The store is written first. A crash, or a database that is away, may leave these behind: they catch up at the next
+start, or at the next end of a trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from results.errors import ResultsError
+from results.records import FINAL, TrialRecord
+from results.store import Store
+from sweeps.space.schema import SearchSpace
+from sweeps.space.walk import Assignment
+from sweeps.study.ledger import Ledger
+from sweeps.study.proposer import STATES, Proposer
+from sweeps.study.pruning import Pruning
+from sweeps.study.sampler import distributions
+
+RETRY = "retry_of"  # user attribute of Optuna's trial that stands for another one's retry
+Attributes = Callable[[int], Mapping[str, object]]  # number -> what the dashboard shows with the trial
+
+
+class Followers:
+    """Optuna's side of a study. Trials are known by our numbers; after a retry Optuna's number is another one.
+
+    Args:
+        storage: URL of the database.
+        store: our tables in it.
+        name: of the study.
+        objective: the metric's name.
+        space: what is searched.
+        adopt: gives a trial its row that a crash left without one.
+
+    Attributes:
+        proposer: says what to try next.
+    """
+
+    def __init__(
+        self,
+        storage: str,
+        store: Store,
+        name: str,
+        objective: str,
+        space: SearchSpace,
+        adopt: Callable[[FrozenTrial, Ledger], None],
+    ) -> None:
+        self._store, self._name, self._space = store, name, space
+        self.ledger = Ledger(storage, store, name, objective)
+        self._untold: set[int] = set()  # ended, but Optuna's tables could not be reached
+        self._aliases: dict[int, int] = {}  # trials that were tried again -> their number in Optuna's tables
+        self._pruning: Pruning | None = None
+        self._catch_up(store.trials(name), adopt)
+        rows = store.trials(name)
+        self.ledger.start_after(max([-1, *(row.number for row in rows), *self._aliases.values()]))
+        self.change(space)
+
+    def change(self, space: SearchSpace) -> None:
+        """Takes the space's sampler and pruner, which may change; they learn of all trials anew."""
+        self._space, rows = space, self._store.trials(self._name)
+        scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
+        self.proposer = Proposer(space, rows, scores)
+        pruned = space.pruner.kind != "none"
+        self._pruning = Pruning(space, self._name, self.ledger.trials(), self.ledger.mark) if pruned else None
+
+    def _catch_up(self, rows: Sequence[TrialRecord], adopt: Callable[[FrozenTrial, Ledger], None]) -> None:
+        """Brings Optuna's tables in step after a crash: no trial lost, none left RUNNING that has ended."""
+        self._aliases = {row.number: row.optuna_number for row in rows if row.optuna_number is not None}
+        known = {self._number(row.number): row for row in rows}
+        tried = [row.optuna_params for row in rows]
+        for trial in self.ledger.unfinished():
+            row = known.get(trial.number)
+            if row is not None and row.state in FINAL:
+                self._tell(row)
+            elif row is None and (RETRY in trial.user_attrs or (trial.params and trial.params in tried)):
+                # a retry that did not come to its beginning, or a trial made twice since the first answer got lost
+                self.ledger.end(trial.number, TrialState.FAIL, None, {"reason": "not begun"})
+            elif row is None:
+                adopt(trial, self.ledger)
+
+    def begin(self, assignment: Assignment, attributes: Attributes) -> int:
+        """Begins a trial in Optuna's tables; its number there."""
+        number = self.ledger.begin(assignment, distributions(self._space, assignment), attributes)
+        if self._pruning:
+            self._pruning.begun(number)
+        return number
+
+    def begin_again(self, row: TrialRecord, attributes: Attributes) -> int:
+        """Begins a trial in Optuna's tables that stands for `row` once `stands_in` is told; its number."""
+        extra = {RETRY: row.number, "retries": row.retries + 1}
+        return self.begin(row.optuna_params, lambda _: {**attributes(row.number), **extra})
+
+    def stands_in(self, row: TrialRecord, optuna_number: int) -> None:
+        """The retry of `row` is stored."""
+        self._aliases[row.number] = optuna_number
+        self.proposer.again(row)
+
+    def report(self, number: int, epoch: int, score: float) -> bool:
+        """Takes the score of an epoch; whether the trial should be pruned."""
+        optuna_number = self._number(number)
+        self.proposer.report(number, epoch, score)
+        prune = self._pruning.report(optuna_number, epoch, score) if self._pruning else False
+        self.ledger.report(optuna_number, epoch, score)
+        return prune and number not in self._aliases  # who tries a trial again wants to see its end
+
+    def restarted(self, number: int) -> None:
+        """The trial starts from scratch."""
+        if self._pruning:
+            self._pruning.restarted(self._number(number))
+
+    def ended(self, row: TrialRecord) -> None:
+        """A trial has ended."""
+        self.proposer.ended(row)
+        self._untold.add(row.number)
+        for number in sorted(self._untold):
+            found = row if number == row.number else self._store.trial(self._name, number)
+            try:
+                if found and found.state in FINAL:
+                    self._tell(found)
+            except ResultsError:
+                return
+            self._untold.discard(number)
+
+    def _tell(self, row: TrialRecord) -> None:
+        """Tells Optuna's tables, and the pruner, what the store holds; figures that were missed included."""
+        state, number = STATES[row.state], self._number(row.number)
+        scores = {e.epoch: e.score for e in self._store.epochs(self._name, row.number) if e.score is not None}
+        score = row.score if state == TrialState.COMPLETE else None
+        if state == TrialState.PRUNED and scores:
+            score = scores[max(scores)]
+        attributes = {"owner": row.owner, "reason": row.reason, "failure": row.failure, **row.metrics}
+        if self._pruning:
+            self._pruning.ended(number, state, score)
+        self.ledger.end(number, state, score, attributes, scores)
+
+    def _number(self, number: int) -> int:
+        return self._aliases.get(number, number)

@@ -1,0 +1,237 @@
+"""Optuna's tables of one study: what optuna-dashboard shows. Our store is the truth, this follows it.
+
+Only the owner of the study writes them, one call a transaction, so that a call costs the same however many trials
+there are. A database server that is away is waited for, and what it may have done although its answer got lost is
+not done twice.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, TrialState
+
+from results.outage import AwayError, insist
+from results.sqlite import relax
+from results.store import Store
+from sweeps.study.ledger_change import Change
+
+_LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
+_LAG_SECONDS = 1.0
+T = TypeVar("T")
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines about trials repeat ours
+
+
+class Ledger:
+    """The trials of one study in Optuna's tables, by Optuna's numbers.
+
+    Args:
+        storage: URL of the database.
+        store: our tables in it.
+        name: of the study.
+        objective: the metric's name.
+
+    Attributes:
+        study: Optuna's study, for reading.
+    """
+
+    def __init__(self, storage: str, store: Store, name: str, objective: str) -> None:
+        self._store = store
+        self._storage = self._steadily(lambda: open_storage(storage))
+        self.study = self._steadily(lambda: self._study(name, objective))
+        self._study_id = self.study._study_id
+        self._ids: dict[int, int] = {}  # number -> id, of trials that have not ended
+        self._next = 0
+        self._waiting: dict[int, dict[int, float]] = {}  # scores by number and epoch
+        self._flushed = -math.inf
+
+    def _study(self, name: str, objective: str) -> optuna.Study:
+        study = optuna.create_study(
+            storage=self._storage,
+            study_name=name,
+            direction="maximize",
+            sampler=optuna.samplers.RandomSampler(),  # never asked: every parameter is given
+            pruner=optuna.pruners.NopPruner(),
+            load_if_exists=True,
+        )
+        if not study.metric_names:
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                study.set_metric_names([objective])
+        return study
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials; slow where there are thousands."""
+        self.flush()
+        return self._steadily(lambda: self._storage.get_all_trials(self._study_id, deepcopy=False))
+
+    def unfinished(self) -> list[FrozenTrial]:
+        """Trials that run or wait, in one query."""
+        states = (TrialState.RUNNING, TrialState.WAITING)
+        return self._steadily(lambda: self._storage.get_all_trials(self._study_id, deepcopy=False, states=states))
+
+    def start_after(self, number: int) -> None:
+        """Tells which numbers are taken: those up to `number`, and what follows it without a gap."""
+        self._next = number + 1
+        while self._id(self._next) is not None:
+            self._next += 1
+
+    def begin(
+        self,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        attributes: Callable[[int], Mapping[str, Any]],
+    ) -> int:
+        """Adds a running trial, with the attributes that go with its number; the number."""
+
+        tried = False
+
+        def make() -> int:
+            """Makes the trial, unless an attempt whose answer got lost has made it; its id."""
+            nonlocal tried
+            made = self._find(params) if tried else None
+            tried = True
+            return self._make(params, distributions, attributes(self._next)) if made is None else made
+
+        made, expected = self._steadily(make), self._next
+        self._steadily(lambda: self._find(params, made))
+        number, self._next = self._next, self._next + 1
+        self._ids[number] = made
+        if number != expected:  # somebody else's came before
+            self.describe(number, attributes(number))
+        return number
+
+    def _make(
+        self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], attributes: Mapping[str, Any]
+    ) -> int:
+        template = optuna.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs=dict(attributes),
+        )
+        # As Optuna's own `create_new_trial` does, which by itself repeats what it got no answer to: made twice.
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(self._study_id, session, for_update=True)
+            trial: Any = self._storage._get_prepared_new_trial(self._study_id, template, session)
+            made: int = trial.trial_id
+            return made
+
+    def _find(self, params: Mapping[str, Any], made: int | None = None) -> int | None:
+        """The first trial from the next number on that is the made one, or has these parameters; takes its number."""
+        number = self._next
+        while (known := self._id(number)) is not None:
+            if known == made or (made is None and self._storage.get_trial(known).params == params):
+                self._next = number
+                return known
+            number += 1
+        return None
+
+    def live(self, trial: FrozenTrial) -> optuna.Trial:
+        """Optuna's own object for an unfinished trial, which begins if it waits; slow, reads all trials."""
+
+        def start() -> optuna.Trial:
+            if trial.state == TrialState.WAITING:
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            self.study.get_trials(deepcopy=False)
+            return optuna.Trial(self.study, trial._trial_id)
+
+        return self._steadily(start)
+
+    def describe(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Sets what the dashboard shows with a trial."""
+        self._change(number, Change(attributes))
+
+    def report(self, number: int, epoch: int, score: float) -> None:
+        """Sets the score of an epoch; under load that waits for others, a second at most while trials report."""
+        self._waiting.setdefault(number, {})[epoch] = score
+        if time.monotonic() - self._flushed >= _LAG_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the scores that wait, all in one transaction; they wait on while the database is away."""
+        self._flushed = time.monotonic()
+        try:
+            with self._store.guard():
+                changes = {n: Change(scores=s) for n, s in self._waiting.items() if self._known(n, patient=False)}
+                if changes:
+                    self._write({self._ids[number]: change for number, change in changes.items()})
+        except AwayError:
+            return
+        self._waiting.clear()
+
+    def mark(self, number: int, key: str, value: Any) -> None:
+        """Sets what Optuna's pruners remember about a trial."""
+        if self._known(number):
+            self._steadily(lambda: self._storage.set_trial_system_attr(self._ids[number], key, value))
+
+    def end(
+        self,
+        number: int,
+        state: TrialState,
+        score: float | None,
+        attributes: Mapping[str, Any],
+        scores: Mapping[int, float] | None = None,
+    ) -> None:
+        """Ends a trial; does nothing if it has ended.
+
+        Args:
+            score: of a complete or pruned one.
+            attributes: what the dashboard shows with it.
+            scores: by epoch; those it does not have yet are added.
+        """
+
+        self._waiting.pop(number, None)
+        self._change(number, Change(attributes, scores or {}, state, score))
+        self._ids.pop(number, None)
+
+    def _change(self, number: int, change: Change) -> None:
+        if self._known(number):
+            self._steadily(lambda: self._write({self._ids[number]: change}))
+
+    def _known(self, number: int, patient: bool = True) -> bool:
+        """Whether there is such a trial."""
+        if number not in self._ids:
+            found = self._steadily(lambda: self._id(number)) if patient else self._id(number)
+            if found is not None:
+                self._ids[number] = found
+        return number in self._ids
+
+    def _write(self, changes: Mapping[int, Change]) -> None:
+        """Changes trials, by id, in one transaction (Optuna's public way takes one for each of a dozen attributes).
+
+        One that has ended stays as it is: an answer got lost, or somebody has ended it in the dashboard.
+        """
+        with _create_scoped_session(self._storage.scoped_session) as session:
+            for number, change in changes.items():
+                trial = models.TrialModel.find_or_raise_by_id(number, session)
+                if not trial.state.is_finished():
+                    change.apply(session, trial)
+
+    def _id(self, number: int) -> int | None:
+        try:
+            return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        except KeyError:
+            return None
+
+    def _steadily(self, action: Callable[[], T]) -> T:
+        """Does it, waits while the database is away; what goes wrong becomes one line (ResultsError)."""
+        with self._store.guard():
+            return insist(self._store.patience, action)
+
+
+def open_storage(storage: str) -> RDBStorage:
+    """Optuna's own view of a database, patient as ours."""
+    if not storage.startswith("sqlite"):
+        return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
+    found = RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": _LOCK_TIMEOUT}})
+    relax(found.engine)
+    return found

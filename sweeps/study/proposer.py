@@ -1,0 +1,182 @@
+"""What to try next. No assignment twice, no forbidden one."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from optuna.trial import TrialState
+
+from results.records import TrialRecord
+from sweeps.space import pairwise
+from sweeps.space.schema import Choice, SearchSpace
+from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, planned, suggest
+from sweeps.study.sampler import Sampler
+
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "infeasible": TrialState.FAIL,
+}
+# Failures that the assignment itself causes: the sampler must keep away from its like.
+LEARNED = ("out_of_memory", "nan_loss")
+_REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
+_BLIND = 100  # random ones that may turn out to be repeats before a finite space is listed
+_ENUMERABLE = 100_000
+
+
+class Proposer:
+    """Proposes assignments; knows what was proposed before.
+
+    Args:
+        space: what can be proposed.
+        history: the study's trials so far.
+        scores: of the history by number and epoch, as far as they are of use (see `learns`).
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        history: Iterable[TrialRecord],
+        scores: Mapping[int, Mapping[int, float]] | None = None,
+    ) -> None:
+        self._space = space
+        self.kind, _ = planned(space)
+        past = list(history)
+        self._seen = {_key(row.optuna_params) for row in past}
+        self._order: Iterator[Assignment] = assignments(space) if self.kind == "exhaustive" else iter(())
+        self.size = count(space)
+        if self.kind == "pairwise":
+            pairs = [_drawn(space, row) for row in pairwise.rows(space)]
+            self._order = iter(pairs)
+            self.size = len(self._seen | {_key(one) for one in pairs})
+        seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
+        self._random = random.Random(seed)
+        self._sampler = Sampler(space, self.kind == "tpe", seed)
+        self._owed = self._unfinished(past)
+        self._draft: int | None = None  # how the sampler calls what was proposed last
+        for row in past if self.learns else ():
+            self._sampler.remember(row.number, row.optuna_params, (scores or {}).get(row.number, {}))
+            if row.state in STATES:
+                self.ended(row)
+
+    @property
+    def learns(self) -> bool:
+        """Whether scores make a difference to what is proposed."""
+        return self.kind == "tpe"
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a finite space has been tried out."""
+        return self.size is not None and len(self._seen) >= self.size
+
+    def propose(self) -> Assignment | None:
+        """The next assignment, or None when the space has been tried out."""
+        if self.exhausted:
+            return None
+        if self.kind in ("exhaustive", "pairwise"):
+            chosen = next((a for a in self._order if _key(a) not in self._seen), None)
+        elif self._owed:
+            chosen = self._owed.popleft()
+        else:
+            chosen = self._sample() or self._unseen()
+            if chosen is not None:
+                self._owed.extend(one for one in self._repeated(chosen) if one != chosen)
+        if chosen is not None:
+            self._seen.add(_key(chosen))
+        return chosen
+
+    def _repeated(self, assignment: Assignment) -> list[Assignment]:
+        """The combination with each of its seeds, where the space asks for several."""
+        seeds = self._space.search.get("seed") if self._space.repeats > 1 else None
+        return [{**assignment, "seed": seed} for seed in seeds.labels] if isinstance(seeds, Choice) else []
+
+    def _unfinished(self, past: Iterable[TrialRecord]) -> deque[Assignment]:
+        """What an earlier start did not come to: the other seeds of combinations that it began."""
+        found: dict[str, Assignment] = {}
+        for row in past if self.kind in ("tpe", "random") else ():
+            found |= {_key(one): one for one in self._repeated(row.optuna_params)}
+        return deque(one for key, one in found.items() if key not in self._seen)
+
+    def begun(self, number: int, assignment: Assignment) -> None:
+        """The study's trial `number` runs now; its sampler sees it as running."""
+        self._seen.add(_key(assignment))
+        if self._draft is not None and self.learns:
+            self._sampler.keep(self._draft, number)
+        elif self.learns:
+            self._sampler.begun(number, assignment)
+        self._draft = None
+
+    def again(self, row: TrialRecord) -> None:
+        """A trial that had ended runs again."""
+        if self.learns:
+            self._sampler.begun(row.number, row.optuna_params)
+
+    def report(self, number: int, epoch: int, score: float) -> None:
+        """A running trial has the score of an epoch."""
+        if self.learns:
+            self._sampler.report(number, epoch, score)
+
+    def ended(self, row: TrialRecord) -> None:
+        """A trial of the study has ended."""
+        if self.learns:
+            infeasible = row.state == "infeasible" or row.failure in LEARNED
+            self._sampler.ended(row.number, STATES[row.state], row.score, infeasible)
+
+    def _sample(self) -> Assignment | None:
+        for _ in range(_REPEATS):
+            assignment, draft = self._sampler.draw()
+            if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
+                if self.learns:
+                    self._draft = draft
+                else:
+                    self._sampler.drop(draft)
+                return assignment
+            self._sampler.drop(draft)
+        return None
+
+    def _unseen(self) -> Assignment | None:
+        """A random assignment that was not proposed yet."""
+        listed = self.size is not None and self.size <= _ENUMERABLE
+        for _ in range(_BLIND if listed else 10 * _BLIND):
+            assignment = suggest(self._space, _Drawn({}, self._random))
+            if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
+                return assignment
+        left = [a for a in assignments(self._space) if _key(a) not in self._seen] if listed else []
+        return self._random.choice(left) if left else None
+
+
+class _Drawn:
+    """What is given as given, all else at random."""
+
+    def __init__(self, given: Assignment, source: random.Random) -> None:
+        self._given, self._random = given, source
+
+    def categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._given[name] if name in self._given else self._random.choice(choices)
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        if step is not None:
+            return on_step(low + step * self._random.randint(0, round((high - low) / step)), low, step)
+        if log:
+            return min(high, max(low, math.exp(self._random.uniform(math.log(low), math.log(high)))))
+        return self._random.uniform(low, high)
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        if log:
+            return min(high, max(low, round(math.exp(self._random.uniform(math.log(low), math.log(high))))))
+        return self._random.randrange(low, high + 1, step)
+
+
+def _drawn(space: SearchSpace, row: Assignment) -> Assignment:
+    """A row of pairs with what it leaves open drawn at random, the same whenever the study goes on."""
+    return suggest(space, _Drawn(row, random.Random(f"{space.sampler.seed} {_key(row)}")))
+
+
+def _key(assignment: dict[str, Any]) -> str:
+    return json.dumps(assignment, sort_keys=True)

@@ -1,0 +1,247 @@
+"""The one owner of ask, report, prune and tell: our store, and what follows it, kept in step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+
+from optuna.trial import FrozenTrial
+
+from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRecord, now
+from results.store import Store
+from runner.errors import UserError
+from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
+from sweeps.evidence import keep_evidence
+from sweeps.space.resolve import resolve
+from sweeps.space.schema import SearchSpace
+from sweeps.space.walk import Assignment, suggest
+from sweeps.study.followers import Followers
+from sweeps.study.ledger import Ledger
+from sweeps.study.sampler import OptunaSuggester
+from sweeps.study.tally import Tally
+
+
+class Study:
+    """A study in one database.
+
+    Args:
+        storage: URL of the database.
+        store: our tables in it.
+        record: the study as our tables hold it.
+        space: what is searched.
+        data: where the data lie.
+        workers_survive: whether those that train for the study outlive this process; what they train is then theirs
+            still when it starts again.
+
+    Attributes:
+        before_end: called with the number of a trial that is about to end.
+    """
+
+    def __init__(
+        self,
+        storage: str,
+        store: Store,
+        record: StudyRecord,
+        space: SearchSpace,
+        data: DataPaths,
+        workers_survive: bool = False,
+    ) -> None:
+        self.store, self.record, self.space, self.data = store, record, space, data
+        store.claim(record.name)
+        self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
+        self.before_end: Callable[[int], None] = lambda number: None
+        self._proposed: Assignment | None = None  # not begun yet
+        self._begun: int | None = None  # begun in Optuna's tables, not in ours yet
+        self._epochs: dict[int, int] = {}  # planned for trials that were leased
+        self.followers = Followers(storage, store, record.name, record.objective, space, self._adopt)
+        rows = store.trials(record.name)
+        self._tally = Tally(rows)
+        for row in rows:
+            if row.state == "running" and not workers_survive:
+                self.store.release(record.name, row.number, "stopped", "the study's owner ended")
+
+    def _adopt(self, trial: FrozenTrial, ledger: Ledger) -> None:
+        """Gives a trial of Optuna's tables its row; where a crash left it without parameters, they are chosen now."""
+        assignment = suggest(self.space, OptunaSuggester(ledger.live(trial)))
+        ledger.describe(trial.number, self._attributes(trial.number, assignment))
+        self._add(trial.number, assignment)
+
+    def change(self, space: SearchSpace, record: StudyRecord) -> None:
+        """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
+        self.space, self.record = space, record
+        if self._begun is None:
+            self._proposed = None
+        self.followers.change(space)
+
+    def ask(self) -> int | None:
+        """Adds the next trial, or returns None when the budget is spent or the space tried out.
+
+        What a database that was away did not let it finish, it goes on with at the next call.
+        """
+        if self._proposed is None:
+            self._proposed = self.followers.proposer.propose() if self.budget_left() else None
+        assignment = self._proposed
+        if assignment is None:
+            return None
+        if self._begun is None:
+            self._begun = self.followers.begin(assignment, lambda number: self._attributes(number, assignment))
+        number = self._begun
+        self._add(number, assignment)
+        self._begun = self._proposed = None
+        self.followers.proposer.begun(number, assignment)
+        self._tally.begun += 1
+        return number
+
+    def _attributes(self, number: int, assignment: Assignment) -> dict[str, object]:
+        combination, _ = resolve(self.space, assignment, self.scale, self.data.n_train)
+        folder = f"{self.record.work_dir}/{self.record.name}/{number}"
+        return {"combination": combination.digest(), "folder": folder}
+
+    def _add(self, number: int, assignment: Assignment) -> None:
+        """Gives a trial its row; last, for a trial without one is adopted again after a crash."""
+        combination, seed = resolve(self.space, assignment, self.scale, self.data.n_train)
+        self.store.add_trial(
+            self.record.name, number, combination=combination.digest(),
+            parts=combination.model_dump(mode="json"), params=combination.flat_params(),
+            optuna_params=assignment, seed=seed, epochs=combination.settings["epochs"], owner="",
+            data_hash=self.data.hash,
+        )  # fmt: skip
+
+    def budget_left(self) -> bool:
+        """Whether the budget allows another trial."""
+        budget, tally = self.space.budget, self._tally
+        if budget.trials is not None and tally.begun >= budget.trials:
+            return False
+        if budget.gpu_hours is not None and tally.seconds >= 3600 * budget.gpu_hours:
+            return False
+        if budget.hours is not None and now() - self.record.started_at >= timedelta(hours=budget.hours):
+            return False
+        return budget.until is None or tally.best < budget.until
+
+    def more_to_try(self) -> bool:
+        """Whether `ask` would give a trial."""
+        return self._proposed is not None or (not self.followers.proposer.exhausted and self.budget_left())
+
+    def trials_left(self) -> int | None:
+        """How many trials may still begin; None if only time or a score limits them."""
+        limits = [n for n in (self.space.budget.trials, self.followers.proposer.size) if n is not None]
+        return max(0, min(limits) - self._tally.begun) if limits else None
+
+    def lease(self, number: int, fence: int, worker: str, owner: str, device: str) -> Lease:
+        """Stores that a worker has the trial and builds what it needs to train it."""
+        name = self.record.name
+        row = self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
+        epochs = self.store.epochs(name, number)
+        self._epochs[number] = row.epochs
+        parts = {**row.parts, "settings": {**row.parts["settings"], **(row.adjusted or {})}}
+        hours = self.space.budget.trial_hours
+        return Lease(
+            study=name,
+            trial=number,
+            fence=fence,
+            combination=Combination.model_validate(parts),
+            seed=row.seed,
+            scale=self.scale,
+            data=self.data,
+            objective=self.space.objective,
+            detections=self.record.detections,
+            work_dir=self.record.work_dir,
+            plugins=self.space.plugins,
+            reported=tuple(EpochReport(epoch=e.epoch, metrics=e.metrics, seconds=e.seconds) for e in epochs),
+            limit_seconds=None if hours is None else max(0.0, 3600 * hours - sum(e.seconds for e in epochs)),
+        )
+
+    def report(self, number: int, report: EpochReport) -> bool:
+        """Stores one validation; True if the trial should be pruned."""
+        score = report.metrics.get(self.record.objective)
+        epoch = EpochRecord(report.epoch, score, dict(report.metrics), report.seconds)
+        self.store.add_epoch(self.record.name, number, epoch)
+        if score is None or not math.isfinite(score):
+            return False
+        prune = self.followers.report(number, report.epoch, score)
+        return prune and report.epoch < self._planned(number)  # after its last epoch there is nothing left to save
+
+    def batch(self, number: int) -> tuple[int, int]:
+        """Batch size and accumulation that the trial runs with now."""
+        row = self.store.trial(self.record.name, number)
+        if row is None:  # somebody made the number up; the lease machine refuses it
+            return 1, 1
+        settings = {**row.parts["settings"], **(row.adjusted or {})}
+        return int(settings.get("batch_size", 1)), int(settings.get("accumulate", 1))
+
+    def release(self, number: int, failure: str = "lost_worker", reason: str | None = None) -> None:
+        """Stores that the trial waits again, and why."""
+        self.store.release(self.record.name, number, failure, reason)
+
+    def restart(self, number: int, batch_size: int, accumulate: int) -> None:
+        """Stores that the trial begins anew with these settings."""
+        self.store.restart(self.record.name, number, {"batch_size": batch_size, "accumulate": accumulate})
+        self.followers.restarted(number)
+
+    def finish(self, number: int, result: Result, failure: str | None = None) -> None:
+        """Stores how the trial ended, then tells the study; a trial that has ended stays as it is."""
+        row = self.row(number)
+        state, reason = result.outcome, result.reason
+        if state == "complete" and row.score is None:
+            state, reason = "failed", f"no validation gave {self.record.objective}"
+        seconds = result.seconds
+        if seconds is None:  # it ended badly; what it took counts all the same
+            seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
+        if result.evidence and state == "complete":
+            keep_evidence(self.store, self.record.name, number, result.evidence)
+        self.before_end(number)  # Optuna's tables take nothing more about a trial that has ended
+        self.store.finish(
+            self.record.name, number, state=state, failure=failure, reason=reason, parameters=result.parameters,
+            peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
+            config=result.config,
+        )  # fmt: skip
+        row = self.row(number)
+        self._tally.ended(row)
+        self._epochs.pop(number, None)
+        self.followers.ended(row)
+
+    def cancel(self, number: int, reason: str) -> None:
+        """Ends a trial that somebody does not want any more.
+
+        Raises:
+            UserError: it has ended.
+        """
+        row = self.row(number)
+        if row.state in FINAL:
+            raise UserError(f"trial {number} of study {self.record.name} has ended: it is {row.state}")
+        self.finish(number, Result(outcome="failed", reason=reason), failure="cancelled")
+
+    def retry(self, number: int) -> TrialRecord:
+        """Lets a trial that has ended without a score wait again; see `results.trials.TrialStore.retry`.
+
+        In Optuna's tables an end is final: another trial stands for it there from now on (its attribute `retry_of`
+        says so). It is the same trial for the budget, the ranking and people.
+
+        Raises:
+            UserError: it has not ended, or is complete.
+        """
+        row = self.row(number)
+        if row.state not in FINAL:
+            raise UserError(f"trial {number} of study {self.record.name} has not ended: it is {row.state}")
+        if row.state == "complete":
+            raise UserError(f"trial {number} of study {self.record.name} is complete: there is nothing to try again")
+        stands_in = self.followers.begin_again(row, lambda number: self._attributes(number, row.optuna_params))
+        self.store.retry(self.record.name, number, stands_in)
+        self.followers.stands_in(row, stands_in)
+        return self.row(number)
+
+    def set_state(self, state: StudyState, reason: str | None = None) -> None:
+        """Stores how the study stands, and why."""
+        self.store.set_state(self.record.name, state, reason)
+
+    def row(self, number: int) -> TrialRecord:
+        """The trial as the store holds it; the study must have it."""
+        row = self.store.trial(self.record.name, number)
+        assert row is not None
+        return row
+
+    def _planned(self, number: int) -> int:
+        if number not in self._epochs:
+            self._epochs[number] = self.row(number).epochs
+        return self._epochs[number]
