@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -146,3 +147,9 @@ def _holders(card: Any) -> list[int]:
         return [int(process.pid) for process in pynvml.nvmlDeviceGetComputeRunningProcesses(card)]
     except pynvml.NVMLError:  # not supported: some virtual cards
         return []
+
+
+def own_card() -> Card | None:
+    """The GPU that CUDA_VISIBLE_DEVICES leaves to this process, None where NVML shows none."""
+    chosen = choose(found(), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
+    return Card(chosen[0][1]) if chosen and chosen[0][1] else None

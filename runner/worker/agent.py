@@ -22,7 +22,7 @@ import httpx
 from runner.errors import DISK, UserError
 from runner.lifeline import die_with_parent
 from runner.machine import Machine
-from runner.pool.gpus import Card, choose, found
+from runner.pool.gpus import Card, own_card
 from runner.pool.telling import Mouth, Told
 from runner.protocol import Lease, LeaseReply, LeaseRequest, Needs
 from runner.wire.client import Client, LeaseLostError
@@ -232,7 +232,7 @@ def main(trainer: str = TRAINER) -> int:
     work_dir = options.work_dir.expanduser().absolute() if options.work_dir else None
     place = Place(work_dir, roots, options.allow_plugins or options.work_dir is None)
     mouth = Mouth(options.tell)
-    card = _card() if options.device.startswith("cuda") else None
+    card = own_card() if options.device.startswith("cuda") else None
     berth = Berth(card, options.sharing, options.trials, mouth, trainer)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
@@ -245,12 +245,6 @@ def main(trainer: str = TRAINER) -> int:
         return NODE_FAULT
     except Stopped:
         return 0
-
-
-def _card() -> Card | None:
-    """The GPU of this slot, as CUDA_VISIBLE_DEVICES names it."""
-    chosen = choose(found(), os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
-    return Card(chosen[0][1]) if chosen and chosen[0][1] else None
 
 
 if __name__ == "__main__":
