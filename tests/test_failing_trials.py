@@ -188,7 +188,7 @@ def memory_group(megabytes: int) -> Iterator[Path]:
 def test_a_trainer_that_the_kernel_kills_for_want_of_memory(tmp_path: Path) -> None:
     with memory_group(2500) as group, site(tmp_path, trouble("grow")) as at:
         pool = at.pool()
-        (worker,) = psutil.Process().children()
+        (worker,) = [child for child in psutil.Process().children() if "runner.worker.agent" in child.cmdline()]
         worker.send_signal(signal.SIGSTOP)
         (group / "cgroup.procs").write_text(str(worker.pid))
         worker.send_signal(signal.SIGCONT)

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import httpx
 
-from runner.errors import UserError
+from runner.errors import DISK, UserError
 from runner.lifeline import die_with_parent
 from runner.machine import Machine
 from runner.pool.gpus import Card, choose, found
 from runner.pool.telling import Mouth, Told
-from runner.protocol import Lease, LeaseReply, LeaseRequest
+from runner.protocol import Lease, LeaseReply, LeaseRequest, Needs
 from runner.wire.client import Client, LeaseLostError
 from runner.worker.attempt import Attempt, Ended, NodeFaultError
 from runner.worker.breaker import FAILURES, Breaker
@@ -119,7 +119,7 @@ class Worker:
             finally:
                 self.interrupts.release()
             if reply.needs:
-                self.readiness.look(reply.needs)
+                self._look(reply.needs)
             elif not reply.lease and not reply.wait:
                 return 0
             elif not reply.lease:
@@ -132,6 +132,22 @@ class Worker:
         except httpx.TransportError:
             log.warning("the study server does not answer; asking again")
             return LeaseReply(wait=True)
+
+    def _look(self, needs: Needs) -> None:
+        """Looks for what a study needs; where the server does not answer, it is looked for again later.
+
+        Raises:
+            NodeFaultError: there is no room for what the study brings.
+        """
+        try:
+            self.readiness.look(needs)
+        except httpx.TransportError:
+            log.warning("the study server does not answer; asking again")
+            time.sleep(_POLL_SECONDS)
+        except OSError as error:
+            if error.errno not in DISK:
+                raise
+            raise NodeFaultError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
 
     def _train(self, lease: Lease) -> None:
         """Trains a trial; afterwards its memory is free again.

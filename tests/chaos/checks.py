@@ -20,6 +20,7 @@ from runner.worker.agent import NODE_FAULT
 Attempt = tuple[int, int]  # trial, fence
 Figures = Callable[[StudyRecord, TrialRecord], list[dict[str, float | None]]]
 _GIVING_UP = 30.0  # seconds that a worker without a disk takes to say so, with its server away
+_OUTAGE = 13.0  # seconds without a server that every training survives: most of a lease, but for two heartbeats
 _SOON = 2.0  # seconds between a signal and the end of a training, on a busy machine
 
 
@@ -98,6 +99,8 @@ def hit(lines: Sequence[ledger.Line], faults: Iterable[Fault]) -> set[Attempt]:
     found: set[Attempt] = set()
     for fault in faults:
         found |= {(line.trial, line.fence) for line in lines if line.pid in fault.pids}
+        if fault.until - fault.at > _OUTAGE:  # this machine was too busy to end it in time
+            found |= {(line.trial, line.fence) for line in lines if fault.at - _SOON <= line.at <= fault.until + _SOON}
         if fault.disk:
             within = (line for line in lines if fault.at <= line.at <= fault.until + _SOON)
             found |= {(line.trial, line.fence) for line in within if line.what == "disk"}

@@ -109,12 +109,13 @@ def _fill(folder: Path, kind: str, seconds: float) -> Fault | None:
     if room.f_bavail == 0:  # it is full already
         return None
 
-    def resize(blocks: int) -> None:
-        size = f"remount,size={max(blocks, 1) * room.f_frsize // 1024}k"
-        subprocess.run(["mount", "-o", size, str(folder)], check=True)
+    resize(folder, (room.f_blocks - room.f_bfree) * room.f_frsize)
+    return begun(kind, seconds, lambda: resize(folder, room.f_blocks * room.f_frsize))
 
-    resize(room.f_blocks - room.f_bfree)
-    return begun(kind, seconds, lambda: resize(room.f_blocks))
+
+def resize(folder: Path, size: int) -> None:
+    """Makes a small disk smaller or larger; `size` in bytes."""
+    subprocess.run(["mount", "-o", f"remount,size={max(size // 1024, 4)}k", str(folder)], check=True)
 
 
 def jump_clock(town: Town, draw: random.Random) -> Fault | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 from pathlib import Path
 
 import checks
@@ -67,7 +68,9 @@ def test_workers_that_share_no_disk_survive_thirty_faults(tmp_path: Path, postgr
         plan = Plan(tmp_path, postgres.database(), server, postgres, 3, clock=True, apart=workers)
         place = stack.enter_context(town(plan))
         kinds = [*ORDINARY, surroundings.restart_database, surroundings.fill_work_dir, surroundings.fill_server_disk]
-        opened(place, SPACE.replace("TRIALS", "150"))
+        data = shutil.copytree(NUCLEI.parent, tmp_path / "data")
+        opened(place, SPACE.replace("TRIALS", "150").replace(str(NUCLEI), str(data / "data.yaml")))
+        shutil.rmtree(data)  # label files come from the server now, images lie elsewhere for workers
         outcome = conduct(place, "chaos", 150, mixed(draw, kinds, 30), draw, deadline=1500)
         told("disks of their own", outcome, checks.everything(place, outcome, "chaos", 150, figures))
 

@@ -21,7 +21,7 @@ import httpx
 import ledger
 import psutil
 import standin
-from desk import SWEEP, alive
+from desk import NUCLEI, SWEEP, alive
 from postgres import Postgres
 from proxy import Proxy
 from resident import Resident
@@ -80,7 +80,8 @@ class Town:
         name = f"w{number}"
         command = [sys.executable, str(_HERE / self.plan.script), "--server", proxy.url, "--name", name]
         command += ["--owner", "chaos", "--threads", "1"]
-        command += ["--work-dir", str(self.plan.apart / name)] if self.plan.apart else []
+        if self.plan.apart:
+            command += ["--work-dir", str(self.plan.apart / name), "--data-root", f"={NUCLEI.parent}"]
         return self._resident(name, command, "workers")
 
     def _resident(self, name: str, command: list[str], clock: str) -> Resident:
