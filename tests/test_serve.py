@@ -264,9 +264,7 @@ def test_no_server_there(team: Team, command: tuple[str, ...]) -> None:
     assert done.stderr == f"sweep: the study server {url} does not answer: [Errno 111] Connection refused\n"
 
 
-@pytest.mark.parametrize(
-    "url", ["", "server", "127.0.0.1:8600", "ftp://server", "http://", "http://[::1", "http://a b"]
-)
+@pytest.mark.parametrize("url", ["", "server", "127.0.0.1:8600", "ftp://server", "http://", "http://[::1"])
 def test_an_address_that_is_none(team: Team, url: str) -> None:
     done = team.desk.run("workers", "--server", url or " ", "--token-file", "sweeps.db.token")
     assert (done.returncode, done.stdout) == (1, "")

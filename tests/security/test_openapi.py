@@ -86,7 +86,8 @@ def misfitting(operation: Any, session: requests.Session, examples: int, number:
         nonlocal sent
         sent += 1
         answer = case.call(session=session, headers=AUTHORIZED)
-        case.validate_response(answer, checks=[*ALWAYS, checks.negative_data_rejection])
+        rejected = 400 <= answer.status_code < 500  # schemathesis does not count 413
+        case.validate_response(answer, checks=[*ALWAYS, *([] if rejected else [checks.negative_data_rejection])])
         assert TOKEN not in answer.text
 
     one()
