@@ -101,7 +101,8 @@ OPTIMIZERS: Mapping[str, Entry] = {
             "tolerance_change": Parameter("float", 1e-9, 0, 1, log=True, help="ends a batch at such a progress"),
             "history_size": Parameter("int", 5, 1, 100, help="pairs of gradient and step kept, each twice the "
                                       "model's size, in memory and in checkpoints"),
-            "line_search_fn": Parameter("str", "none", choices=("none", "strong_wolfe"), help="line search"),
+            "line_search_fn": Parameter("str", "strong_wolfe", choices=("none", "strong_wolfe"),
+                                        help="line search; without one the loss may rise"),
         }),
         Entry("Adadelta", "Adadelta", "arXiv:1212.5701", {
             "lr": _lr(1.0, 1.0),

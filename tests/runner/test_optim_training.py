@@ -112,7 +112,7 @@ def test_the_loss_falls_in_a_few_steps(desk: Desk, name: str) -> None:
 
 def test_lbfgs_evaluates_the_same_loss_again(desk: Desk) -> None:
     """RoI samplers draw at random: at unchanged weights each evaluation gives the same number."""
-    wrapper = wrapper_of(desk.again(), optimizer=part("optimizer", "LBFGS", lr=0.0))
+    wrapper = wrapper_of(desk.again(), optimizer=part("optimizer", "LBFGS", lr=0.0, line_search_fn="none"))
     found: list[float] = []
     step = wrapper.optimizer.step
 
