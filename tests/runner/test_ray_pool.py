@@ -207,6 +207,7 @@ def test_start_on_a_cluster(head: Any, nodes: Nodes, desk: Desk) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_node_dies_and_every_trial_finishes(head: Any, nodes: Nodes, desk: Desk) -> None:
     """Real trainings on two nodes, one of which dies in the middle; then the same two undisturbed, for comparison."""
     desk.write(TOKEN, "token")
