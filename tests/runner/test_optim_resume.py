@@ -49,7 +49,13 @@ def test_a_checkpoint_in_the_middle_of_an_update_holds_its_gradients(tmp_path: P
 
 
 def test_lbfgs_never_waits_across_a_checkpoint(tmp_path: Path) -> None:
-    runner, _ = train(tmp_path, epochs=1, batch_size=2, accumulate=4, optimizer=part("optimizer", "LBFGS", max_iter=1))
+    runner, _ = train(
+        tmp_path,
+        epochs=1,
+        batch_size=2,
+        accumulate=4,
+        optimizer=part("optimizer", "LBFGS", max_iter=1, line_search_fn="none"),
+    )
     assert read(tmp_path / "1.pth")["gradients"] == {}
     (state,) = runner.optim_wrapper.optimizer.state.values()
     assert state["func_evals"] == 2, "four batches, then the two that are left"
