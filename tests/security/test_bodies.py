@@ -232,7 +232,8 @@ def test_a_connection_serves_many_requests_in_its_time(hasty: House) -> None:
             connection.sendall(f"GET /health HTTP/1.1\r\nHost: here\r\n{KEY}\r\n".encode())
             answer = b""
             while b'{"status":"ok"}' not in answer:  # it may come in pieces
-                assert (piece := connection.recv(65536)), answer
+                piece = connection.recv(65536)
+                assert piece, answer
                 answer += piece
             assert answer.startswith(b"HTTP/1.1 200")
             time.sleep(0.3)
