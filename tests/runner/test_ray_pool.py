@@ -124,6 +124,7 @@ def test_half_a_gpu_each_is_what_ray_counts(head: Any, nodes: Nodes, tmp_path: P
         assert not pool.faulty
 
 
+@pytest.mark.slow
 def test_an_actor_takes_its_worker_along_and_comes_back(
     head: Any, nodes: Nodes, tmp_path: Path, waiting: Waiting, capfd: pytest.CaptureFixture[str]
 ) -> None:
