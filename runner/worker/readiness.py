@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.data.files import write_bytes
 from runner.data.guard import evidence, moved, root_for
 from runner.errors import UserError
 from runner.protocol import DataPaths, Lease, Needs, Plugin
@@ -159,11 +159,7 @@ class Readiness:
         return Path(self.place.work_dir or ".").absolute() / study / "from_server"
 
     def _keep(self, study: str, name: str, content: bytes, *below: str) -> Path:
-        folder = self._folder(study).joinpath(*below)
-        path = folder / name
+        path = self._folder(study).joinpath(*below, name)
         if not path.is_file() or path.read_bytes() != content:
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / f".{name}.{os.getpid()}.tmp"
-            temporary.write_bytes(content)
-            temporary.replace(path)
+            write_bytes(path, content)
         return path

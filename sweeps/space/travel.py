@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from runner.data.files import write_bytes
 from sweeps.space.identity import plain
 from sweeps.space.repeats import written
 from sweeps.space.schema import Budget, SearchSpace
@@ -58,10 +59,8 @@ def to_text(entries: dict[str, Any]) -> str:
 
 def keep(text: str, path: Path) -> Path:
     """Writes the document to a file, which the loader reads; an older one is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    return temporary.replace(path)
+    write_bytes(path, text.encode())
+    return path
 
 
 def _sampler(space: SearchSpace) -> dict[str, Any]:
