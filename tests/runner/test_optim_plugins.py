@@ -94,15 +94,16 @@ def test_lbfgs_is_torchs_once_it_does(start: float, search: str | None) -> None:
     assert short == theirs and max(short) > 0.02
 
 
-def test_one_forward_pass_an_evaluation() -> None:
-    """The pass that mmengine makes is the closure's first."""
+@pytest.mark.parametrize(("search", "evaluations"), [("none", 4), ("strong_wolfe", 5)])
+def test_one_forward_pass_an_evaluation(search: str, evaluations: int) -> None:
+    """The pass that mmengine makes is the closure's first; torch's limit is 5 evaluations for 4 iterations."""
     model = toy()
     passes: list[int] = []
     model.register_forward_hook(lambda *_: passes.append(1))
-    wrapper = wrapper_of(model, **lbfgs(max_iter=4))
+    wrapper = wrapper_of(model, **lbfgs(max_iter=4, line_search_fn=search))
     model.train_step(batch(0, 1, 2), wrapper)
     (state,) = wrapper.optimizer.state.values()
-    assert len(passes) == state["func_evals"] == 4
+    assert len(passes) == state["func_evals"] == evaluations
 
 
 def test_running_statistics_and_generators_are_left_as_one_pass_leaves_them() -> None:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from security.house import AUTHORIZED, SPACE, TOKEN, House, house
 
+from runner import userparts
 from sweeps.remote import Remote
 
 PLUGIN = """\
@@ -163,6 +164,7 @@ def test_with_leave_it_runs_and_a_study_keeps_its_own(tmp_path: Path) -> None:
         assert Path(plugin.path).read_text() == text
         sent = opened.ask("GET", f"/studies/theirs/plugins/{plugin.sha256}")
         assert (sent.status_code, sent.text) == (200, text)
+    userparts.unload("my_optimizer")
 
 
 COUNTS = st.integers() | st.integers(-(2**70), 2**70)
