@@ -19,7 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "tests")]
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(folder) for folder in (ROOT / "benchmarks", ROOT, ROOT / "tests")]  # tests/sweeps is no package
 
 import load_optuna  # noqa: E402
 import load_ours  # noqa: E402

@@ -60,6 +60,7 @@ def run(url: str, load: Load, folder: Path, sampler: str) -> Outcome:
     here, there = context.Pipe()
     server = context.Process(target=serve, args=(url, space, there))
     server.start()
+    there.close()  # a server that can't start is an EOFError here
     address = here.recv()
     peak, over = [0.0, 0.0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(psutil.Process(server.pid), peak, over))
