@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from sweeps.leases import events, recovery
 from sweeps.leases import machine as leases
 from sweeps.leases.failures import SAME_FAILURES, all_alike
 from sweeps.leases.progress import Board
+from sweeps.leases.turn import FairLock
 from sweeps.study.study import Study
 
 LOST = Result(outcome="failed", failure="lost_worker", reason="its worker was lost")
@@ -38,7 +38,7 @@ class Steps:
 
     def __init__(self, study: Study, announce: Callable[[str], None], clock: Callable[[], float]) -> None:
         self.study, self.name, self._clock = study, study.record.name, clock
-        self._lock = threading.RLock()
+        self._lock = FairLock()
         self._board = Board(study.record.objective, announce)
         self._status: dict[str, Any] | None = None  # made anew when somebody looks
         self.paused = (study.record.reason or "by a user") if study.record.state == "paused" else None
