@@ -128,6 +128,12 @@ class Coordinator(Steps):
             unfinished = self._leases.unfinished()
             return len(unfinished) > len(self._leases.running()) or self.study.more_to_try()
 
+    def forget(self, worker: str) -> None:
+        """The worker was not seen for long: it is no longer shown."""
+        with self._lock:
+            if self._workers.pop(worker, None):
+                self._status = None
+
     def seats(self) -> list[Progress]:
         """Running trials and who holds them."""
         with self._lock:

@@ -111,6 +111,18 @@ class Hall:
             for name in gone:
                 del self._workers[name]
                 self._turns.forget(name)
+        for name in gone:
+            for study in self.studies():
+                study.forget(name)
+
+    def heard(self, study: str, trial: int) -> None:
+        """Notes that the holder of a trial has just spoken.
+
+        Raises:
+            UnknownError: there is no such study.
+        """
+        if seat := self.study(study).progress.get(trial):
+            self.seen(seat.worker)
 
     def workers(self) -> list[dict[str, Any]]:
         """Who works here, for ``sweep workers``: name, owner, host, device, last seen, study and trial."""

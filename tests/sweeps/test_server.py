@@ -65,7 +65,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     bench = Bench(tmp_path)
     with bench.study() as study:
         told: list[str] = []
-        site = Site(bench, study, Coordinator(study, told.append, clock=lambda: site.time), Hall(), told=told)
+        coordinator = Coordinator(study, told.append, clock=lambda: site.time)
+        site = Site(bench, study, coordinator, Hall(clock=lambda: 1e9 + site.time), told=told)
         site.hall.add(site.coordinator)
         with Server(create_app(site.hall, TOKEN)) as server:
             site.url = server.url
@@ -392,3 +393,30 @@ def test_of_many_that_want_to_own_it_at_once_one_does(storage: str) -> None:
     for process in processes:
         process.join(timeout=20)
     assert sorted(found) == [False] * 5 + [True]
+
+
+# who works here
+
+
+def test_a_worker_is_seen_with_every_word_and_forgotten_after_a_day(site: Site) -> None:
+    def last_seen() -> dict[str, float]:
+        return {one["worker"]: one["seconds_ago"] for one in site.hall.workers()}
+
+    def shown() -> list[str]:
+        return [one["worker"] for one in site.coordinator.status()["workers"]]
+
+    lease = site.lease("w1")
+    with site.client() as client:
+        for hour in range(1, 30):  # it trains for longer than a day
+            site.time = 3600.0 * hour
+            client.heartbeat(lease) if hour % 2 else client.report(lease, report(hour))
+            assert last_seen() == {"w1": 0.0}
+            site.time += 60.0
+            assert last_seen() == {"w1": 60.0}
+        assert shown() == ["w1"]
+        site.time += 25 * 3600.0
+        with pytest.raises(LeaseLostError):
+            site.hall.tick()
+            client.heartbeat(lease)  # says nothing of a trial that is its own
+        site.lease("w2")
+    assert list(last_seen()) == shown() == ["w2"]

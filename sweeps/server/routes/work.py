@@ -23,14 +23,18 @@ def router(hall: Hall) -> APIRouter:
     @routes.post("/studies/{study}/trials/{trial}/heartbeat")
     def heartbeat(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The worker still trains."""
-        return hall.study(study).heartbeat(trial, renewal.fence)
+        verdict = hall.study(study).heartbeat(trial, renewal.fence)
+        hall.heard(study, trial)
+        return verdict
 
     @routes.post("/studies/{study}/trials/{trial}/report")
     def report(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The figures of one validation."""
         if renewal.report is None:
             raise HTTPException(422, "a report is needed")
-        return hall.study(study).report(trial, renewal.fence, renewal.report)
+        verdict = hall.study(study).report(trial, renewal.fence, renewal.report)
+        hall.heard(study, trial)
+        return verdict
 
     @routes.post("/studies/{study}/trials/{trial}/finish")
     def finish(study: Study, trial: Trial, end: Finish) -> Verdict:
