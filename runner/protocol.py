@@ -133,6 +133,21 @@ class Objective(Message):
         return low, high, numbers[2] if len(numbers) > 2 else 0.05
 
 
+class Holdout(Message):
+    """Labelled images that no trial and no ranking sees.
+
+    Attributes:
+        images, annotations: absolute paths, on the machine that the study was started on.
+        count: how many images.
+        check: SHA-256 over the label file and over name and size of every image (`runner.data.guard.fingerprint`).
+    """
+
+    images: _Path
+    annotations: _Path
+    count: _Count
+    check: _Hash
+
+
 class DataPaths(Message):
     """Where the images and labels of a study lie (absolute paths) and what they are.
 
@@ -145,6 +160,7 @@ class DataPaths(Message):
         root: folder of the data file, which ``--data-root`` of a worker replaces.
         labels: SHA-256 of the label files, train and val; a worker fetches those it lacks.
         check: what a worker must find on its own disk (`runner.data.guard.evidence`).
+        holdout: images held out, None where there are none.
     """
 
     name: str = Field(max_length=_MOST_LETTERS)
@@ -162,6 +178,7 @@ class DataPaths(Message):
     root: _Path = ""
     labels: tuple[_Hash, _Hash] = ("", "")
     check: _Hash = ""
+    holdout: Holdout | None = None
 
 
 class Plugin(Message):

@@ -11,7 +11,8 @@ from pathlib import Path
 from runner.errors import Problem, UserError
 from runner.named import named
 
-KEYS = ("name", "train", "val", "test", "classes")
+KEYS = ("name", "train", "val", "holdout", "test", "classes")
+_SPLIT = ("val", "holdout")  # what may be taken from the training images
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Split:
-    """Validation images taken from the training images: a share of them (0 to 1), drawn by a seed."""
+    """Images taken from the training images: a share of them (0 to 1), drawn by a seed."""
 
     share: float
     seed: int = 0
@@ -45,6 +46,7 @@ class DataFile:
     Attributes:
         classes: names to learn; None takes every category of the label file.
         path: the file itself, for messages.
+        holdout: labelled images that no trial and no ranking ever sees; a split takes them before that of `val` does.
     """
 
     name: str
@@ -53,6 +55,7 @@ class DataFile:
     test: Images | None = None
     classes: tuple[str, ...] | None = None
     path: Path | None = None
+    holdout: LabelledImages | Split | None = None
 
 
 def parse(document: object, base: Path, path: Path | None = None) -> tuple[DataFile | None, list[Problem]]:
@@ -90,13 +93,19 @@ class _Reader:
         if not isinstance(name, str) or not name.strip():
             self.wrong("name", f"expected a name, found {_shown(name)}")
         train = self.images(document, "train", True)
-        val = self.split(document["val"]) if _is_split(document.get("val")) else self.images(document, "val", True)
+        val = self.labelled(document, "val")
+        holdout = self.labelled(document, "holdout") if "holdout" in document else None
         test = self.images(document, "test", False) if "test" in document else None
         classes = self.classes(document["classes"]) if "classes" in document else None
         if not isinstance(train, LabelledImages) or not isinstance(val, LabelledImages | Split):
             return None
         checked = Images(test.images, test.annotations) if test else None
-        return DataFile(str(name), train, val, checked, classes, path)
+        kept = holdout if isinstance(holdout, LabelledImages | Split) else None
+        return DataFile(str(name), train, val, checked, classes, path, kept)
+
+    def labelled(self, document: Mapping[object, object], key: str) -> LabelledImages | Images | Split | None:
+        part = document.get(key)
+        return self.split(part, key) if _is_split(part) else self.images(document, key, True)
 
     def known(self, document: Mapping[object, object], prefix: str, keys: tuple[str, ...]) -> None:
         for key in document:
@@ -107,17 +116,17 @@ class _Reader:
     def images(self, document: Mapping[object, object], key: str, labelled: bool) -> LabelledImages | Images | None:
         form = "{images: FOLDER, annotations: FILE}" if labelled else "{images: FOLDER}"
         if key not in document:
-            other = ", or {split: SHARE, seed: N}" if key == "val" else ""
+            other = ", or {split: SHARE, seed: N}" if key in _SPLIT else ""
             self.wrong(key, f"is missing; expected {form}{other}")
             return None
         part = document[key]
         if not isinstance(part, Mapping):
             self.wrong(key, f"expected {form}, found {_shown(part)}")
             return None
-        known = ("images", "annotations", "split", "seed") if key == "val" else ("images", "annotations")
+        known = ("images", "annotations", "split", "seed") if key in _SPLIT else ("images", "annotations")
         self.known(part, f"{key}.", known)
-        if key == "val" and "seed" in part:
-            self.wrong("val.seed", "goes with split only; a labelled validation set draws nothing")
+        if key in _SPLIT and "seed" in part:
+            self.wrong(f"{key}.seed", "goes with split only; images with a label file of their own are not drawn")
         folder = self.path(part, key, "images", True)
         if "annotations" not in part and not labelled:
             return Images(folder) if folder else None
@@ -150,18 +159,18 @@ class _Reader:
         names = [entry.name for entry in path.parent.iterdir() if entry.is_dir() == folder]
         return meant(value, [str(Path(value).with_name(name)) for name in names])
 
-    def split(self, part: object) -> Split | None:
+    def split(self, part: object, key: str) -> Split | None:
         assert isinstance(part, Mapping)
-        self.known(part, "val.", ("split", "seed"))
+        self.known(part, f"{key}.", ("split", "seed"))
         share, seed = part["split"], part.get("seed", 0)
         if not _is_number(share) or not 0 < share < 1:
             self.wrong(
-                "val.split",
+                f"{key}.split",
                 f"expected a share of the training images between 0 and 1, found {_shown(share)}",
                 "write 0.2",
             )
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            self.wrong("val.seed", f"expected a whole number from 0, found {_shown(seed)}", "write 0")
+            self.wrong(f"{key}.seed", f"expected a whole number from 0, found {_shown(seed)}", "write 0")
         return None if self.problems else Split(float(share), int(seed))
 
     def classes(self, value: object) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.data.generator import Progress, write_dataset
 from runner.protocol import Scale
 
-VERSION = 1  # rises when the generator draws other pictures, so that old ones are not taken for new
+VERSION = 2  # rises when the generator draws other pictures, so that old ones are not taken for new
 SEED = 0
 
 
@@ -20,12 +20,13 @@ class DemoSize:
     train: int
     val: int
     test: int
+    holdout: int
     size: tuple[int, int]
 
 
 SIZES: dict[Scale, DemoSize] = {
-    "tiny": DemoSize(40, 16, 4, (256, 320)),
-    "standard": DemoSize(60, 30, 10, (1024, 1280)),
+    "tiny": DemoSize(40, 16, 4, 16, (256, 320)),
+    "standard": DemoSize(60, 30, 10, 30, (1024, 1280)),
 }
 
 
@@ -45,5 +46,6 @@ def demo_data(folder: Path, scale: Scale, progress: Progress | None = None) -> P
             # what lies there without a data file is what somebody left of an old one
             shutil.rmtree(target, ignore_errors=True)
             demo = SIZES[scale]
-            write_dataset(target, demo.train, demo.size, SEED, val=demo.val, test=demo.test, progress=progress)
+            counts = {"val": demo.val, "test": demo.test, "holdout": demo.holdout}
+            write_dataset(target, demo.train, demo.size, SEED, **counts, progress=progress)
     return target / "data.yaml"

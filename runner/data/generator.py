@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "holdout")  # a split draws by its place: new ones go last
 SIZE = (1024, 1280)
 UNLABELLED = 0.1
 DENSITY = 26.0
@@ -41,12 +41,13 @@ def write_dataset(
     *,
     val: int | None = None,
     test: int | None = None,
+    holdout: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write ``data.yaml``, the pictures and the label files of a generated data set; all of it or nothing.
 
-    ``SPLIT_truth.json`` holds every visible particle with a key ``labelled``; ``train.json`` and ``val.json``
-    hold the labelled ones. The test pictures have their truth only.
+    ``SPLIT_truth.json`` holds every visible particle with a key ``labelled``; ``train.json``, ``val.json`` and
+    ``holdout.json`` hold the labelled ones. The test pictures have their truth only.
 
     Args:
         folder: where; must not exist or be empty.
@@ -55,7 +56,7 @@ def write_dataset(
         seed: same seed, same pictures.
         unlabelled: share of the visible particles that the label files leave out.
         density: mean number of particles a picture of the ratio 4:5.
-        val, test: how many pictures; default a quarter of ``images``, at least 2.
+        val, test, holdout: how many pictures; default a quarter of ``images``, at least 2.
         progress: called with (pictures done, pictures in all) after each picture.
 
     Returns:
@@ -64,7 +65,8 @@ def write_dataset(
     Raises:
         UserError: an argument out of range, a folder with something in it, or one that cannot be written.
     """
-    counts = {"train": images, "val": _quarter(images, val), "test": _quarter(images, test)}
+    given = {"val": val, "test": test, "holdout": holdout}
+    counts = {"train": images, **{split: _quarter(images, count) for split, count in given.items()}}
     _check(counts, size, seed, unlabelled, density)
     try:
         _refuse_filled(folder)
@@ -128,12 +130,13 @@ def generate(
 
 def _data_file(name: str, counts: dict[str, int], size: tuple[int, int], seed: int, unlabelled: float) -> str:
     return (
-        f"# Generated particles in a fluid: {counts['train']} training, {counts['val']} validation and"
-        f" {counts['test']} test pictures of {size[0]} x {size[1]}, seed {seed}.\n"
+        f"# Generated particles in a fluid: {counts['train']} training, {counts['val']} validation,"
+        f" {counts['test']} test and {counts['holdout']} held-out pictures of {size[0]} x {size[1]}, seed {seed}.\n"
         f"# A share of {unlabelled:g} of the visible particles has no label; SPLIT_truth.json has them all.\n"
         f"name: {json.dumps(name, ensure_ascii=False)}\n"
         "train: {images: train, annotations: train.json}\n"
         "val: {images: val, annotations: val.json}\n"
+        "holdout: {images: holdout, annotations: holdout.json}\n"
         "test: {images: test}\n"
         "classes: [Normal]\n"
     )

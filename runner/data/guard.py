@@ -24,18 +24,32 @@ def evidence(data: DataPaths) -> str:
     """
     digest = hashlib.sha256()
     for images, label_file in _HALVES:
-        folder, labels = Path(getattr(data, images)), Path(getattr(data, label_file))
-        try:
-            text = labels.read_bytes()
-            names = sorted(str(entry["file_name"]) for entry in json.loads(text)["images"])
-            digest.update(f"{images}:{hashlib.sha256(text).hexdigest()}\n".encode())
-            for name in names:
-                digest.update(f"{name}:{(folder / name).stat().st_size}\n".encode())
-        except OSError as error:
-            raise UserError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{labels}: no COCO label file") from error
+        _add(digest, images, Path(getattr(data, images)), Path(getattr(data, label_file)))
     return digest.hexdigest()
+
+
+def fingerprint(folder: Path, labels: Path) -> str:
+    """The same of one set of images, such as those held out, which workers need not have.
+
+    Raises:
+        UserError: the label file or an image is missing or cannot be read.
+    """
+    digest = hashlib.sha256()
+    _add(digest, "images", folder, labels)
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, part: str, folder: Path, labels: Path) -> None:
+    try:
+        text = labels.read_bytes()
+        names = sorted(str(entry["file_name"]) for entry in json.loads(text)["images"])
+        digest.update(f"{part}:{hashlib.sha256(text).hexdigest()}\n".encode())
+        for name in names:
+            digest.update(f"{name}:{(folder / name).stat().st_size}\n".encode())
+    except OSError as error:
+        raise UserError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{labels}: no COCO label file") from error
 
 
 def moved(data: DataPaths, root: Path) -> DataPaths:

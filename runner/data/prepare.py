@@ -9,19 +9,19 @@ from typing import Any
 
 from runner.data import files, statistics
 from runner.data.datafile import DataFile, LabelledImages, Split
-from runner.data.guard import evidence
+from runner.data.guard import evidence, fingerprint
 from runner.data.labels import Labels
 from runner.data.report import Progress, Report, check_data
 from runner.data.split import part_of
 from runner.errors import UserError
-from runner.protocol import DataPaths
+from runner.protocol import DataPaths, Holdout
 
 
 def prepare(data: DataFile, folder: Path, progress: Progress | None = None) -> DataPaths:
     """Check the data and write the label files that training needs beyond those that exist.
 
-    Files are written when ``val`` is a split, or where labels lack what MMDetection wants and pictures and
-    masks give (image sizes, areas, boxes, ``iscrowd``). Their names hold the hash: other data, other file.
+    Files are written when ``val`` or ``holdout`` is a split, or where labels lack what MMDetection wants and pictures
+    and masks give (image sizes, areas, boxes, ``iscrowd``). Their names hold the hash: other data, other file.
 
     Args:
         data: a checked data file.
@@ -44,6 +44,7 @@ def prepare(data: DataFile, folder: Path, progress: Progress | None = None) -> D
     try:
         train_file = _label_file(train, report.images["train"], folder / f"train-{name[:12]}.json")
         val_file = _label_file(val, report.images["val"], folder / f"val-{name[:12]}.json")
+        holdout = _holdout(report, folder, name)
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}") from error
     paths = DataPaths(
@@ -62,8 +63,20 @@ def prepare(data: DataFile, folder: Path, progress: Progress | None = None) -> D
         object_sizes=statistics.percentiles(statistics.object_sizes(objects)),
         labels=(_sha256(train_file), _sha256(val_file)),
         root=str(data.path.parent.absolute()) if data.path else "",
+        holdout=holdout,
     )
     return paths.model_copy(update={"check": evidence(paths)})
+
+
+def _holdout(report: Report, folder: Path, name: str) -> Holdout | None:
+    """The images that are held out, with a label file of their own; nothing that a trial is fitted to counts them."""
+    images = report.images.get("holdout")
+    if not images:
+        return None
+    labels = report.labels.get("holdout", report.labels["train"])
+    file = _label_file(labels, images, folder / f"holdout-{name[:12]}.json")
+    where = str(labels.images.absolute()), str(file.absolute())
+    return Holdout(images=where[0], annotations=where[1], count=len(images), check=fingerprint(*map(Path, where)))
 
 
 def _sha256(path: Path) -> str:
@@ -72,18 +85,21 @@ def _sha256(path: Path) -> str:
 
 
 def data_hash(data: DataFile, report: Report) -> str:
-    """SHA-256 over label files, names and sizes in bytes of the labelled images, split and classes.
+    """SHA-256 over label files, names and sizes in bytes of the labelled images, splits and classes.
 
     Paths do not count: data moved as a whole is the same data.
     """
     digest = hashlib.sha256()
-    parts = [data.train] + ([data.val] if isinstance(data.val, LabelledImages) else [])
-    for part, name in zip(parts, ("train", "val"), strict=False):
+    parts = {"train": data.train, "val": data.val, "holdout": data.holdout}
+    for name, part in parts.items():
+        if isinstance(part, Split):
+            # as versions wrote it that knew no other split
+            digest.update(f"{'' if name == 'val' else name}split:{part.share!r}:{part.seed}\n".encode())
+        if not isinstance(part, LabelledImages):
+            continue
         digest.update(f"{name}:{hashlib.sha256(part.annotations.read_bytes()).hexdigest()}\n".encode())
         for image in sorted(report.labels[name].names.values()):
             digest.update(f"{image}:{(part.images / image).stat().st_size}\n".encode())
-    if isinstance(data.val, Split):
-        digest.update(f"split:{data.val.share!r}:{data.val.seed}\n".encode())
     digest.update(f"classes:{'|'.join(report.classes)}\n".encode())
     return digest.hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from runner.data.datafile import DataFile, LabelledImages, Split
 from runner.data.files import BrokenPictureError, list_pictures, picture_size
 from runner.data.image_checks import listed
 from runner.data.labels import Labels
-from runner.data.split import validation_images
+from runner.data.split import taken
 from runner.errors import Problem, UserError
 
+_SETS = {"train": "training", "val": "validation"}
 # (what is being done, how much of it is done, out of)
 Progress = Callable[[str, int, int], None]
 
@@ -38,8 +40,8 @@ class Report:
     """What a check found.
 
     Attributes:
-        labels: part (``train``, ``val``, ``test``) -> its checked label file, where it has one.
-        images: part -> ids of its images; with a split both parts come from the training labels.
+        labels: part (``train``, ``val``, ``holdout``, ``test``) -> its checked label file, where it has one.
+        images: part -> ids of its images; those of a split come from the training labels.
         findings: problems in all files, fatal ones first.
     """
 
@@ -67,15 +69,16 @@ def check_data(data: DataFile, progress: Progress | None = None) -> Report:
         labels[part] = coco.check(path, images, data.classes, told)
         findings += [Finding(part, path, problem) for problem in labels[part].problems]
     found = {part: frozenset(checked.names) for part, checked in labels.items()}
-    if isinstance(data.val, Split):
+    for part, split in (("holdout", data.holdout), ("val", data.val)):
+        if not isinstance(split, Split):
+            continue
         try:
-            found["val"] = validation_images(labels["train"], data.val)
-            found["train"] -= found["val"]
+            found[part] = taken(labels["train"], split, part, found["train"] if "holdout" in found else None)
+            found["train"] -= found[part]
         except UserError as error:
             if not any(finding.problem.fatal for finding in findings):  # else that is the reason
-                findings.append(Finding("val", data.train.annotations, Problem("", str(error))))
-    else:
-        findings += _between(labels["train"], labels["val"])
+                findings.append(Finding(part, data.train.annotations, Problem("", str(error))))
+    findings += _leaks(labels)
     if data.test and "test" not in labels:
         findings += _test_pictures(data.test.images)
     findings.sort(key=lambda finding: not finding.problem.fatal)
@@ -86,24 +89,63 @@ def _label_files(data: DataFile) -> dict[str, tuple[Path, Path]]:
     files = {"train": (data.train.images, data.train.annotations)}
     if isinstance(data.val, LabelledImages):
         files["val"] = (data.val.images, data.val.annotations)
+    if isinstance(data.holdout, LabelledImages):
+        files["holdout"] = (data.holdout.images, data.holdout.annotations)
     if data.test and data.test.annotations:
         files["test"] = (data.test.images, data.test.annotations)
     return files
 
 
-def _between(train: Labels, val: Labels) -> list[Finding]:
-    """What is wrong with two sound label files together."""
+def _leaks(labels: dict[str, Labels]) -> list[Finding]:
+    """What is wrong with sound label files together: other classes, or images that are in two of them."""
+    findings = []
+    for part, others in (("val", ("train",)), ("holdout", ("train", "val"))):
+        if part not in labels:
+            continue
+        for other in others:
+            if other in labels:
+                problems = _between(labels[other], labels[part], _SETS[other], copies=part == "holdout")
+                findings += [Finding(part, labels[part].path, problem) for problem in problems]
+    return findings
+
+
+def _between(known: Labels, new: Labels, name: str, copies: bool) -> list[Problem]:
+    """What is wrong with two label files.
+
+    Args:
+        known: whose images must not come again.
+        new: where they are looked for.
+        name: what `known` is, for messages.
+        copies: whether a picture of equal bytes under another name is the same picture.
+    """
     problems = []
-    if train.classes and val.classes and train.classes != val.classes:
+    if name == _SETS["train"] and known.classes and new.classes and known.classes != new.classes:
         # MMDetection numbers the classes in the order of each file
-        message = f"classes {', '.join(val.classes)} here, {', '.join(train.classes)} in {train.path}"
+        message = f"classes {', '.join(new.classes)} here, {', '.join(known.classes)} in {known.path}"
         problems.append(Problem("categories", message, "list the same categories in the same order"))
-    pictures = {(train.images / name).resolve() for name in train.names.values()}
-    if both := sorted(name for name in val.names.values() if (val.images / name).resolve() in pictures):
+    pictures = {(known.images / file).resolve() for file in known.names.values()}
+    both = {file for file in new.names.values() if (new.images / file).resolve() in pictures}
+    if copies:
+        both |= _copied(pictures, new)
+    if both:
         count = f"{len(both)} image{'s' * (len(both) > 1)}"
-        message = f"{count} also in the training set, so the score would lie: {listed(both)}"
+        message = f"{count} also in the {name} set, so the score would lie: {listed(sorted(both))}"
         problems.append(Problem("images", message, "take them out of one of the two"))
-    return [Finding("val", val.path, problem) for problem in problems]
+    return problems
+
+
+def _copied(pictures: set[Path], new: Labels) -> set[str]:
+    """Images of a label file that have the very bytes of one of the pictures; only equal sizes are read."""
+    by_size: dict[int, list[Path]] = {}
+    for path in filter(Path.is_file, pictures):
+        by_size.setdefault(path.stat().st_size, []).append(path)
+    found = set()
+    for file in new.names.values():
+        path = new.images / file
+        alike = by_size.get(path.stat().st_size, []) if path.is_file() else []
+        if any(filecmp.cmp(path, other, shallow=False) for other in alike):
+            found.add(file)
+    return found
 
 
 def _test_pictures(folder: Path) -> list[Finding]:

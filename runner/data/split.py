@@ -1,4 +1,4 @@
-"""Takes validation images from the training images, by share and seed."""
+"""Takes images from the training images, by share and seed: for validation, or to hold out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from runner.data.labels import Labels
 from runner.errors import UserError
 
 
-def validation_images(labels: Labels, split: Split) -> frozenset[int]:
-    """Image ids of the validation part.
+def taken(labels: Labels, split: Split, key: str = "val", left: frozenset[int] | None = None) -> frozenset[int]:
+    """Image ids of the part that a split takes.
 
     Drawn by the hash of seed and file name: order and ids in the label file do not matter, and an image added
     later moves few others. Images without labels are shared out apart, so that either side has labels.
 
+    Args:
+        labels: of the training images.
+        split: share and seed.
+        key: the part, for messages.
+        left: images that no other split has taken; None for all.
+
     Raises:
         UserError: fewer than 2 images have labels.
     """
-    labelled = {instance.image for instance in labels.instances if not instance.crowd}
+    images = set(labels.names if left is None else left)
+    labelled = images & {instance.image for instance in labels.instances if not instance.crowd}
     if len(labelled) < 2:
-        message = f"val.split: a split takes at least 2 images with labels, {labels.path} has {len(labelled)}"
+        others = "" if left is None else " left"
+        message = f"{key}.split: a split takes at least 2 images with labels, {labels.path} has {len(labelled)}{others}"
         raise UserError(message)
-    chosen = _draw(labels, labelled, split, at_least=1)
-    return chosen | _draw(labels, set(labels.names) - labelled, split, at_least=0)
+    return _draw(labels, labelled, split, at_least=1) | _draw(labels, images - labelled, split, at_least=0)
 
 
 def _draw(labels: Labels, images: set[int], split: Split, at_least: int) -> frozenset[int]:

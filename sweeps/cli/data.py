@@ -102,6 +102,7 @@ def _read(file: Path) -> DataFile:
 @click.option("--images", type=click.IntRange(1), default=100, show_default=True, help="Training pictures.")
 @click.option("--val", type=click.IntRange(1), help="Validation pictures. [a quarter of --images, at least 2]")
 @click.option("--test", type=click.IntRange(1), help="Test pictures. [a quarter of --images, at least 2]")
+@click.option("--holdout", type=click.IntRange(1), help="Held-out pictures. [a quarter of --images, at least 2]")
 @click.option("--size", type=Size(), default="1024x1280", show_default=True, help="Height x width in pixels.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same pictures.")
 @click.option(
@@ -117,6 +118,7 @@ def demo(
     images: int,
     val: int | None,
     test: int | None,
+    holdout: int | None,
     size: tuple[int, int],
     seed: int,
     unlabelled: float,
@@ -134,6 +136,7 @@ def demo(
             unlabelled,
             val=val,
             test=test,
+            holdout=holdout,
             progress=partial(tell, "generating"),
         )
     click.echo(path)

@@ -131,7 +131,7 @@ def test_mistakes_in_the_data_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert sorted(err.splitlines()) == sorted([
         f"{file}:2:3: train.images: no such folder: {tmp_path}/trian; did you mean train?",
         f"{file}:3:3: train.annotations: expected the path of a file, found 3",
-        f"{file}:4:1: vla: unknown key; known are name, train, val, test, classes; did you mean val?",
+        f"{file}:4:1: vla: unknown key; known are name, train, val, holdout, test, classes; did you mean val?",
         f"{file}:1:1: val: is missing; expected {form}, or {{split: SHARE, seed: N}}",
     ])  # fmt: skip
     assert main(["data", "check", str(file), "--format", "json"]) == 1

@@ -64,7 +64,7 @@ def problems_of(document: object, base: Path) -> list[Problem]:
     [
         (
             {"trian": 1},
-            Problem("trian", "unknown key; known are name, train, val, test, classes", "did you mean train?"),
+            Problem("trian", "unknown key; known are name, train, val, holdout, test, classes", "did you mean train?"),
         ),
         ({"name": 3}, Problem("name", "expected a name, found 3")),
         ({"train": None}, Problem("train", "expected {images: FOLDER, annotations: FILE}, found nothing")),
@@ -100,7 +100,7 @@ def problems_of(document: object, base: Path) -> list[Problem]:
         ),
         (
             {"val": VAL | {"seed": 1}},
-            Problem("val.seed", "goes with split only; a labelled validation set draws nothing"),
+            Problem("val.seed", "goes with split only; images with a label file of their own are not drawn"),
         ),
         ({"classes": "Normal"}, Problem("classes", "expected a list of names, found 'Normal'")),
         ({"classes": []}, Problem("classes", "expected a list of names, found an empty list")),

@@ -20,10 +20,10 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
     ]
     answers = {process.communicate(timeout=120)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
-    assert answers == {str(tmp_path / "particles-tiny-1" / "data.yaml")}
-    folder = tmp_path / "particles-tiny-1"
-    sizes = [len(list((folder / split).iterdir())) for split in ("train", "val", "test")]
-    assert sizes == [40, 16, 4]
+    assert answers == {str(tmp_path / "particles-tiny-2" / "data.yaml")}
+    folder = tmp_path / "particles-tiny-2"
+    sizes = [len(list((folder / split).iterdir())) for split in ("train", "val", "test", "holdout")]
+    assert sizes == [40, 16, 4, 16]
     image = json.loads((folder / "train.json").read_text())["images"][0]
     assert (image["height"], image["width"]) == (256, 320)
 
@@ -33,5 +33,5 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
 
 
 def test_what_was_half_deleted_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / "particles-tiny-1" / "train").mkdir(parents=True)
+    (tmp_path / "particles-tiny-2" / "train").mkdir(parents=True)
     assert demo_data(tmp_path, "tiny").is_file()

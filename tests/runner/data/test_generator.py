@@ -41,6 +41,9 @@ def read(path: Path) -> dict[str, Any]:
 def test_files(made: Path) -> None:
     assert sorted(p.name for p in made.iterdir()) == [
         "data.yaml",
+        "holdout",
+        "holdout.json",
+        "holdout_truth.json",
         "test",
         "test_truth.json",
         "train",
@@ -50,12 +53,13 @@ def test_files(made: Path) -> None:
         "val.json",
         "val_truth.json",
     ]
-    assert [len(list((made / split).iterdir())) for split in ("train", "val", "test")] == [30, 7, 7]
+    assert [len(list((made / split).iterdir())) for split in ("train", "val", "test", "holdout")] == [30, 7, 7, 7]
     assert not list(made.parent.glob(".*"))
-    assert (made / "data.yaml").read_text(encoding="utf-8").splitlines()[-5:] == [
+    assert (made / "data.yaml").read_text(encoding="utf-8").splitlines()[-6:] == [
         'name: "입자"',
         "train: {images: train, annotations: train.json}",
         "val: {images: val, annotations: val.json}",
+        "holdout: {images: holdout, annotations: holdout.json}",
         "test: {images: test}",
         "classes: [Normal]",
     ]
@@ -141,7 +145,7 @@ def test_same_seed_same_files_whatever_the_number(made: Path, tmp_path: Path) ->
     assert hashes(again) == hashes(made)
     fewer = hashes(write_dataset(tmp_path / "few", 3, SMALL, seed=3, unlabelled=0.6, val=1, test=1).parent)
     pictures = {name: value for name, value in fewer.items() if name.endswith(".png")}
-    assert len(pictures) == 5
+    assert len(pictures) == 7
     assert pictures.items() <= hashes(made).items()
     other = hashes(write_dataset(tmp_path / "other", 3, SMALL, seed=4, val=1, test=1).parent)
     assert not set(other.values()) & set(fewer.values())
@@ -165,7 +169,7 @@ def test_default_counts_and_progress(tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()  # an empty folder is fine
     write_dataset(folder, 4, (64, 80), progress=lambda done, of: seen.append((done, of)))
-    assert seen == [(n, 8) for n in range(1, 9)]
+    assert seen == [(n, 10) for n in range(1, 11)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from runner.data import coco
 from runner.data.datafile import Split
 from runner.data.files import write_picture
 from runner.data.labels import Labels
-from runner.data.split import part_of, validation_images
+from runner.data.split import part_of, taken
 from runner.errors import UserError
 
 Document = dict[str, Any]
@@ -35,7 +35,7 @@ def checked(labels: Write, document: Document) -> Labels:
 
 
 def names(labels: Labels, split: Split) -> set[str]:
-    return {labels.names[image] for image in validation_images(labels, split)}
+    return {labels.names[image] for image in taken(labels, split)}
 
 
 def test_share_and_seed(tmp_path: Path, labels: Write, sound: Document) -> None:
@@ -63,7 +63,7 @@ def test_order_and_ids_do_not_matter(tmp_path: Path, labels: Write, sound: Docum
 def test_either_side_has_labels(tmp_path: Path, labels: Write, sound: Document) -> None:
     for share in (0.01, 0.99):
         whole = checked(labels, many(tmp_path, labels, sound, 2, bare=10))
-        val = validation_images(whole, Split(share, 0))
+        val = taken(whole, Split(share, 0))
         assert len(val & {0, 1}) == 1
         assert len(val) == 1 + round(10 * share)
 
@@ -72,7 +72,7 @@ def test_one_labelled_image_cannot_be_split(tmp_path: Path, labels: Write, sound
     whole = checked(labels, many(tmp_path, labels, sound, 1, bare=3))
     message = f"val.split: a split takes at least 2 images with labels, {whole.path} has 1"
     with pytest.raises(UserError) as error:
-        validation_images(whole, Split(0.5, 0))
+        taken(whole, Split(0.5, 0))
     assert str(error.value) == message
 
 
