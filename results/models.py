@@ -86,6 +86,7 @@ class StudyRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime]
     reason: Mapped[str | None]
+    confirmation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class CombinationRow(Base):
@@ -199,3 +200,14 @@ class EvidenceRow(Base):
     trial_id: Mapped[int] = mapped_column(ForeignKey("sweep_trials.id", ondelete="CASCADE"), primary_key=True)
     version: Mapped[int]
     blob: Mapped[bytes]
+
+
+class HoldoutRow(Base):
+    """What a trial's checkpoint scores on the images held out (see records.HeldRecord)."""
+
+    __tablename__ = "sweep_holdout"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("sweep_trials.id", ondelete="CASCADE"), primary_key=True)
+    metrics: Mapped[dict[str, Any]]
+    evidence: Mapped[bytes | None]
+    scored_at: Mapped[datetime]

@@ -12,8 +12,17 @@ from sqlalchemy import case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from results.models import AttemptRow, CombinationRow, ConfigRow, EpochRow, EvidenceRow, StudyRow, TrialRow
-from results.records import STATES, AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
+from results.models import (
+    AttemptRow,
+    CombinationRow,
+    ConfigRow,
+    EpochRow,
+    EvidenceRow,
+    HoldoutRow,
+    StudyRow,
+    TrialRow,
+)
+from results.records import STATES, AttemptRecord, EpochRecord, HeldRecord, StudyRecord, TrialRecord, TrialState
 
 _STUDY = [getattr(StudyRow, field.name) for field in dataclasses.fields(StudyRecord)]
 _ELSEWHERE = {
@@ -147,6 +156,13 @@ def read_evidence(session: Session, study_id: int, numbers: Collection[int]) -> 
     query = select(TrialRow.number, EvidenceRow.blob).join(EvidenceRow, EvidenceRow.trial_id == TrialRow.id)
     query = query.where(TrialRow.study_id == study_id, TrialRow.number.in_(numbers))
     return {number: blob for number, blob in session.execute(query)}  # noqa: C416 - typed rows, not tuples
+
+
+def read_holdout(session: Session, study_id: int) -> dict[int, HeldRecord]:
+    """What was scored on the images held out, by trial."""
+    query = select(TrialRow.number, HoldoutRow).join(HoldoutRow, HoldoutRow.trial_id == TrialRow.id)
+    rows = session.execute(query.where(TrialRow.study_id == study_id).order_by(TrialRow.number))
+    return {number: HeldRecord(row.metrics, row.evidence, row.scored_at) for number, row in rows}
 
 
 def count_states(session: Session, study_id: int) -> dict[TrialState, int]:

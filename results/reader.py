@@ -15,7 +15,7 @@ from results.database import Database
 from results.errors import NotFoundError
 from results.models import StudyRow, TrialRow
 from results.outage import PATIENCE, waited_out
-from results.records import AttemptRecord, EpochRecord, StudyRecord, Summary, TrialRecord, TrialState
+from results.records import AttemptRecord, EpochRecord, HeldRecord, StudyRecord, Summary, TrialRecord, TrialState
 
 
 class Reader:
@@ -120,6 +120,12 @@ class Reader:
         """
         with self._database.read() as session:
             return queries.read_evidence(session, self._study(session, study).id, numbers)
+
+    @waited_out
+    def holdout(self, study: str) -> dict[int, HeldRecord]:
+        """What was scored on the images held out, by trial."""
+        with self._database.read() as session:
+            return queries.read_holdout(session, self._study(session, study).id)
 
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state; every state is there."""

@@ -34,6 +34,7 @@ class StudyRecord:
         work_dir: folder of the study's trials.
         created_at, started_at: UTC.
         reason: why it is paused, else None.
+        confirmation: what was ordered last (`results.confirmation.Order`), None if nothing was.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StudyRecord:
     created_at: datetime = field(default_factory=now)
     started_at: datetime = field(default_factory=now)
     reason: str | None = None
+    confirmation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,21 @@ class AttemptRecord:
     reason: str | None
     first_epoch: int
     last_epoch: int | None
+
+
+@dataclass(frozen=True)
+class HeldRecord:
+    """What a trial's checkpoint scores on the images held out; scored once.
+
+    Attributes:
+        metrics: every figure by its name.
+        evidence: what each image contributed, as the trials' own (`results.evidence`).
+        scored_at: UTC.
+    """
+
+    metrics: dict[str, float | None]
+    evidence: bytes | None
+    scored_at: datetime
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from results import queries
 from results.errors import ResultsError
-from results.models import StudyRow, TrialRow
+from results.models import HoldoutRow, StudyRow, TrialRow
 from results.outage import waited_out
-from results.records import StudyRecord, StudyState, now
+from results.records import HeldRecord, StudyRecord, StudyState, now
 from results.trials import TrialStore
 
 
@@ -68,6 +68,30 @@ class Store(TrialStore):
         with self._database.write() as session:
             row = self._study(session, name, lock=True)
             row.state, row.reason = state, reason
+
+    @waited_out
+    def confirm(self, name: str, order: Mapping[str, Any]) -> None:
+        """Keep what a confirmation trains, in place of the last one."""
+        with self._database.write() as session:
+            self._study(session, name, lock=True).confirmation = dict(order)
+
+    @waited_out
+    def add_holdout(self, study: str, number: int, held: HeldRecord) -> bool:
+        """Keep what a trial scores on the images held out.
+
+        Returns:
+            False, with nothing changed, if it was scored before: a second look would be a choice between two.
+        """
+        with self._database.write() as session:
+            trial = self._trial(session, study, number)
+            if session.get(HoldoutRow, trial.id) is not None:
+                return False
+            session.add(
+                HoldoutRow(
+                    trial_id=trial.id, metrics=dict(held.metrics), evidence=held.evidence, scored_at=held.scored_at
+                )
+            )
+            return True
 
     @waited_out
     def add_trial(

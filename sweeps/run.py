@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import httpx
 
-from results.records import StudyState
+from results.records import StudyRecord, StudyState
 from results.store import Store
 from runner.errors import UserError
 from runner.machine import slots
@@ -24,12 +24,13 @@ from runner.protocol import DataPaths, Scale, digest
 from runner.wire.client import Client
 from sweeps import keepsakes, runfile
 from sweeps.artifacts import Artifacts, Place
+from sweeps.confirm import Confirm
 from sweeps.leases.coordinator import Coordinator
 from sweeps.live import Live
 from sweeps.server.app import Address, Server, create_app
 from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
-from sweeps.session import check_identity, open_study
+from sweeps.session import check_identity, open_study, reopened
 from sweeps.show import judged, print_ranking
 from sweeps.space.schema import SearchSpace
 from sweeps.study.study import Study
@@ -47,6 +48,7 @@ class Plan:
         gpus: those of this machine, as CUDA_VISIBLE_DEVICES names them.
         command: the command line that goes on with it.
         ray: the Ray cluster that places the workers; None for this machine alone.
+        confirm: trains further seeds of the best instead of anything new; None for an ordinary run.
     """
 
     space: SearchSpace
@@ -59,6 +61,7 @@ class Plan:
     gpus: tuple[str, ...]
     command: str
     ray: Cluster | None = None
+    confirm: Confirm | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ def attach_or_run(plan: Plan) -> int:
         UserError, ResultsError: what stands in the way, in one line.
     """
     lock = runfile.own(plan.storage)
+    if lock is None and plan.confirm:
+        raise UserError(f"the database {plan.storage} is in use by another process; wait, or end it with: sweep stop")
     if lock is None:
         return _watch(plan)
     try:
@@ -117,10 +122,37 @@ def attach_or_run(plan: Plan) -> int:
         lock.release()
 
 
+def again(
+    record: StudyRecord,
+    storage: str,
+    owner: str,
+    workers: int | None,
+    gpus: tuple[str, ...],
+    command: str,
+    confirm: Confirm,
+) -> Plan:
+    """The plan to confirm a study of the database, from what the database knows of it.
+
+    Raises:
+        UserError: it was begun by another version, or its plugins have changed.
+    """
+    work_dir = Path(record.work_dir)
+    _check_writable(work_dir)
+    return Plan(
+        space=reopened(record, work_dir / record.name), scale="tiny" if record.scale == "tiny" else "standard",
+        data=DataPaths.model_validate(record.data), storage=storage, work_dir=work_dir, owner=owner, workers=workers,
+        gpus=gpus, command=command, confirm=confirm,
+    )  # fmt: skip
+
+
 def _run(plan: Plan, store: Store) -> int:
     interrupts = _Interrupts()
-    record = open_study(store, plan.space, plan.scale, plan.data, plan.work_dir)
+    record = _record(plan, store)
     study = Study(plan.storage, store, record, plan.space, plan.data)
+    before: StudyState | None = None
+    if plan.confirm:
+        before = "stopped" if record.state == "running" else record.state
+        plan.confirm.begin(study)
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
     hall = Hall()
@@ -151,9 +183,22 @@ def _run(plan: Plan, store: Store) -> int:
             housekeeper.tidy()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     if not coordinator.tripped:  # else it is paused, and says why
-        store.touch_study(record.name, state=state)
+        store.touch_study(record.name, state=before or state)
     fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
+    if plan.confirm and state == "finished" and not (fault or interrupts.count):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # scoring ends with it, and begins anew
+        return plan.confirm.conclude(store, plan.space, plan.gpus)
     return _report(plan, store, record.name, interrupts.count > 0, state, fault)
+
+
+def _record(plan: Plan, store: Store) -> StudyRecord:
+    """The study's record; a confirmation changes nothing of what the study is."""
+    if plan.confirm is None:
+        return open_study(store, plan.space, plan.scale, plan.data, plan.work_dir)
+    known = store.study(plan.space.study)
+    assert known
+    store.touch_study(known.name, state="running")
+    return known
 
 
 def _over(hall: Hall, coordinator: Coordinator) -> bool:

@@ -171,6 +171,25 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
     return found
 
 
+def reopened(record: StudyRecord, folder: Path) -> SearchSpace:
+    """The space of a study that the database holds.
+
+    Args:
+        record: the study.
+        folder: takes a copy of the space as a file.
+
+    Raises:
+        UserError: it was begun by another version, or its plugins have changed.
+    """
+    path = travel.keep(record.space_text, folder / "space.yaml")
+    scale: Scale = "tiny" if record.scale == "tiny" else "standard"
+    space = load(path, ["data=demo"], scale=lambda _: scale)  # its data may lie elsewhere now
+    different = differences(record.identity, identity(space, scale, record.data_hash))
+    if different:
+        raise UserError(f"its space reads otherwise today: {'; '.join(different)}")
+    return space
+
+
 def check_identity(store: Reader, space: SearchSpace, scale: Scale, data: DataPaths) -> None:
     """Checks that a study of this name, where there is one, is about the same.
 

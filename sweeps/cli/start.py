@@ -95,7 +95,7 @@ def start(
         owner=owner or user_name(),
         workers=workers,
         gpus=tuple(found),
-        command=_command(),
+        command=command_line(),
         ray=Cluster(address, gpus_per_trial) if pool == "ray" else None,
     )
     return attach_or_run(plan)
@@ -109,7 +109,8 @@ def user_name() -> str:
         return f"user {os.getuid()}"
 
 
-def _command() -> str:
+def command_line() -> str:
+    """The line that goes on with what was interrupted."""
     import shlex
 
     return shlex.join(["sweep", *sys.argv[1:]])

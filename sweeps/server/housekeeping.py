@@ -64,7 +64,10 @@ def _tidy_folder(study: Coordinator) -> None:
     """The same for checkpoints in the study's own folder."""
     work_dir = study.study.record.work_dir
     held: list[HeldRecord] = []
+    spared = study.study.further if study.study.ordered else set()
     for trial in study.study.store.trials(study.name):
+        if trial.number in spared:  # will be scored on the images held out
+            continue
         folder = TrialPaths.of(work_dir, study.name, trial.number).folder
         for name in CHECKPOINTS:
             if found := _record(study.name, trial.number, folder / name):

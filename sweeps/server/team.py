@@ -15,15 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from results.records import StudyRecord
 from results.store import Store
 from runner.errors import UserError
-from runner.protocol import DataPaths, Scale, StudyName
+from runner.protocol import DataPaths, StudyName
 from sweeps.artifacts import Artifacts
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.hall import Hall
 from sweeps.server.submission import AWAITED, PluginText, Submission
-from sweeps.session import open_study
+from sweeps.session import open_study, reopened
 from sweeps.space import travel
 from sweeps.space.document import parse
-from sweeps.space.identity import differences, identity
 from sweeps.space.loader import load
 from sweeps.space.schema import SearchSpace
 from sweeps.study.study import Study
@@ -61,7 +60,7 @@ class Team:
         """Opens every study of the database; one that cannot be opened is told and left alone."""
         for record in self.store.studies():
             try:
-                space = self._again(record)
+                space = reopened(record, self.work_dir / record.name)
                 self._open(record, space, DataPaths.model_validate(record.data))
             except (UserError, ValueError) as error:
                 log.warning("study %s is not served: %s", record.name, str(error).splitlines()[0])
@@ -123,20 +122,6 @@ class Team:
         """Keeps a file under its hash, so that another one of its name leaves it as it is."""
         sha256 = hashlib.sha256(file.text.encode()).hexdigest()
         return travel.keep(file.text, self.work_dir / study / "plugins" / sha256[:16] / file.name)
-
-    def _again(self, record: StudyRecord) -> SearchSpace:
-        """The space of a study that the database holds.
-
-        Raises:
-            UserError: it was begun by another version, or its plugins have changed.
-        """
-        path = travel.keep(record.space_text, self.work_dir / record.name / "space.yaml")
-        scale: Scale = "tiny" if record.scale == "tiny" else "standard"
-        space = load(path, ["data=demo"], scale=lambda _: scale)
-        different = differences(record.identity, identity(space, scale, record.data_hash))
-        if different:
-            raise UserError(f"its space reads otherwise today: {'; '.join(different)}")
-        return space
 
 
 def _study_name(text: str) -> str:

@@ -51,8 +51,13 @@ def resolve(
         settings=settings,
         config={path: _plain(value, assignment, f"config.{path}") for path, value in space.config.items()},
     )
+    return combination, seed_of(space, assignment)
+
+
+def seed_of(space: SearchSpace, assignment: Mapping[str, Scalar]) -> int:
+    """The seed of an assignment alone."""
     seed = _chosen(space, assignment, "seed")
-    return combination, SETTINGS["seed"].default if seed is None else int(seed)
+    return int(SETTINGS["seed"].default if seed is None else seed)
 
 
 def default_backbone(model: str, scale: Scale) -> str:

@@ -15,6 +15,7 @@ from results.records import FINAL, TrialRecord
 from results.store import Store
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
+from sweeps.study.further import FURTHER, is_further, shown
 from sweeps.study.ledger import Ledger
 from sweeps.study.proposer import STATES, Proposer
 from sweeps.study.pruning import Pruning
@@ -75,15 +76,17 @@ class Followers:
             row = known.get(trial.number)
             if row is not None and row.state in FINAL:
                 self._tell(row)
-            elif row is None and (RETRY in trial.user_attrs or (trial.params and trial.params in tried)):
-                # a retry that did not come to its beginning, or a trial made twice since the first answer got lost
+            elif row is None and ({RETRY, FURTHER} & set(trial.user_attrs) or (trial.params and trial.params in tried)):
+                # a retry or a further seed that did not come to its beginning, or a trial made twice since the first
+                # answer got lost
                 self.ledger.end(trial.number, TrialState.FAIL, None, {"reason": "not begun"})
             elif row is None:
                 adopt(trial, self.ledger)
 
-    def begin(self, assignment: Assignment, attributes: Attributes) -> int:
-        """Begins a trial in Optuna's tables; its number there."""
-        number = self.ledger.begin(assignment, distributions(self._space, assignment), attributes)
+    def begin(self, assignment: Assignment, attributes: Attributes, further: bool = False) -> int:
+        """Begins a trial in Optuna's tables, with its own seed or a further one; its number there."""
+        forms = shown(distributions(self._space, assignment), further)
+        number = self.ledger.begin(shown(assignment, further), forms, attributes)
         if self._pruning:
             self._pruning.begun(number)
         return number
@@ -91,7 +94,10 @@ class Followers:
     def begin_again(self, row: TrialRecord, attributes: Attributes) -> int:
         """Begins a trial in Optuna's tables that stands for `row` once `stands_in` is told; its number."""
         extra = {RETRY: row.number, "retries": row.retries + 1}
-        return self.begin(row.optuna_params, lambda _: {**attributes(row.number), **extra})
+        further = is_further(self._space, row)
+        if further:
+            extra |= {"seed": row.seed}
+        return self.begin(row.optuna_params, lambda _: {**attributes(row.number), **extra}, further)
 
     def stands_in(self, row: TrialRecord, optuna_number: int) -> None:
         """The retry of `row` is stored."""

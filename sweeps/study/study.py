@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from optuna.trial import FrozenTrial
@@ -17,6 +18,7 @@ from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, suggest
 from sweeps.study.followers import Followers
+from sweeps.study.further import Proposal, is_further
 from sweeps.study.ledger import Ledger
 from sweeps.study.sampler import OptunaSuggester
 from sweeps.study.tally import Tally
@@ -36,6 +38,7 @@ class Study:
 
     Attributes:
         before_end: called with the number of a trial that is about to end.
+        further: trials with seeds that a confirmation ordered.
     """
 
     def __init__(
@@ -51,12 +54,15 @@ class Study:
         store.claim(record.name)
         self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
         self.before_end: Callable[[int], None] = lambda number: None
-        self._proposed: Assignment | None = None  # not begun yet
+        self._proposed: Proposal | None = None  # not begun yet
         self._begun: int | None = None  # begun in Optuna's tables, not in ours yet
         self._epochs: dict[int, int] = {}  # planned for trials that were leased
         self.followers = Followers(storage, store, record.name, record.objective, space, self._adopt)
         rows = store.trials(record.name)
+        self._ordered: deque[Proposal] | None = None  # trained in the place of what the sampler would propose
+        self.further = {row.number for row in rows if is_further(space, row)}
         self._tally = Tally(rows)
+        self._tally.begun -= len(self.further)
         for row in rows:
             if row.state == "running" and not workers_survive:
                 self.store.release(record.name, row.number, "stopped", "the study's owner ended")
@@ -74,23 +80,43 @@ class Study:
             self._proposed = None
         self.followers.change(space)
 
+    def order(self, proposals: Iterable[Proposal]) -> None:
+        """Trains these and nothing else."""
+        self._ordered = deque(proposals)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether somebody ordered what is trained."""
+        return self._ordered is not None
+
+    def _propose(self) -> Proposal | None:
+        if self._ordered is not None:
+            return self._ordered.popleft() if self._ordered else None
+        assignment = self.followers.proposer.propose() if self.budget_left() else None
+        return None if assignment is None else Proposal(assignment)
+
     def ask(self) -> int | None:
         """Adds the next trial, or returns None when the budget is spent or the space tried out.
 
         What a database that was away did not let it finish, it goes on with at the next call.
         """
         if self._proposed is None:
-            self._proposed = self.followers.proposer.propose() if self.budget_left() else None
-        assignment = self._proposed
-        if assignment is None:
+            self._proposed = self._propose()
+        if (proposal := self._proposed) is None:
             return None
+        assignment, further = proposal.assignment, proposal.seed is not None
         if self._begun is None:
-            self._begun = self.followers.begin(assignment, lambda number: self._attributes(number, assignment))
+            self._begun = self.followers.begin(
+                assignment, lambda number: self._attributes(number, assignment) | proposal.attributes(), further
+            )
         number = self._begun
-        self._add(number, assignment)
+        self._add(number, assignment, proposal.seed)
         self._begun = self._proposed = None
         self.followers.proposer.begun(number, assignment)
-        self._tally.begun += 1
+        if further:
+            self.further.add(number)
+        else:
+            self._tally.begun += 1
         return number
 
     def _attributes(self, number: int, assignment: Assignment) -> dict[str, object]:
@@ -98,9 +124,10 @@ class Study:
         folder = f"{self.record.work_dir}/{self.record.name}/{number}"
         return {"combination": combination.digest(), "folder": folder}
 
-    def _add(self, number: int, assignment: Assignment) -> None:
+    def _add(self, number: int, assignment: Assignment, other_seed: int | None = None) -> None:
         """Gives a trial its row; last, for a trial without one is adopted again after a crash."""
-        combination, seed = resolve(self.space, assignment, self.scale, self.data.n_train)
+        combination, proposed = resolve(self.space, assignment, self.scale, self.data.n_train)
+        seed = proposed if other_seed is None else other_seed
         self.store.add_trial(
             self.record.name, number, combination=combination.digest(),
             parts=combination.model_dump(mode="json"), params=combination.flat_params(),
@@ -121,10 +148,14 @@ class Study:
 
     def more_to_try(self) -> bool:
         """Whether `ask` would give a trial."""
-        return self._proposed is not None or (not self.followers.proposer.exhausted and self.budget_left())
+        if self._proposed is not None or self._ordered is not None:
+            return self._proposed is not None or bool(self._ordered)
+        return not self.followers.proposer.exhausted and self.budget_left()
 
     def trials_left(self) -> int | None:
         """How many trials may still begin; None if only time or a score limits them."""
+        if self._ordered is not None:
+            return len(self._ordered)
         limits = [n for n in (self.space.budget.trials, self.followers.proposer.size) if n is not None]
         return max(0, min(limits) - self._tally.begun) if limits else None
 
@@ -160,6 +191,8 @@ class Study:
         if score is None or not math.isfinite(score):
             return False
         prune = self.followers.report(number, report.epoch, score)
+        if number in self.further:  # it was ordered to be seen to its end
+            return False
         return prune and report.epoch < self._planned(number)  # after its last epoch there is nothing left to save
 
     def batch(self, number: int) -> tuple[int, int]:

@@ -1,0 +1,310 @@
+"""The best of a ranking trained with further seeds, then scored on images that nobody has seen.
+
+The first of many by score is partly first by luck: its score promises too much ("optimizer's curse", Smith & Winkler
+2006, Management Science 52:311; Cawley & Talbot 2010, JMLR 11:2079, on selection by a validation set). Its luck has two
+parts. New seeds show that of its seeds, since nobody picked them. Images that no trial and no choice ever saw show that
+of the validation images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from results.errors import ResultsError
+from results.records import HeldRecord, TrialRecord
+from results.standings import Standing, runs_of, stand
+
+if TYPE_CHECKING:
+    from results.confidence import Runs
+    from results.seednoise import SeedNoise
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A combination that is confirmed.
+
+    Attributes:
+        trials: its complete trials when it was chosen.
+        promised: their mean.
+        seeds: what it is trained with besides.
+        chosen: whether it is one of the best; else it is there as the baseline.
+    """
+
+    combination: str
+    trials: tuple[int, ...]
+    promised: float
+    seeds: tuple[int, ...]
+    chosen: bool
+
+    def fresh(self, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """Its complete trials that had no part in the choice, by number."""
+        found = [one for one in _complete(trials) if one.combination == self.combination]
+        return [one for one in found if one.number not in self.trials]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which combinations get which seeds; kept with the study, so that an interrupted confirmation goes on with it.
+
+    Attributes:
+        top: how many of the ranking.
+        seeds: further ones for each.
+        latest: number of the study's last trial then.
+        baseline: combination of the first complete trial.
+        entries: by rank; the baseline last if it is not among them.
+    """
+
+    top: int
+    seeds: int
+    latest: int
+    baseline: str
+    entries: tuple[Entry, ...]
+
+    def entry(self, combination: str) -> Entry:
+        """The entry of a combination."""
+        return next(one for one in self.entries if one.combination == combination)
+
+    def document(self) -> dict[str, Any]:
+        """As the store keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Order:
+        """What `document` wrote."""
+        entries = tuple(
+            Entry(**{**one, "trials": tuple(one["trials"]), "seeds": tuple(one["seeds"])})
+            for one in document["entries"]
+        )
+        return cls(**{**document, "entries": entries})
+
+
+def _complete(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    return sorted((one for one in trials if one.state == "complete" and one.score is not None), key=lambda t: t.number)
+
+
+def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | None = None) -> Order:
+    """What a confirmation trains.
+
+    Args:
+        trials: all of the study.
+        top: how many of the ranking.
+        seeds: further ones for each of them, and for the baseline.
+        before: the last order. It stands as long as nothing else is asked and nothing else was tried; a combination
+            that was in it keeps what it had promised then, and seeds that were not part of the choice count.
+
+    Raises:
+        ResultsError: no trial is complete.
+    """
+    standings = stand(trials).standings
+    if not standings:
+        raise ResultsError("no trial is complete yet, so there is nothing to confirm; see: sweep status")
+    if before and (before.top, before.seeds) == (top, seeds) and not _news(trials, before):
+        return before
+    baseline = _complete(trials)[0].combination
+    chosen = [one.combination for one in standings[:top]]
+    known = {one.combination: one for one in before.entries} if before else {}
+    by_name = {one.combination: one for one in standings}
+    entries = []
+    for name in dict.fromkeys([*chosen, baseline]):
+        had = known.get(name)
+        first = had.trials if had else by_name[name].trials
+        promised = had.promised if had else by_name[name].mean
+        fresh = len(by_name[name].trials) - len(first)
+        used = max(one.seed for one in trials if one.combination == name)
+        further = tuple(range(used + 1, used + 1 + max(0, seeds - fresh)))
+        entries.append(Entry(name, first, promised, further, name in chosen))
+    return Order(top, seeds, max(one.number for one in trials), baseline, tuple(entries))
+
+
+def _news(trials: Sequence[TrialRecord], before: Order) -> bool:
+    """Whether anything but the order's own was tried since."""
+    ours = {one.combination for one in before.entries}
+    return any(one.number > before.latest and one.combination not in ours for one in trials)
+
+
+def owed(order: Order, trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, int]]:
+    """What is still to be trained: (a trial of the combination, seed); the first seed of each before the second."""
+    had = {(one.combination, one.seed) for one in trials}
+    first = {one.number: one for one in trials}
+    rounds = max((len(entry.seeds) for entry in order.entries), default=0)
+    return [
+        (first[entry.trials[0]], entry.seeds[turn])
+        for turn in range(rounds)
+        for entry in order.entries
+        if turn < len(entry.seeds) and (entry.combination, entry.seeds[turn]) not in had
+    ]
+
+
+def winner(order: Order, trials: Sequence[TrialRecord]) -> Standing:
+    """Of the combinations that were chosen, the one with the best mean over all its seeds."""
+    chosen = {one.combination for one in order.entries if one.chosen}
+    return next(one for one in stand(trials).standings if one.combination in chosen)
+
+
+def judges(entry: Entry, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials of a combination that are scored on the held-out images: those that had no part in the choice."""
+    return entry.fresh(trials) or [one for one in trials if one.number in entry.trials]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A combination on the held-out images.
+
+    Attributes:
+        trials: whose checkpoints were scored.
+        mean: over them.
+        low, high: its 95 % interval.
+        promised: what the ranking said when it was chosen.
+        fresh: mean validation score of the seeds that had no part in the choice, None without any.
+    """
+
+    combination: str
+    trials: tuple[int, ...]
+    mean: float
+    low: float
+    high: float
+    promised: float
+    fresh: float | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        found = asdict(self) | {"interval": [self.low, self.high], "promised_too_much": self.promised - self.mean}
+        for gone in ("low", "high"):
+            del found[gone]
+        return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the held-out images say.
+
+    Attributes:
+        images: how many.
+        winner, baseline: the same where the baseline won.
+        difference: winner - baseline, with its 95 % interval; None where they are the same.
+        noise: standard deviation between seeds that the intervals hold; None where they are over images only.
+        looks: combinations of the study that were ever scored there.
+    """
+
+    objective: str
+    images: int
+    winner: Side
+    baseline: Side
+    difference: tuple[float, float, float] | None
+    noise: float | None
+    looks: int
+
+    @property
+    def verdict(self) -> str:
+        """What may be said, in one line."""
+        if self.difference is None:
+            return "the baseline is the winner: nothing that was confirmed is better"
+        _, low, high = self.difference
+        over = "" if self.noise is not None else ", over images only: with one seed each nothing is known of the next"
+        if low > 0 and self.noise is not None:
+            return "the winner beats the baseline: the interval excludes 0"
+        if high < 0 and self.noise is not None:
+            return "the baseline beats the winner: the interval excludes 0"
+        return f"not told apart: the interval {'includes' if low <= 0 <= high else 'excludes'} 0{over}"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        gap = self.difference
+        return {
+            "objective": self.objective,
+            "images": self.images,
+            "winner": self.winner.document(),
+            "baseline": self.baseline.document(),
+            "difference": gap[0] if gap else None,
+            "interval": list(gap[1:]) if gap else None,
+            "promised_difference": self.winner.promised - self.baseline.promised if gap else None,
+            "covers": "images" if self.noise is None else "images and seeds",
+            "seed_noise": self.noise,
+            "verdict": self.verdict,
+            "looks": self.looks,
+        }
+
+
+def outcome(
+    objective: str,
+    order: Order,
+    best: Standing,
+    trials: Sequence[TrialRecord],
+    held: Mapping[int, HeldRecord],
+) -> Outcome:
+    """The winner and the baseline on the held-out images.
+
+    Intervals are those of `results.confidence`. The noise between seeds is that of the scores on these very images;
+    with one seed of each it is the one of the validation scores, if that is known.
+
+    Args:
+        objective: the figure that counts.
+        order: what was confirmed.
+        best: its winner.
+        trials: all of the study.
+        held: scores on the held-out images by trial, with evidence; of `judges`, as far as there are any.
+
+    Raises:
+        ResultsError: one of the two has no score there, or a score lacks its evidence.
+    """
+    from results import confidence, seednoise
+    from results.evidence import unpack
+
+    names = list(dict.fromkeys([best.combination, order.baseline]))
+    sides = {name: [one for one in judges(order.entry(name), trials) if one.number in held] for name in names}
+    for name in (name for name, side in sides.items() if not side):
+        raise ResultsError(
+            f"no checkpoint of combination {name} is left to be scored on the held-out images; train one more with: "
+            f"sweep confirm --top {order.top} --seeds {order.seeds + 1}"
+        )
+    evidence, scores = {}, {}
+    for number in [one.number for side in sides.values() for one in side]:
+        score, blob = held[number].metrics.get(objective), held[number].evidence
+        if score is None or blob is None:
+            raise ResultsError(f"trial {number} has no {objective} on the held-out images: they have no such objects")
+        evidence[number], scores[number] = unpack(blob), score
+    standings = [Standing(name, tuple(one.number for one in sides[name]), 1, 0.0, 1, None) for name in names]
+    runs = runs_of(objective, standings, evidence, scores)
+    noise = seednoise.learnt([one.scores for one in runs]) or _validation_noise(trials)
+    images = len(next(iter(evidence.values())).images)
+    found = {
+        name: _side(order.entry(name), sides[name], trials, one, noise, images)
+        for name, one in zip(names, runs, strict=True)
+    }
+    gap = confidence.difference(runs[0], runs[1], noise, images) if len(names) == 2 else None
+    combinations = {one.combination for one in trials if one.number in held}
+    return Outcome(
+        objective, images, found[best.combination], found[order.baseline],
+        (gap.value, *gap.interval()) if gap else None, noise.deviation if noise else None, len(combinations),
+    )  # fmt: skip
+
+
+def _validation_noise(trials: Sequence[TrialRecord]) -> SeedNoise | None:
+    import numpy as np
+
+    from results import seednoise
+
+    scores = {one.number: float(one.score) for one in trials if one.score is not None}
+    return seednoise.learnt([np.array([scores[n] for n in one.trials]) for one in stand(trials).standings])
+
+
+def _side(
+    entry: Entry,
+    scored: Sequence[TrialRecord],
+    trials: Sequence[TrialRecord],
+    runs: Runs,
+    noise: SeedNoise | None,
+    images: int,
+) -> Side:
+    from results import confidence
+
+    low, high = confidence.mean(runs, noise, images).interval()
+    fresh = [one.score for one in entry.fresh(trials) if one.score is not None]
+    numbers = tuple(one.number for one in scored)
+    return Side(
+        entry.combination, numbers, runs.mean, max(0.0, low), min(1.0, high), entry.promised,
+        fmean(fresh) if fresh else None,
+    )  # fmt: skip
