@@ -5,6 +5,8 @@ from __future__ import annotations
 from results import tried
 from results.rows import Ranking
 
+_SHOWN = 20  # imported results below a table
+
 
 def captions(ranking: Ranking) -> list[str]:
     """What was measured how, what all trials share, the baseline, and what is not shown."""
@@ -22,6 +24,20 @@ def captions(ranking: Ranking) -> list[str]:
         states = ", ".join(f"{count} {state}" for state, count in sorted(ranking.hidden.items()))
         noun = "trial is" if total == 1 else "trials are"
         lines.append(f"{total} {noun} not complete ({states}); see them with: sweep rank --all")
+    return lines + _imported(ranking)
+
+
+def _imported(ranking: Ranking) -> list[str]:
+    """Results from elsewhere, the best of each metric first; no place, for nothing else is known of them."""
+    lines = []
+    for metric in dict.fromkeys(one.metric for one in ranking.imported):
+        rows = sorted((one for one in ranking.imported if one.metric == metric), key=lambda one: -one.score)
+        informing = sum(one.assignment is not None for one in rows)
+        told = f"the sampler learns from {informing}" if informing else "the sampler learns from none"
+        lines.append(f"imported, apart from the ranking: {len(rows)} with {metric}; {told}")
+        lines += [f"imported {one.score:.10f} {one.owner or '-'}: {one.what} ({one.source})" for one in rows[:_SHOWN]]
+        if len(rows) > _SHOWN:
+            lines.append(f"imported: {len(rows) - _SHOWN} more; see them with: sweep rank --format json")
     return lines
 
 

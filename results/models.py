@@ -211,3 +211,23 @@ class HoldoutRow(Base):
     metrics: Mapped[dict[str, Any]]
     evidence: Mapped[bytes | None]
     scored_at: Mapped[datetime]
+
+
+class ImportRow(Base):
+    """A result from elsewhere (see records.ImportRecord)."""
+
+    __tablename__ = "sweep_imports"
+    __table_args__ = (Unique("study_id", "content"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("sweep_studies.id", ondelete="CASCADE"))
+    owner: Mapped[str]
+    what: Mapped[str]
+    metric: Mapped[str]
+    score: Mapped[float]
+    assignment: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    note: Mapped[str | None]
+    source: Mapped[str]
+    line: Mapped[int]
+    content: Mapped[str] = mapped_column(String(64))
+    imported_at: Mapped[datetime]

@@ -19,10 +19,20 @@ from results.models import (
     EpochRow,
     EvidenceRow,
     HoldoutRow,
+    ImportRow,
     StudyRow,
     TrialRow,
 )
-from results.records import STATES, AttemptRecord, EpochRecord, HeldRecord, StudyRecord, TrialRecord, TrialState
+from results.records import (
+    STATES,
+    AttemptRecord,
+    EpochRecord,
+    HeldRecord,
+    ImportRecord,
+    StudyRecord,
+    TrialRecord,
+    TrialState,
+)
 
 _STUDY = [getattr(StudyRow, field.name) for field in dataclasses.fields(StudyRecord)]
 _ELSEWHERE = {
@@ -35,6 +45,7 @@ _TRIAL = [
     _ELSEWHERE[field.name] if field.name in _ELSEWHERE else getattr(TrialRow, field.name)
     for field in dataclasses.fields(TrialRecord)
 ]
+_IMPORT = [getattr(ImportRow, field.name) for field in dataclasses.fields(ImportRecord)]
 _ATTEMPT = [getattr(AttemptRow, field.name) for field in dataclasses.fields(AttemptRecord)]
 
 
@@ -163,6 +174,12 @@ def read_holdout(session: Session, study_id: int) -> dict[int, HeldRecord]:
     query = select(TrialRow.number, HoldoutRow).join(HoldoutRow, HoldoutRow.trial_id == TrialRow.id)
     rows = session.execute(query.where(TrialRow.study_id == study_id).order_by(TrialRow.number))
     return {number: HeldRecord(row.metrics, row.evidence, row.scored_at) for number, row in rows}
+
+
+def read_imports(session: Session, study_id: int) -> list[ImportRecord]:
+    """Results from elsewhere, in the order they were imported."""
+    rows = session.execute(select(*_IMPORT).where(ImportRow.study_id == study_id).order_by(ImportRow.id))
+    return [ImportRecord(**row._mapping) for row in rows]
 
 
 def count_states(session: Session, study_id: int) -> dict[TrialState, int]:

@@ -15,7 +15,16 @@ from results.database import Database
 from results.errors import NotFoundError
 from results.models import StudyRow, TrialRow
 from results.outage import PATIENCE, waited_out
-from results.records import AttemptRecord, EpochRecord, HeldRecord, StudyRecord, Summary, TrialRecord, TrialState
+from results.records import (
+    AttemptRecord,
+    EpochRecord,
+    HeldRecord,
+    ImportRecord,
+    StudyRecord,
+    Summary,
+    TrialRecord,
+    TrialState,
+)
 
 
 class Reader:
@@ -126,6 +135,12 @@ class Reader:
         """What was scored on the images held out, by trial."""
         with self._database.read() as session:
             return queries.read_holdout(session, self._study(session, study).id)
+
+    @waited_out
+    def imports(self, study: str) -> list[ImportRecord]:
+        """Results from elsewhere, in the order they were imported."""
+        with self._database.read() as session:
+            return queries.read_imports(session, self._study(session, study).id)
 
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state; every state is there."""

@@ -161,6 +161,45 @@ class HeldRecord:
 
 
 @dataclass(frozen=True)
+class ImportRecord:
+    """A result from elsewhere, kept apart from the trials.
+
+    Attributes:
+        what: the row's cells, as people wrote them.
+        metric: what its score is.
+        assignment: what the sampler would have called it, where it learns from it; else None.
+        note: why it does not, else None.
+        source, line: file and line it came from.
+        content: SHA-256 of the row; it is kept once, however often it is imported.
+        imported_at: UTC.
+    """
+
+    owner: str
+    what: str
+    metric: str
+    score: float
+    assignment: dict[str, Any] | None
+    note: str | None
+    source: str
+    line: int
+    content: str
+    imported_at: datetime
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "owner": self.owner,
+            "what": self.what,
+            "metric": self.metric,
+            "score": self.score,
+            "informs": self.assignment,
+            "note": self.note,
+            "source": self.source,
+            "line": self.line,
+        }
+
+
+@dataclass(frozen=True)
 class Summary:
     """How a study stands.
 

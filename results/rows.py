@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from results.records import StudyRecord
+from results.records import ImportRecord, StudyRecord
 
 if TYPE_CHECKING:
     from results.standings import Standings
@@ -94,6 +94,7 @@ class Ranking:
         standings: the combinations by mean.
         every: the rows of all ranked trials, whatever `by` left out.
         runs: whether every training keeps its own line where combinations were repeated.
+        imported: results from elsewhere, which no row, place or interval knows of.
         merged: whether a row is a combination with the mean of its seeds, else a trial.
     """
 
@@ -111,6 +112,7 @@ class Ranking:
     every: tuple[Row, ...] = ()
     runs: bool = False
     merged: bool = False
+    imported: tuple[ImportRecord, ...] = ()
 
     @property
     def best(self) -> Row | None:
@@ -127,6 +129,7 @@ class Ranking:
             "rows": [row.document() for row in self.rows],
             "combinations": [one.document() for one in self.standings.standings] if self.standings else [],
             "confidence": self._confidence(),
+            "imported": [one.document() for one in self.imported],
         }
 
     def _confidence(self) -> dict[str, Any] | None:

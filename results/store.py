@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from results import queries
 from results.errors import ResultsError
-from results.models import HoldoutRow, StudyRow, TrialRow
+from results.models import HoldoutRow, ImportRow, StudyRow, TrialRow
 from results.outage import waited_out
-from results.records import HeldRecord, StudyRecord, StudyState, now
+from results.records import HeldRecord, ImportRecord, StudyRecord, StudyState, now
 from results.trials import TrialStore
 
 
@@ -94,6 +95,16 @@ class Store(TrialStore):
             return True
 
     @waited_out
+    def add_imports(self, study: str, rows: Iterable[ImportRecord]) -> int:
+        """Keep results from elsewhere; how many are new. A row that is kept already stays as it is."""
+        with self._database.write() as session:
+            study_id = self._study(session, study, lock=True).id
+            known = {one.content for one in queries.read_imports(session, study_id)}
+            new = {one.content: one for one in rows if one.content not in known}
+            session.add_all(ImportRow(study_id=study_id, **_fields(one)) for one in new.values())
+            return len(new)
+
+    @waited_out
     def add_trial(
         self,
         study: str,
@@ -134,3 +145,7 @@ class Store(TrialStore):
                     created_at=now(),
                 )
             )
+
+
+def _fields(record: ImportRecord) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}

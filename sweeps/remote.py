@@ -12,11 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from results.columns import clean
 from results.errors import NotFoundError
-from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord, TrialState
+from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
 from runner.errors import UserError
 from runner.wire.client import Client, no_tls
 from sweeps.server.submission import Submission
 
+_IMPORTS = TypeAdapter(list[ImportRecord])
 _STUDIES = TypeAdapter(list[StudyRecord])
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
@@ -81,6 +82,10 @@ class Remote(Client):
             with contextlib.suppress(NotFoundError):
                 found[number] = self._ask("GET", f"/studies/{study}/trials/{number}/evidence").content
         return found
+
+    def imports(self, study: str) -> list[ImportRecord]:
+        """Results from elsewhere."""
+        return self._read(f"/studies/{study}/imports", _IMPORTS)
 
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state."""

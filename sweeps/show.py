@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO, cast
 
 import click
@@ -28,7 +29,7 @@ def judged(
     """The ranking of a study and how sure it is (`results.ranking.rank`, `results.standings.judge`)."""
     trials = reader.trials(record.name)
     standings = judge(record, trials, lambda numbers: reader.evidence(record.name, numbers), seed_noise)
-    return rank(record, trials, by, all_states, standings)
+    return replace(rank(record, trials, by, all_states, standings), imported=tuple(reader.imports(record.name)))
 
 
 def print_ranking(ranking: Ranking, form: str, stream: TextIO) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 import traceback
 
@@ -22,6 +23,7 @@ _COMMANDS = {
     "compare": "compare",
     "confirm": "confirm",
     "best": "best",
+    "import": "imports",
     "trials": "trials",
     "logs": "logs",
     "pause": "pause",
@@ -46,7 +48,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"sweeps.cli.{_COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         _common_options(command)
         return command
 

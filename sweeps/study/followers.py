@@ -64,6 +64,9 @@ class Followers:
         self._space, rows = space, self._store.trials(self._name)
         scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
         self.proposer = Proposer(space, rows, scores)
+        for number, prior in enumerate(self._store.imports(self._name), start=1):
+            if prior.assignment is not None:
+                self.proposer.prior(-number, prior.assignment, prior.score)
         pruned = space.pruner.kind != "none"
         self._pruning = Pruning(space, self._name, self.ledger.trials(), self.ledger.mark) if pruned else None
 

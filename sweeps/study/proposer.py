@@ -112,6 +112,12 @@ class Proposer:
             self._sampler.begun(number, assignment)
         self._draft = None
 
+    def prior(self, number: int, assignment: Assignment, score: float) -> None:
+        """A result from elsewhere, under a number below 0; what it tried may still be proposed."""
+        if self.learns:
+            self._sampler.remember(number, assignment, {})
+            self._sampler.ended(number, TrialState.COMPLETE, score)
+
     def again(self, row: TrialRecord) -> None:
         """A trial that had ended runs again."""
         if self.learns:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Response
 
-from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord
+from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecord, TrialRecord
 from runner.errors import UserError
 from runner.protocol import Verdict
 from sweeps.artifacts import Artifacts
@@ -47,6 +47,11 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
     def trials(study: Study) -> list[TrialRecord]:
         """All trials of a study."""
         return hall.study(study).study.store.trials(study)
+
+    @routes.get("/studies/{study}/imports")
+    def imports(study: Study) -> list[ImportRecord]:
+        """Results from elsewhere that stand beside the study's own."""
+        return hall.study(study).study.store.imports(study)
 
     @routes.get("/studies/{study}/trials/{trial}/epochs")
     def epochs(study: Study, trial: Trial) -> list[EpochRecord]:

@@ -1,0 +1,88 @@
+"""``sweep import``: results that a team had before, beside a study's own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sweeps.cli import options
+
+if TYPE_CHECKING:
+    from results.records import ImportRecord
+    from sweeps.source import Source
+
+
+DEAF = ("exhaustive", "pairwise", "random")  # samplers that learn from no score
+
+
+@click.command(
+    "import", epilog="Example:  sweep import week2.csv --metric segm_mAP --dry-run    (then without --dry-run)"
+)
+@click.argument("file", metavar="CSV", type=click.Path(path_type=Path))
+@click.option("--metric", required=True, help="What the scores are, e.g. segm_mAP, or a name of your own.")
+@click.option("--dry-run", is_flag=True, help="Show how each row is understood; keep nothing.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@options.source
+def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, study: str | None) -> None:
+    """Put the rows of a CSV table beside a study's trials: an owner, what was tried, a score.
+
+    Headings are names of what a space chooses (model, backbone, augmentation, optimizer, lr, ...), owner and score; in
+    Korean as well. `sweep rank` shows the rows apart, without a place. A sampler that learns from scores learns from
+    those whose --metric is the study's objective and that name everything the study searches: say so only if they were
+    measured on the same validation images. A file with a bad row is refused as a whole.
+    """
+    from results.store import Store
+    from runner.errors import UserError
+    from sweeps import runfile
+    from sweeps.imports import understood
+    from sweeps.session import reopened
+    from sweeps.space.walk import planned
+
+    if source.server:
+        raise UserError("sweep import works on the database itself: run it where that lies, while no server has it")
+    with source.reader() as store:
+        record = options.choose_study(store, study)
+    with tempfile.TemporaryDirectory() as folder:
+        space = reopened(record, Path(folder))
+    rows = understood(file, metric, record, space)
+    new = None
+    if not dry_run:
+        lock = runfile.own(source.storage)
+        if lock is None:
+            raise UserError(f"the database {source.storage} is in use by another process; end it with: sweep stop")
+        try:
+            with Store.open(source.storage) as store:
+                store.claim(record.name)
+                new = store.add_imports(record.name, rows)
+        finally:
+            lock.release()
+    _show(rows, new, record.name, form)
+    if (kind := planned(space)[0]) in DEAF:
+        click.echo(f"the sampler of study {record.name} is {kind}: it learns from no score, imported or not", err=True)
+
+
+def _show(rows: list[ImportRecord], new: int | None, study: str, form: str) -> None:
+    from sweeps.show import print_table
+
+    if form == "json":
+        document = {"study": study, "imported": new, "rows": [row.document() for row in rows]}
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        return
+    told = [
+        "learns: " + ", ".join(f"{name} {value}" for name, value in row.assignment.items() if name != "seed")
+        if row.assignment is not None
+        else f"kept only: {row.note}"
+        for row in rows
+    ]
+    print_table(
+        ("line", "owner", "score", "tried", "the sampler"),
+        [(row.line, row.owner, f"{row.score:.10f}", row.what, text) for row, text in zip(rows, told, strict=True)],
+    )
+    informing = Counter(row.assignment is not None for row in rows)[True]
+    kept = "nothing was kept (--dry-run)" if new is None else f"{new} new rows are kept beside study {study}"
+    click.echo(f"{len(rows)} rows, of which {informing} inform its sampler; {kept}")

@@ -1,0 +1,238 @@
+"""``sweep import``: the team's own tables beside a study, and who learns from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import Bench, run
+
+from results.store import Store
+from runner.errors import UserError
+from sweeps.cli import main
+from sweeps.leases.coordinator import Coordinator
+from sweeps.study.study import Study
+
+WEEK_2 = """\
+owner,model,score
+A,SCNet_r50_fpn_1x (12 epochs),0.5861291233
+B,SOLOv2,0.5393581245
+C,Cascade Mask R-CNN_r50_fpn_1x,0.5850912865
+C,Mask Scoring R-CNN_r50_fpn_1x,0.5636328897
+D,Hybrid Task Cascade_r50_fpn_1x,0.5548114978
+E,Mask R-CNN_r50_fpn_1x (organiser's baseline),0.5472226479
+"""
+WEEK_3 = """\
+담당,증강,점수
+B,all augmentation,0.5452023496
+E,"resize: 1280,1024",0.6084128911
+A,MinIoURandomCrop,0.6023441395
+"""
+MODELS = """\
+study: made_up
+data: demo
+scale: tiny
+fixed: {backbone: resnet50, epochs: 1}
+search: {model: [mask_rcnn, cascade_mask_rcnn, ms_rcnn, htc, scnet, solov2], lr: {float: [0.001, 0.1], log: true}}
+sampler: {kind: tpe}
+budget: {trials: 30}
+"""
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A study of models that has begun; week2.csv beside it, with the learning rate that the study searches."""
+    bench = Bench(tmp_path, MODELS)
+    with bench.study() as study:
+        run(Coordinator(study), trials=1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    lines = WEEK_2.splitlines()
+    (tmp_path / "week2.csv").write_text("\n".join([f"{lines[0]},lr", *(f"{line},0.02" for line in lines[1:])]) + "\n")
+    return bench
+
+
+def imported(capsys: Captured, *arguments: str) -> dict[str, Any]:
+    assert main(["import", *arguments, "--format", "json"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_the_teams_names_are_understood(bench: Bench, capsys: Captured) -> None:
+    found = imported(capsys, "week2.csv", "--metric", "segm_mAP", "--dry-run")
+    assert found["imported"] is None
+    assert [row["informs"] and row["informs"]["model"] for row in found["rows"]] == [
+        "scnet", "solov2", "cascade_mask_rcnn", "ms_rcnn", "htc", "mask_rcnn",
+    ]  # fmt: skip
+    assert found["rows"][0]["informs"] == {"model": "scnet", "lr": 0.02}
+    assert (found["rows"][0]["score"], found["rows"][0]["line"]) == (0.5861291233, 2)
+    with Store.open(bench.storage, readonly=True) as store:
+        assert store.imports("made_up") == []
+
+
+def test_another_metric_is_kept_and_says_nothing_to_the_sampler(bench: Bench, capsys: Captured) -> None:
+    found = imported(capsys, "week2.csv", "--metric", "test_server")
+    assert (found["imported"], {row["informs"] is None for row in found["rows"]}) == (6, {True})
+    assert {row["note"] for row in found["rows"]} == {"test_server is not the study's segm_mAP"}
+    with bench.study() as study:
+        assert priors(study) == []
+
+
+def test_again_is_not_twice(bench: Bench, capsys: Captured) -> None:
+    assert imported(capsys, "week2.csv", "--metric", "segm_mAP")["imported"] == 6
+    assert imported(capsys, "week2.csv", "--metric", "segm_mAP")["imported"] == 0
+    assert main(["import", "week2.csv", "--metric", "segm_mAP"]) == 0
+    assert "6 rows, of which 6 inform its sampler; 0 new rows are kept beside study made_up" in capsys.readouterr().out
+
+
+def priors(study: Study) -> list[tuple[dict[str, Any], float]]:
+    """What the sampler in memory knows besides the study's own trials."""
+    trials = study.followers.proposer._sampler._study.get_trials(deepcopy=False)
+    own = {row.score for row in study.store.trials("made_up")}
+    return [(t.params, t.value) for t in trials if t.value is not None and t.value not in own]
+
+
+def test_the_sampler_knows_them_after_every_start(bench: Bench, capsys: Captured) -> None:
+    imported(capsys, "week2.csv", "--metric", "segm_mAP")
+    for _ in range(2):
+        with bench.study() as study:
+            known = priors(study)
+            assert len(known) == 6 and ({"model": "scnet", "lr": 0.02}, 0.5861291233) in known
+            assert study.trials_left() == 29, "they spend no budget"
+    assert len(bench.optuna()) == 1, "Optuna's tables hold what was trained here"
+
+
+def test_a_sampler_follows_where_they_point(bench: Bench, capsys: Captured, tmp_path: Path) -> None:
+    """Thirty good results of htc near lr 0.05, thirty bad ones of solov2: what is proposed next is near the good."""
+
+    def near() -> int:
+        with bench.study() as study:
+            drawn = [study.followers.proposer.propose() for _ in range(12)]
+        return sum(one["model"] == "htc" and one["lr"] > 0.02 for one in drawn if one)
+
+    rows = ["model,lr,score"]
+    rows += [f"htc,{0.045 + 0.0003 * n:.4f},{0.70 + n / 1000}" for n in range(30)]
+    rows += [f"solov2,{0.001 + 0.0001 * n:.4f},{0.10 + n / 1000}" for n in range(30)]
+    (tmp_path / "many.csv").write_text("\n".join(rows))
+    before = near()
+    imported(capsys, "many.csv", "--metric", "segm_mAP")
+    assert before <= 1 and near() >= 4, "by chance 12 / 6 * 0.35 = 0.7 of them"
+
+
+def test_they_stand_apart_from_the_ranking(bench: Bench, capsys: Captured) -> None:
+    imported(capsys, "week2.csv", "--metric", "test_server")
+    assert main(["rank", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["rows"]) == 1 and len(document["imported"]) == 6
+    assert document["baseline"]["trial"] == 0
+    assert main(["rank"]) == 0
+    out = capsys.readouterr().out
+    assert "imported, apart from the ranking: 6 with test_server; the sampler learns from none" in out
+    lines = [line for line in out.splitlines() if line.startswith("imported 0.")]
+    assert lines[0].startswith("imported 0.5861291233 A: SCNet_r50_fpn_1x (12 epochs)")
+    assert main(["rank", "--format", "csv"]) == 0
+    assert "SCNet" not in capsys.readouterr().out
+
+
+def test_korean_headings_and_encodings(bench: Bench, capsys: Captured, tmp_path: Path) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "cp949"):
+        (tmp_path / "week3.csv").write_bytes(WEEK_3.encode(encoding))
+        found = imported(capsys, "week3.csv", "--metric", "segm_mAP", "--dry-run")
+        assert [(row["owner"], row["what"]) for row in found["rows"]][1] == ("E", "resize: 1280,1024")
+        assert {row["note"] for row in found["rows"]} == {"it does not say model, which the study searches"}
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        ("htc,", "it does not say lr, which the study searches"),
+        ("htc,0.5", "lr 0.5 is outside of what the study searches"),
+        ("htc,fast", "lr fast is no number"),
+        ("yolact,0.01", "model yolact is none of what the study searches"),
+        ("HTC_r101_fpn_1x,0.01", "backbone resnet101 is not the study's resnet50"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_kept_with_the_reason(
+    bench: Bench, capsys: Captured, tmp_path: Path, row: str, note: str
+) -> None:
+    (tmp_path / "one.csv").write_text(f"model,lr,score\n{row},0.5\n")
+    found = imported(capsys, "one.csv", "--metric", "segm_mAP")
+    assert (found["imported"], found["rows"][0]["informs"], found["rows"][0]["note"]) == (1, None, note)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (
+            "model,score\nhtc,0.5\nscnet,58.6\nsolov2,\nms_rcnn,good\nmask_rcnn,nan\n",
+            [
+                "t.csv:3: score: expected a number from 0 to 1, found 58.6; write 0.586",
+                "t.csv:4: score: expected a number from 0 to 1, found nothing; leave the row out, or write its score",
+                "t.csv:5: score: expected a number from 0 to 1, found good",
+                "t.csv:6: score: expected a number from 0 to 1, found nan",
+            ],
+        ),
+        ("model,mine\nhtc,0.5\n", ["t.csv:1: score: no column of that name; found model, mine; call it one of score, "
+                                   "점수, 성능, 결과"]),
+        ("model,모델,score\nhtc,htc,0.5\n", ["t.csv:1: model: two columns of that meaning in model, 모델, score; leave "
+                                           "one out"]),
+        ("model,score\n", ["t.csv:1: no rows below the headings"]),
+        ("", ["t.csv: no CSV table: No columns to parse from file"]),
+        ("model,score\na,b,c,d\n", None),
+    ],
+)  # fmt: skip
+def test_bad_tables_are_refused_as_a_whole(
+    bench: Bench, capsys: Captured, tmp_path: Path, text: str, lines: list[str] | None
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    assert main(["import", "t.csv", "--metric", "segm_mAP"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" not in err and (lines is None or err.splitlines() == lines)
+    with Store.open(bench.storage, readonly=True) as store:
+        assert store.imports("made_up") == []
+
+
+def test_other_mistakes_are_one_line(bench: Bench, capsys: Captured) -> None:
+    assert main(["import", "nowhere.csv", "--metric", "x"]) == 1
+    assert capsys.readouterr().err == "nowhere.csv: no such file or directory\n"
+    assert main(["import", "week2.csv"]) == 2
+    assert "Missing option '--metric'" in capsys.readouterr().err
+
+
+def test_a_running_study_is_not_written_into(bench: Bench, capsys: Captured) -> None:
+    from sweeps import runfile
+
+    lock = runfile.own(bench.storage)
+    assert lock
+    try:
+        assert main(["import", "week2.csv", "--metric", "segm_mAP"]) == 1
+        assert "is in use by another process" in capsys.readouterr().err
+    finally:
+        lock.release()
+
+
+def test_a_sampler_that_learns_nothing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    bench = Bench(tmp_path)
+    with bench.study() as study:
+        run(Coordinator(study), trials=1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("model,lr,score\nsolov2,0.001,0.5\n")
+    assert main(["import", "t.csv", "--metric", "segm_mAP"]) == 0
+    assert "the sampler of study made_up is exhaustive: it learns from no score" in capsys.readouterr().err
+
+
+def test_a_study_that_reads_otherwise_today_is_refused(bench: Bench, capsys: Captured) -> None:
+    with Store.open(bench.storage) as store:
+        store.touch_study("made_up", space_text=MODELS.replace("0.1]", "0.2]"))
+    with pytest.raises(UserError, match="its space reads otherwise today"):
+        from sweeps.session import reopened
+
+        with Store.open(bench.storage, readonly=True) as store:
+            record = store.study("made_up")
+            assert record
+            reopened(record, bench.folder)
