@@ -18,7 +18,7 @@ from sweeps.space.overrides import Overridden, apply
 from sweeps.space.parts import fixed_part, part_choice
 from sweeps.space.plugins import plugin_files
 from sweeps.space.problems import Report, shown
-from sweeps.space.repeats import repeats, seeded
+from sweeps.space.repeats import endless, repeats, seeded
 from sweeps.space.rules import check, forbidden_rules, misread
 from sweeps.space.schema import Form, SearchSpace
 from sweeps.space.settings import setting_reader
@@ -78,7 +78,7 @@ def load(
         places={key: changed.locate(key) for key in (*changed.document.marks, *changed.origins)},
     )
     sections.not_yet(plain, report)
-    times = repeats(plain, report)
+    times, adaptive = repeats(plain, report)
     if not any(plain.get(key) for key in ("fixed", "search", "config")):
         report.add("", "expected fixed or search, found neither: a space says what to try")
     notes = check(space, plain, report)
@@ -88,7 +88,12 @@ def load(
         at = scale(space)
         report.problems += [*limits(space, at), *contradictions(space, at), *twins(space, at)]
     report.finish()
-    return replace(space, notes=(*changed.notes, *notes), repeats=times, search=seeded(space, times))
+    space = replace(
+        space, notes=(*changed.notes, *notes), repeats=times, adaptive=adaptive, search=seeded(space, times)
+    )
+    endless(space, report)
+    report.finish()
+    return space
 
 
 def _base(changed: Overridden, key: str) -> Path:

@@ -1,4 +1,4 @@
-"""``repeats: n``: each combination is trained with n seeds, each a trial of its own.
+"""``repeats: n``: each combination is trained with n seeds, each a trial of its own; ``{most: n}``: with up to n.
 
 The seed becomes a choice like any other, so that whatever counts, lists, or stores trials knows of it already.
 """
@@ -11,23 +11,37 @@ from typing import Any
 from runner.catalog import SETTINGS, Parameter
 from sweeps.space.problems import Report
 from sweeps.space.schema import Choice, Form, Option, SearchSpace
+from sweeps.space.walk import planned
 
 _REPEATS = Parameter("int", 1, 1, 1000)
 
 
-def repeats(plain: Mapping[str, Any], report: Report) -> int:
-    """How many seeds each combination gets; what cannot go with several is reported."""
-    found = plain.get("repeats", 1)
+def repeats(plain: Mapping[str, Any], report: Report) -> tuple[int, bool]:
+    """How many seeds each combination gets, and whether as many only where places are close.
+
+    What cannot go with several is reported.
+    """
+    found: Any = plain.get("repeats", 1)
+    key, adaptive = "repeats", isinstance(found, Mapping)
+    if adaptive:
+        found, key = report.mapping(found, key, ("most",)).get("most"), "repeats.most"
     problem = _REPEATS.problem(found)
     if problem:
-        report.add("repeats", problem)
-        return 1
+        report.add(key, problem, "write repeats: {most: 3}" if adaptive else None)
+        return 1, False
     search, sampler = plain.get("search"), plain.get("sampler")
     if found > 1 and isinstance(search, dict) and "seed" in search:
         report.add("repeats", "seeds are searched already", "leave out search.seed, or write repeats: 1")
     if found > 1 and isinstance(sampler, dict) and sampler.get("kind") == "pairwise":
         report.add("repeats", "sampler pairwise trains each of its rows once", "write repeats: 1")
-    return int(found)
+    return int(found), adaptive and found > 1
+
+
+def endless(space: SearchSpace, report: Report) -> None:
+    """A sampler that draws without end must be told when seeds are to follow."""
+    if space.adaptive and planned(space)[0] != "exhaustive" and space.budget.trials is None:
+        report.add("repeats", "a sampler keeps a third of budget.trials for further seeds, and there is no such budget",
+                   "write budget: {trials: 60}, or a number of repeats")  # fmt: skip
 
 
 def seeded(space: SearchSpace, times: int) -> Mapping[str, Form]:

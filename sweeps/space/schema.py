@@ -168,7 +168,7 @@ class SearchSpace:
         repeats: seeds of each combination; if several, `search` holds them as well.
         notes: lines a user should see: what was dropped, adjusted, or never matches.
         plugins: files of the user's own whose parts are in the catalog.
-        repeats: trainings of each combination, with other seeds.
+        adaptive: whether a combination is trained with as many seeds only where its place is close to the first.
         keep: how many of the best trials keep their checkpoints.
         places: dotted key -> (file or ``--set``, line, column) where it was written; `place` looks them up.
     """
@@ -188,6 +188,7 @@ class SearchSpace:
     text: str
     plugins: tuple[Plugin, ...] = ()
     repeats: int = 1
+    adaptive: bool = False
     keep: int = 3
     notes: tuple[str, ...] = ()
     places: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)

@@ -33,7 +33,7 @@ def document(space: SearchSpace, scale: str) -> dict[str, Any]:
         "plugins": [plugin.path for plugin in space.plugins],
         "sampler": _sampler(space),
         "pruner": {"kind": space.pruner.kind, **space.pruner.options},
-        "repeats": space.repeats,
+        "repeats": {"most": space.repeats} if space.adaptive else space.repeats,
         "budget": budget(space.budget),
         "keep": space.keep,
     }

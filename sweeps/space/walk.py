@@ -182,7 +182,8 @@ def planned(space: SearchSpace) -> tuple[SamplerKind, int | None]:
     number, budget = count(space), space.budget.trials
     kind = space.sampler.kind
     if kind == "auto":
-        fits = number is not None and (budget is None or number <= budget)
+        once = count(space, seeds=False) if space.adaptive else number  # each combination has one seed for certain
+        fits = once is not None and (budget is None or once <= budget)
         kind = "exhaustive" if fits else "tpe"
     if kind == "pairwise":
         number = len(pairwise.rows(space))

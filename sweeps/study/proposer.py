@@ -15,6 +15,7 @@ from results.records import TrialRecord
 from sweeps.space import pairwise
 from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, planned, suggest
+from sweeps.study.repeating import Repeating
 from sweeps.study.sampler import Sampler
 
 STATES = {
@@ -55,6 +56,9 @@ class Proposer:
             pairs = [_drawn(space, row) for row in pairwise.rows(space)]
             self._order = iter(pairs)
             self.size = len(self._seen | {_key(one) for one in pairs})
+        self._repeating = Repeating(space, past) if space.adaptive else None
+        for row in past if self._repeating else ():
+            self._seen |= {_key(one) for one in self._repeated(row.optuna_params)}
         seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
         self._random = random.Random(seed)
         self._sampler = Sampler(space, self.kind == "tpe", seed)
@@ -73,23 +77,39 @@ class Proposer:
     @property
     def exhausted(self) -> bool:
         """Whether a finite space has been tried out."""
+        return self._all_tried and (self._repeating is None or self._repeating.next() is None)
+
+    @property
+    def _all_tried(self) -> bool:
+        """Whether each combination of a finite space has been begun."""
         return self.size is not None and len(self._seen) >= self.size
 
     def propose(self) -> Assignment | None:
         """The next assignment, or None when the space has been tried out."""
         if self.exhausted:
             return None
+        due = self._repeating and (self._all_tried or self._repeating.due)
+        if self._repeating and due and (again := self._repeating.next()):
+            self._repeating.begun(again)
+            return again
         if self.kind in ("exhaustive", "pairwise"):
             chosen = next((a for a in self._order if _key(a) not in self._seen), None)
         elif self._owed:
             chosen = self._owed.popleft()
         else:
             chosen = self._sample() or self._unseen()
-            if chosen is not None:
+            if chosen is not None and not self._repeating:
                 self._owed.extend(one for one in self._repeated(chosen) if one != chosen)
         if chosen is not None:
-            self._seen.add(_key(chosen))
+            self._saw(chosen)
         return chosen
+
+    def _saw(self, assignment: Assignment) -> None:
+        """The assignment is not proposed again; nor, where repeats are adaptive, its other seeds as something new."""
+        self._seen.add(_key(assignment))
+        if self._repeating:
+            self._seen |= {_key(one) for one in self._repeated(assignment)}
+            self._repeating.begun(assignment)
 
     def _repeated(self, assignment: Assignment) -> list[Assignment]:
         """The combination with each of its seeds, where the space asks for several."""
@@ -105,7 +125,7 @@ class Proposer:
 
     def begun(self, number: int, assignment: Assignment) -> None:
         """The study's trial `number` runs now; its sampler sees it as running."""
-        self._seen.add(_key(assignment))
+        self._saw(assignment)
         if self._draft is not None and self.learns:
             self._sampler.keep(self._draft, number)
         elif self.learns:
@@ -130,6 +150,8 @@ class Proposer:
 
     def ended(self, row: TrialRecord) -> None:
         """A trial of the study has ended."""
+        if self._repeating:
+            self._repeating.ended(row)
         if self.learns:
             infeasible = row.state == "infeasible" or row.failure in LEARNED
             self._sampler.ended(row.number, STATES[row.state], row.score, infeasible)

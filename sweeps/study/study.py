@@ -156,6 +156,8 @@ class Study:
         """How many trials may still begin; None if only time or a score limits them."""
         if self._ordered is not None:
             return len(self._ordered)
+        if self.space.adaptive and not self.more_to_try():
+            return 0
         limits = [n for n in (self.space.budget.trials, self.followers.proposer.size) if n is not None]
         return max(0, min(limits) - self._tally.begun) if limits else None
 

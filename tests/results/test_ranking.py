@@ -101,7 +101,10 @@ def test_the_best_row_of_each_value(study: StudyRecord, trial_of: TrialMaker) ->
 def test_the_document_has_exactly_the_keys_of_the_interface(study: StudyRecord, trial_of: TrialMaker) -> None:
     metrics = {"segm_mAP": 0.1 + 0.2, "segm_mAP_s": math.nan, "segm_mAP@0.3:0.6": 0.7}
     document = rank(study, [trial_of(0, 0.1 + 0.2, metrics=metrics, seconds=math.inf)]).document()
-    assert list(document) == ["study", "objective", "direction", "baseline", "rows", "combinations", "confidence"]
+    assert list(document) == [
+        "study", "objective", "direction", "baseline", "rows", "combinations", "confidence",
+        "imported",
+    ]  # fmt: skip
     assert document["confidence"] is None
     assert (document["study"], document["objective"], document["direction"]) == (
         "models",
