@@ -22,6 +22,7 @@ _COMMANDS = {
     "rank": "rank",
     "compare": "compare",
     "confirm": "confirm",
+    "report": "report",
     "best": "best",
     "import": "imports",
     "trials": "trials",
