@@ -186,7 +186,9 @@ def _run(plan: Plan, store: Store) -> int:
         store.touch_study(record.name, state=before or state)
     fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
     if plan.confirm and state == "finished" and not (fault or interrupts.count):
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # scoring ends with it, and begins anew
+        runfile.remove(plan.storage)  # nobody answers any more
+        for number in (signal.SIGINT, signal.SIGTERM):  # scoring ends with them, and begins anew
+            signal.signal(number, signal.default_int_handler)
         return plan.confirm.conclude(store, plan.space, plan.gpus)
     return _report(plan, store, record.name, interrupts.count > 0, state, fault)
 

@@ -84,5 +84,5 @@ def _show(rows: list[ImportRecord], new: int | None, study: str, form: str) -> N
         [(row.line, row.owner, f"{row.score:.10f}", row.what, text) for row, text in zip(rows, told, strict=True)],
     )
     informing = Counter(row.assignment is not None for row in rows)[True]
-    kept = "nothing was kept (--dry-run)" if new is None else f"{new} new rows are kept beside study {study}"
-    click.echo(f"{len(rows)} rows, of which {informing} inform its sampler; {kept}")
+    kept = "nothing was kept (--dry-run)" if new is None else f"{new} of them new and kept beside study {study}"
+    click.echo(f"rows: {len(rows)}; {informing} inform the sampler; {kept}")

@@ -41,11 +41,14 @@ class Report:
             f"importance: PED-ANOVA, how a choice is distributed among the best {self.best} of {len(self.points)} "
             "combinations and among all, as a share of all choices; p: chance of as much if scores were dealt at random"
         )
+        together = (
+            "interaction: share of the scores' variance that two choices explain together beyond each alone; p: chance "
+            "of as much by noise, for that pair alone"
+        )
         return [
             how if self.importance else few,
             "means are of what was tried: where a sampler chose, it tried the good more often and together",
-            "interaction: share of the scores' variance that two choices explain together beyond each alone; p: chance "
-            "of as much by noise, for that pair alone",
+            *([together] if self.interactions else []),
         ]
 
     def document(self) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_again_is_not_twice(bench: Bench, capsys: Captured) -> None:
     assert imported(capsys, "week2.csv", "--metric", "segm_mAP")["imported"] == 6
     assert imported(capsys, "week2.csv", "--metric", "segm_mAP")["imported"] == 0
     assert main(["import", "week2.csv", "--metric", "segm_mAP"]) == 0
-    assert "6 rows, of which 6 inform its sampler; 0 new rows are kept beside study made_up" in capsys.readouterr().out
+    assert "rows: 6; 6 inform the sampler; 0 of them new and kept beside study made_up" in capsys.readouterr().out
 
 
 def priors(study: Study) -> list[tuple[dict[str, Any], float]]:
