@@ -7,7 +7,7 @@ import secrets
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -147,12 +147,12 @@ def again(
 
 def _run(plan: Plan, store: Store) -> int:
     interrupts = _Interrupts()
+    known = store.study(plan.space.study)
     record = _record(plan, store)
     study = Study(plan.storage, store, record, plan.space, plan.data)
-    before: StudyState | None = None
     if plan.confirm:
-        before = "stopped" if record.state == "running" else record.state
         plan.confirm.begin(study)
+        store.touch_study(record.name, state="running")
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
     hall = Hall()
@@ -183,7 +183,9 @@ def _run(plan: Plan, store: Store) -> int:
             housekeeper.tidy()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     if not coordinator.tripped:  # else it is paused, and says why
-        store.touch_study(record.name, state=before or state)
+        store.touch_study(record.name, state=state)
+        if plan.confirm and known and known.state != "running":  # it leaves the study as it was
+            store.set_state(record.name, known.state, known.reason)
     fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
     if plan.confirm and state == "finished" and not (fault or interrupts.count):
         runfile.remove(plan.storage)  # nobody answers any more
@@ -199,8 +201,7 @@ def _record(plan: Plan, store: Store) -> StudyRecord:
         return open_study(store, plan.space, plan.scale, plan.data, plan.work_dir)
     known = store.study(plan.space.study)
     assert known
-    store.touch_study(known.name, state="running")
-    return known
+    return replace(known, state="running", reason=None)
 
 
 def _over(hall: Hall, coordinator: Coordinator) -> bool:

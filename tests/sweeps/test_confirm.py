@@ -215,6 +215,15 @@ def test_the_study_is_as_it_was(confirmed: Bench, capsys: Captured) -> None:
     assert kept() == before and before[0] == "finished"
 
 
+def test_a_paused_study_is_confirmed_and_stays_paused(confirmed: Bench, capsys: Captured) -> None:
+    with Store.open(confirmed.storage) as store:
+        store.set_state("made_up", "paused", "somebody sleeps")
+    assert main(["confirm", "--top", "2", "--seeds", "2"]) == 0
+    with Store.open(confirmed.storage, readonly=True) as store:
+        record = store.study("made_up")
+        assert record and (record.state, record.reason) == ("paused", "somebody sleeps")
+
+
 def test_held_out_images_that_changed_are_a_line_before_anything_is_trained(bench: Bench, tmp_path: Path) -> None:
     from runner.data.guard import fingerprint
     from runner.protocol import Holdout
