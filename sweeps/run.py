@@ -151,7 +151,7 @@ def _run(plan: Plan, store: Store) -> int:
             housekeeper.tidy()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     if not coordinator.tripped:  # else it is paused, and says why
-        store.touch_study(record.name, state=state)
+        store.set_state(record.name, state, study.end() if state == "finished" else None)
     fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
     return _report(plan, store, record.name, interrupts.count > 0, state, fault)
 

@@ -28,6 +28,8 @@ _BUDGET = {
     "hours": Parameter("float", None, 0),
     "until": Parameter("float", None, 0, 1),
     "trial_hours": Parameter("float", None, 0),
+    "patience": Parameter("int", None, 1),
+    "gain": Parameter("float", None, 0, 1),
 }
 
 
@@ -171,12 +173,15 @@ def budget(raw: Any, report: Report) -> Budget:
     found: dict[str, Any] = {}
     for name, value in report.mapping(raw, "budget", _BUDGET).items():
         problem = _BUDGET[name].problem(value)
-        if not problem and value == 0:
+        if not problem and value == 0 and name != "gain":
             problem = "expected a number above 0, found 0"
         if problem:
             report.add(f"budget.{name}", problem)
         else:
             found[name] = value
+    if "gain" in found and "patience" not in found:
+        message = "expected patience beside it: gain says what counts as one, patience how long none may come"
+        report.add("budget.gain", message, f"write budget: {{patience: 20, gain: {found['gain']:g}}}")
     return Budget(**found)
 
 
