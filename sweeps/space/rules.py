@@ -136,8 +136,8 @@ def _number(space: SearchSpace, report: Report) -> list[str]:
         report.add("budget.trials", message, "write budget: {trials: 20}")
     if budget.patience is not None and walk.planned(space)[0] == "exhaustive":
         notes.append(
-            f"budget.patience {budget.patience}: combinations are tried in the order of the file, so a row without gain "
-            "says nothing about those further down; patience is for samplers tpe and random"
+            f"budget.patience {budget.patience}: combinations are tried in the order of the file, so that a row "
+            "without gain says nothing about those further down; patience is for samplers tpe and random"
         )
     if space.sampler.kind == "exhaustive":
         if number is None:

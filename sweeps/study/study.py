@@ -134,7 +134,8 @@ class Study:
             return None
         what = f" above {found.gain:.4g}" if found.gain else ""
         why = ", the noise between seeds" if found.learnt else ""
-        return f"no gain{what}{why} in {found.combinations} combination{'s' * (found.combinations != 1)} (budget.patience {budget.patience})"
+        number = "one combination" if found.combinations == 1 else f"{found.combinations} combinations"
+        return f"no gain{what}{why} in {number} (budget.patience {budget.patience})"
 
     def more_to_try(self) -> bool:
         """Whether `ask` would give a trial."""

@@ -73,7 +73,7 @@ def test_a_study_ends_without_gain_and_goes_on_when_one_comes(tmp_path: Path) ->
         ("budget={trials: 2}", "budget.trials 2 is spent"),
         ("budget={gpu_hours: 0.04}", "budget.gpu_hours 0.04 is spent"),  # a minute each
         ("budget={until: 0.1011}", "segm_mAP 0.1011 has reached budget.until 0.1011"),
-        ("budget={patience: 1, gain: 0.5}", "no gain above 0.5 in 1 combination (budget.patience 1)"),
+        ("budget={patience: 1, gain: 0.5}", "no gain above 0.5 in one combination (budget.patience 1)"),
     ],
 )
 def test_every_end_says_why(tmp_path: Path, override: str, why: str) -> None:
@@ -101,9 +101,9 @@ def test_a_space_that_is_tried_out_says_so_and_the_database_keeps_it(
 def test_patience_is_checked_and_means_little_in_the_order_of_the_file(tmp_path: Path) -> None:
     bench = Bench(tmp_path, RANGE)
     assert bench.space().budget.patience == 3
-    with pytest.raises(SpaceErrors, match="budget.patience: expected a whole number from 1, found 0"):
+    with pytest.raises(SpaceErrors, match=r"budget\.patience: expected a whole number from 1, found 0"):
         bench.space("budget.patience=0")
-    with pytest.raises(SpaceErrors, match="budget.gain: expected patience beside it"):
+    with pytest.raises(SpaceErrors, match=r"budget\.gain: expected patience beside it"):
         bench.space("budget={trials: 3, gain: 0.01}")
     assert bench.space("budget={patience: 3, gain: 0}").budget.gain == 0
     listed = bench.space("search.lr=[0.1, 0.01]", "sampler.kind=auto")
