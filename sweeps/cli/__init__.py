@@ -20,6 +20,7 @@ _COMMANDS = {
     "stop": "stop",
     "rank": "rank",
     "compare": "compare",
+    "campaign": "campaign",
     "best": "best",
     "trials": "trials",
     "logs": "logs",

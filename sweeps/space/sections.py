@@ -33,16 +33,16 @@ _BUDGET = {
 }
 
 
-def study_name(raw: Any, report: Report) -> str:
-    """The name of the study, which is also the name of its folder."""
+def study_name(raw: Any, report: Report, key: str = "study") -> str:
+    """The name of the study (or campaign), which is also the name of its folder."""
     if raw is None:
-        report.add("study", "expected the name of the study, found none", "write study: NAME")
+        report.add(key, f"expected the name of the {key}, found none", f"write {key}: NAME")
     elif not isinstance(raw, str):
-        report.add("study", f"expected a text, found {shown(raw)}", f'write study: "{shown(raw)}"')
+        report.add(key, f"expected a text, found {shown(raw)}", f'write {key}: "{shown(raw)}"')
     elif not _NAME.fullmatch(raw):
         better = re.sub(r"[^\w.-]+", "_", raw).strip("._-")[:80] or "NAME"
         message = f"expected letters, digits, '_', '-' and '.' (it names a folder), found {shown(raw)}"
-        report.add("study", message, f"write study: {better}")
+        report.add(key, message, f"write {key}: {better}")
     else:
         return raw
     return ""
