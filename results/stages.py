@@ -68,8 +68,9 @@ class Stage:
 
     @property
     def trial(self) -> TrialRecord | None:
-        """The first trial of the best combination."""
-        return next((one for one in self.trials if self.best and one.number == self.best.trials[0]), None)
+        """The best seed of the best combination, as `results.export.pick` has it."""
+        seeds = [one for one in self.trials if self.best and one.number in self.best.trials]
+        return max(seeds, key=lambda one: (one.score or 0.0, -one.number), default=None)
 
     @property
     def complete(self) -> int:

@@ -54,14 +54,14 @@ def _below_relative(key: str, search: dict[str, Any]) -> bool:
 def rows(document: dict[str, Any]) -> list[list[str]]:
     """The plan as a table: stage, what it searches, combinations, trials, what it starts from."""
     found = []
-    for number, one in enumerate(document["stages"]):
+    for one in document["stages"]:
         combinations, trials = one["combinations"], one["trials"]
         inherited = [key for key, value in one["fixed"].items() if value == WINNER]
         found.append([
             one["stage"],
             "infinite" if combinations is None else str(combinations),
             f"{'open' if trials is None else trials} ({one['sampler']})",
-            ", ".join(inherited) or ("-" if number == 0 else "all of it is searched"),
+            ", ".join(inherited) or "-",
             ", ".join(_searched(varying) for varying in one["varies"] if varying["key"] != "seed"),
         ])  # fmt: skip
     return found
@@ -77,4 +77,4 @@ def _searched(varying: dict[str, Any]) -> str:
     around = varying.get("around")
     if around is not None:
         words.append(f"{', '.join(around)} around" if isinstance(around, dict) else "around")
-    return varying["key"] + (f" ({', '.join(words)})" if words else " (a range)")
+    return str(varying["key"]) + (f" ({', '.join(words)})" if words else " (a range)")

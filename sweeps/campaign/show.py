@@ -38,6 +38,15 @@ def chosen(reader: Reader | Remote, name: str | None) -> str:
     return name
 
 
+def winning(reader: Reader | Remote, name: str) -> str:
+    """The study that has the best of a campaign; any other name as it is."""
+    studies = reader.studies()
+    if any(study.name == name for study in studies) or name not in campaigns(studies):
+        return name
+    winner = stages_of(reader, name).winner
+    return winner.record.name if winner else name
+
+
 def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
     """The stages of a campaign that have begun, in the order in which they did."""
     begun = [study for study in reader.studies() if study.name.rpartition(".")[0] == campaign]
@@ -98,6 +107,6 @@ def captions(stages: Stages) -> list[str]:
             total += f" (95 % {_interval(stages.total)})"
         lines.append(
             f"all stages together: {total}; the best is trial {winner.trial.number} of study {winner.record.name}: "
-            f"sweep best --study {winner.record.name} --export config"
+            f"sweep best --study {stages.campaign} --export config"
         )
     return lines

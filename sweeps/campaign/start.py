@@ -109,7 +109,7 @@ def start_here(campaign: Campaign, options: Options, plan: Plan) -> int:
     with owning(plan.storage, plan.work_dir) as store:
         if store is not None:
             here = Here(plan, store, Interrupts())
-            return _conduct(campaign, options, here, plan.scale, plan.data, plan.command)
+            return conduct(campaign, options, here, plan.scale, plan.data, plan.command)
     return _watch(campaign, options, plan)
 
 
@@ -124,10 +124,15 @@ def start_there(
     assert source.server
     with Remote(source.server, source.token()) as server:
         click.echo(f"campaign {campaign.name} goes to {source.server}, stage by stage while this watches", err=True)
-        return _conduct(campaign, options, There(server, scale, data), scale, data, command)
+        return conduct(campaign, options, There(server, scale, data), scale, data, command)
 
 
-def _conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, data: DataPaths, command: str) -> int:
+def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, data: DataPaths, command: str) -> int:
+    """Runs every stage that has not ended, in order; the exit code as for `start_here`.
+
+    Raises:
+        UserError, ResultsError: the file has changed since a stage began, or a stage has no complete trial.
+    """
     course = Course(scale)
     known = {one.name: one for one in place.reader.studies()}
     for number, stage in enumerate(campaign.stages, 1):

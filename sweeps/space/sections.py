@@ -199,7 +199,9 @@ def keep(raw: Any, report: Report) -> int:
 def not_yet(data: dict[str, Any], report: Report) -> None:
     """Keys of the grammar that no release reads yet."""
     if data.get("from"):
-        report.add("from", "from is not available yet", "leave it out")
+        report.add(
+            "from", "from is not available in a space", "write a campaign: its stages start from the best before"
+        )
 
 
 def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:
