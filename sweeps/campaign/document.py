@@ -81,7 +81,12 @@ def read_campaign(path: Path, overrides: Sequence[str]) -> tuple[Campaign, list[
     """
     changed = apply(read(path), overrides, lambda key: not _shared(key) and not _foreign(key))
     report = Report(changed.locate)
-    plain = report.mapping(changed.data, "", ("campaign", "stages", *SHARED))
+    for key in filter(_foreign, changed.data):
+        report.add(
+            key, "this is no key of a campaign", "write campaign: NAME" if key == "study" else "write it in a stage"
+        )
+    known = {key: value for key, value in changed.data.items() if not _foreign(key)}
+    plain = report.mapping(known, "", ("campaign", "stages", *SHARED))
     report.problems += _misplaced(overrides)
     name = sections.study_name(plain.get("campaign"), report, "campaign")
     stages = [stage for stage, raw in _stages(plain.get("stages"), report).items() if _usable(name, stage, raw, report)]
@@ -156,7 +161,8 @@ def stage_document(campaign: Campaign, stage: str, winner: tuple[Plain, Plain], 
     Raises:
         SpaceErrors: mistakes in ``--set``.
     """
-    own, shared = campaign.own(stage), campaign.shared
+    own = {key: value for key, value in campaign.own(stage).items() if key in OWN}
+    shared = campaign.shared
     plain: Plain = {"study": campaign.study(stage)}
     plain |= {key: own.get(key, shared.get(key)) for key in SHARED if key in own or key in shared}
     plain["search"] = search

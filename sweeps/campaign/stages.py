@@ -59,7 +59,8 @@ def _built(campaign: Campaign, stage: str, course: Course, data: Path | None, ch
     try:
         space = build(stage_document(campaign, stage, winner, search), data, choose)
     except SpaceErrors as error:
-        report.problems += [prefixed(campaign, stage, problem) for problem in error.problems]
+        # without a key: nothing is left to try, since all that is searched was a mistake
+        report.problems += [prefixed(campaign, stage, problem) for problem in error.problems if problem.key]
     report.finish()
     own = campaign.own(stage).get("forbid") or []
     quiet = tuple(f"forbid[{n}] never" for n in range(len(space.forbid) - len(own)))  # shared: for other stages
@@ -88,7 +89,9 @@ def look_ahead(campaign: Campaign, problems: list[SpaceProblem], options: Option
             space = _built(campaign, stage, course, options.data, None)
             course.scale = options.choose(space)
             open_ = _opened(open_, space, search, campaign.own(stage).get("fixed") or {})
-            found += [prefixed(campaign, stage, one) for one in _cannot_work(space, open_, course.scale)]
+            told = {problem.message for problem in found}  # what a stage inherits, an earlier one may have said
+            limits_met = [one for one in _cannot_work(space, open_, course.scale) if one.message not in told]
+            found += [prefixed(campaign, stage, one) for one in limits_met]
             check_config(space, course.scale)
         except SpaceErrors as error:
             found += error.problems
