@@ -92,7 +92,7 @@ def look_ahead(campaign: Campaign, problems: list[SpaceProblem], options: Option
             told = {problem.message for problem in found}  # what a stage inherits, an earlier one may have said
             limits_met = [one for one in _cannot_work(space, open_, course.scale) if one.message not in told]
             found += [prefixed(campaign, stage, one) for one in limits_met]
-            check_config(space, course.scale)
+            check_config(_whole(space, open_), course.scale)
         except SpaceErrors as error:
             found += error.problems
             course.broken |= search.keys()
@@ -117,13 +117,23 @@ def _opened(known: dict[str, Form], space: SearchSpace, search: dict[str, Any], 
     return {**left, **own}
 
 
-def _cannot_work(space: SearchSpace, open_: dict[str, Form], scale: Scale) -> list[SpaceProblem]:
-    """What cannot work, whichever of the options before has won; and what is the same twice in this stage."""
+def _whole(space: SearchSpace, open_: dict[str, Form]) -> SearchSpace:
+    """The stage's space, with whatever may be the winner's as a choice."""
     search = {**open_, **{key: form for key, form in space.search.items() if key not in open_}}
-    whole = replace(space, search=search, fixed={key: value for key, value in space.fixed.items() if key not in open_})
+    return replace(space, search=search, fixed={key: value for key, value in space.fixed.items() if key not in open_})
+
+
+def _cannot_work(space: SearchSpace, open_: dict[str, Form], scale: Scale) -> list[SpaceProblem]:
+    """What cannot work, or is the same twice in this stage, for any of the options before that may have won."""
+    whole = _whole(space, open_)
     if everything_forbidden(whole):
         return []
-    return [*limits(whole, scale), *contradictions(whole, scale), *twins(space, scale)]
+    found = [*limits(whole, scale), *contradictions(whole, scale), *twins(space, scale)]
+    for key, form in open_.items():
+        for option in form.options if isinstance(form, Choice) and key not in space.search else ():
+            one = _whole(space, {key: Choice((option,))})
+            found += [] if everything_forbidden(one) else twins(one, scale)
+    return list({problem.message: problem for problem in reversed(found)}.values())[::-1]
 
 
 def _idle_rules(campaign: Campaign, spaces: list[SearchSpace]) -> list[SpaceProblem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from sweeps.space.travel import budget
 from sweeps.space.walk import planned
 from sweeps.submit import submit, watch
 
+_LOOK_SECONDS = 0.5  # between two looks for the next stage
 _RENAME = "put the file back as it was, or begin another campaign with --set campaign=NAME"
 
 
@@ -229,6 +231,7 @@ def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
                 click.echo(f"study {run.study}", err=True)
                 told = run.url
                 follow(run)
+            time.sleep(_LOOK_SECONDS)
         so_far = stages_of(store, campaign.name)
         if so_far.winner:
             print_stages(so_far, "table")

@@ -99,6 +99,17 @@ def test_what_cannot_work_is_said_whichever_option_wins(tmp_path: Path) -> None:
     assert len(mistakes(tmp_path / "c.yaml", forbidden)) == 1, "said once, not for every stage after it"
 
 
+def test_the_same_twice_under_one_winner_is_said_unless_it_is_forbidden(tmp_path: Path) -> None:
+    """Rprop knows no schedule: under it both would be one training."""
+    text = HEAD + "stages:\n  a: {search: {optimizer: [SGD, Rprop]}}\n  b: {search: {schedule: [step, cosine]}}\n"
+    assert mistakes(tmp_path / "c.yaml", text) == [
+        "6:33: stages.b.search.schedule[1]: cosine trains the same as step (line 6, column 27) at scale tiny; "
+        "leave one of them out",
+    ]
+    (tmp_path / "c.yaml").write_text(text + "forbid: [{optimizer: Rprop, schedule: cosine}]\n")
+    assert len(ahead(tmp_path / "c.yaml")) == 2
+
+
 def test_set_holds_for_all_stages_or_for_one(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(TWO_STAGES)

@@ -1,4 +1,4 @@
-"""A campaign with real trainings, ended by Ctrl-C in its second stage and started again; and through a team's server."""
+"""A campaign with real trainings: Ctrl-C in its second stage and a second start; and through a team's server."""
 
 from __future__ import annotations
 
