@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import click
 
@@ -51,6 +52,9 @@ def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
     """The stages of a campaign that have begun, in the order in which they did."""
     begun = [study for study in reader.studies() if study.name.rpartition(".")[0] == campaign]
     begun.sort(key=lambda study: study.created_at)
+    if isinstance(reader, Remote):  # a server knows when a study has ended, its store does not
+        stands = [reader.status(study.name) for study in begun]
+        begun = [replace(study, state=s["state"], reason=s["reason"]) for study, s in zip(begun, stands, strict=True)]
     return weigh(campaign, [(study, reader.trials(study.name)) for study in begun], reader.evidence)
 
 

@@ -152,6 +152,17 @@ def test_ranges_lie_around_what_was_best_and_within_what_is_allowed(tmp_path: Pa
     assert "momentum" not in adamw
 
 
+def test_what_a_sampler_drew_is_handed_on_to_the_last_digit(tmp_path: Path) -> None:
+    """The learning rate that TPE drew in `refine` is in the identity of the stage after it."""
+    text = AROUND + "  last:\n    search: {batch_size: [1, 2]}\n"
+    bench = Bench(tmp_path, lambda row: row.number / 100 + {"particles.optimizers": 0.3}.get(row.study, 0.4), text)
+    assert bench.start() == 0
+    drawn = rows(bench, "refine")[-1].parts["optimizer"]
+    assert {str(row.parts["optimizer"]) for row in rows(bench, "last")} == {str(drawn)}
+    bench.ran.clear()
+    assert (bench.start(), bench.ran) == (0, [])
+
+
 def test_a_changed_file_is_refused_in_one_line_before_anything_runs(tmp_path: Path) -> None:
     bench = Bench(tmp_path, score)
     bench.start()
