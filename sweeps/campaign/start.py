@@ -185,14 +185,16 @@ def _check_later(campaign: Campaign, stage: str, known: dict[str, StudyRecord], 
     """A stage that goes on may find another winner: the stages after it must not have begun."""
     later = campaign.stages[campaign.stages.index(stage) + 1 :]
     begun = next((one for one in later if campaign.study(one) in known), None)
-    if begun and space.study in known:
-        there, here = known[space.study].budget, budget(space.budget)
-        raise UserError(
-            f"campaign {campaign.name} has changed: stage {begun} began from the winner of {stage}, which would go on "
-            f"(budget {_limits(there)} there, {here} here); {_RENAME}"
-        )
-    if begun:
+    if begun is None:
+        return
+    if space.study not in known:
         raise UserError(f"campaign {campaign.name} has changed: stage {stage} is new before {begun}; {_RENAME}")
+    there, here = _limits(known[space.study].budget), budget(space.budget)
+    why = f"budget {there} there, {here} here" if there != here else "it has not come to its end"
+    raise UserError(
+        f"campaign {campaign.name} has changed: stage {begun} began from the winner of {stage}, which would go on "
+        f"({why}); {_RENAME}"
+    )
 
 
 def _announce(head: str, space: SearchSpace) -> None:

@@ -189,6 +189,14 @@ def test_a_stage_does_not_go_on_once_the_next_one_has_begun(tmp_path: Path) -> N
     assert bench.ran == []
 
 
+def test_a_stage_cannot_be_put_before_one_that_has_begun(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start()
+    bench.text = bench.text.replace("stages:\n", "stages:\n  first: {search: {model: [solov2]}}\n")
+    with pytest.raises(UserError, match="has changed: stage first is new before models; put the file back"):
+        bench.start()
+
+
 def test_the_last_stage_may_get_a_larger_budget_and_a_stage_may_be_added(tmp_path: Path) -> None:
     bench = Bench(tmp_path, score)
     bench.start("stages.backbones.budget.trials=1")
