@@ -181,7 +181,7 @@ def budget(raw: Any, report: Report) -> Budget:
             found[name] = value
     if "gain" in found and "patience" not in found:
         message = "expected patience beside it: gain says what counts as one, patience how long none may come"
-        report.add("budget.gain", message, f"write budget: {{patience: 20, gain: {found['gain']:g}}}")
+        report.add("budget.gain", message, f"write budget: {{patience: 30, gain: {found['gain']:g}}}")
     return Budget(**found)
 
 
