@@ -80,10 +80,9 @@ def look_ahead(campaign: Campaign, problems: list[SpaceProblem], options: Option
     """
     found = list(problems)
     spaces: list[SearchSpace] = []
-    course: Course | None = None
+    course = Course("tiny")  # until the first space has told
     open_: dict[str, Form] = {}
     for stage in campaign.stages:
-        course = course or Course("tiny")
         search = campaign.own(stage)["search"]
         try:
             space = _built(campaign, stage, course, options.data, None)
