@@ -70,10 +70,12 @@ class Cluster:
     Attributes:
         address: HOST:PORT of its head, ``auto``; None for what RAY_ADDRESS says, else a Ray on this machine.
         gpus_per_trial: 1, a fraction, or 0; None for one where the cluster has any.
+        data_root: folder of the images on its nodes; None where it is the same as here.
     """
 
     address: str | None
     gpus_per_trial: float | None
+    data_root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,8 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
     from runner.pool.ray import RayPool
 
     # nodes share no disk with us; what they train travels to this process
-    options = ("--work-dir", f"~/.cache/sweep/work/{digest(url)[:8]}", "--allow-plugins")
+    options = ["--work-dir", f"~/.cache/sweep/work/{digest(url)[:8]}", "--allow-plugins"]
+    options += ["--data-root", f"={plan.ray.data_root}"] if plan.ray.data_root else []
     return RayPool(
         url, token, plan.owner, log, address=plan.ray.address, workers=plan.workers,
         gpus_per_trial=plan.ray.gpus_per_trial, options=options,

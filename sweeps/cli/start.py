@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     help="Share of a GPU for each trial on Ray. [1 where there are any]",
 )
+@click.option(
+    "--data-root", type=click.Path(path_type=Path), help="Folder of the images on the nodes of the Ray cluster."
+)
 @options.source
 def start(
     space_file: Path,
@@ -46,6 +49,7 @@ def start(
     pool: str,
     address: str | None,
     gpus_per_trial: float | None,
+    data_root: Path | None,
     source: Source,
     study: str | None,
 ) -> int:
@@ -61,8 +65,8 @@ def start(
     from sweeps.cli.data_report import progress
     from sweeps.session import load_space, locate_data
 
-    if pool == "local" and (address or gpus_per_trial is not None):
-        raise click.UsageError("--address and --gpus-per-trial belong to --pool ray")
+    if pool == "local" and (address or data_root or gpus_per_trial is not None):
+        raise click.UsageError("--address, --gpus-per-trial and --data-root belong to --pool ray")
     if pool == "ray" and source.server:
         raise click.UsageError("--pool ray belongs to a start without --server")
     found = gpus()
@@ -110,7 +114,7 @@ def start(
         workers=workers,
         gpus=tuple(found),
         command=_command(),
-        ray=Cluster(address, gpus_per_trial) if pool == "ray" else None,
+        ray=Cluster(address, gpus_per_trial, data_root) if pool == "ray" else None,
     )
     if stages:
         from sweeps.campaign.start import start_here
