@@ -33,7 +33,7 @@ class StudyRecord:
         adapted: what was fitted to the data.
         work_dir: folder of the study's trials.
         created_at, started_at: UTC.
-        reason: why it is paused, else None.
+        reason: why it is paused or finished, else None.
         confirmation: what was ordered last (`results.confirmation.Order`), None if nothing was.
     """
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,13 +73,30 @@ class Cluster:
     Attributes:
         address: HOST:PORT of its head, ``auto``; None for what RAY_ADDRESS says, else a Ray on this machine.
         gpus_per_trial: 1, a fraction, or 0; None for one where the cluster has any.
+        data_root: folder of the images on its nodes; None where it is the same as here.
     """
 
     address: str | None
     gpus_per_trial: float | None
+    data_root: Path | None = None
 
 
-class _Interrupts:
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a study ended.
+
+    Attributes:
+        state: of the study.
+        interrupted: by Ctrl-C or SIGTERM.
+        fault: what kept it from going on, in one line; None for nothing.
+    """
+
+    state: StudyState
+    interrupted: bool
+    fault: str | None
+
+
+class Interrupts:
     """Counts Ctrl-C and SIGTERM: the first asks for a polite end, the second ends at once."""
 
     def __init__(self) -> None:
@@ -108,17 +127,37 @@ def attach_or_run(plan: Plan) -> int:
     Raises:
         UserError, ResultsError: what stands in the way, in one line.
     """
-    lock = runfile.own(plan.storage)
-    if lock is None and plan.confirm:
-        raise UserError(f"the database {plan.storage} is in use by another process; wait, or end it with: sweep stop")
+    with owning(plan.storage, plan.work_dir) as store:
+        if store is None and plan.confirm:
+            raise UserError(f"the database {plan.storage} is in use by another process; wait, or end it: sweep stop")
+        if store is None:
+            return _watch(plan)
+        outcome = run_study(plan, store, Interrupts())
+        if plan.confirm and outcome.state == "finished" and not (outcome.fault or outcome.interrupted):
+            runfile.remove(plan.storage)  # nobody answers any more
+            for number in (signal.SIGINT, signal.SIGTERM):  # scoring ends with them, and begins anew
+                signal.signal(number, signal.default_int_handler)
+            return plan.confirm.conclude(store, plan.space, plan.gpus)
+        return _report(plan, store, outcome)
+
+
+@contextlib.contextmanager
+def owning(storage: str, work_dir: Path) -> Iterator[Store | None]:
+    """The store of a database that is ours until the block ends; None where another process has it.
+
+    Raises:
+        UserError, ResultsError: it cannot be written, or the folder of the trainings cannot.
+    """
+    lock = runfile.own(storage)
     if lock is None:
-        return _watch(plan)
+        yield None
+        return
     try:
-        _check_writable(plan.work_dir)
-        with Store.open(plan.storage) as store:
-            return _run(plan, store)
+        _check_writable(work_dir)
+        with Store.open(storage) as store:
+            yield store
     finally:
-        runfile.remove(plan.storage)
+        runfile.remove(storage)
         lock.release()
 
 
@@ -145,8 +184,8 @@ def again(
     )  # fmt: skip
 
 
-def _run(plan: Plan, store: Store) -> int:
-    interrupts = _Interrupts()
+def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
+    """Runs the study of a database that is ours until its budget is spent, or somebody ends it."""
     known = store.study(plan.space.study)
     record = _record(plan, store)
     study = Study(plan.storage, store, record, plan.space, plan.data)
@@ -183,16 +222,11 @@ def _run(plan: Plan, store: Store) -> int:
             housekeeper.tidy()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     if not coordinator.tripped:  # else it is paused, and says why
-        store.touch_study(record.name, state=state)
-        if plan.confirm and known and known.state != "running":  # it leaves the study as it was
-            store.set_state(record.name, known.state, known.reason)
+        store.set_state(record.name, state, study.end() if state == "finished" else None)
+        if plan.confirm and known:  # it leaves the study as it was
+            store.set_state(record.name, "stopped" if known.state == "running" else known.state, known.reason)
     fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
-    if plan.confirm and state == "finished" and not (fault or interrupts.count):
-        runfile.remove(plan.storage)  # nobody answers any more
-        for number in (signal.SIGINT, signal.SIGTERM):  # scoring ends with them, and begins anew
-            signal.signal(number, signal.default_int_handler)
-        return plan.confirm.conclude(store, plan.space, plan.gpus)
-    return _report(plan, store, record.name, interrupts.count > 0, state, fault)
+    return Outcome(state, interrupts.count > 0, fault)
 
 
 def _record(plan: Plan, store: Store) -> StudyRecord:
@@ -234,7 +268,8 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
     from runner.pool.ray import RayPool
 
     # nodes share no disk with us; what they train travels to this process
-    options = ("--work-dir", f"~/.cache/sweep/work/{digest(url)[:8]}", "--allow-plugins")
+    options = ["--work-dir", f"~/.cache/sweep/work/{digest(url)[:8]}", "--allow-plugins"]
+    options += ["--data-root", f"={plan.ray.data_root}"] if plan.ray.data_root else []
     return RayPool(
         url, token, plan.owner, log, address=plan.ray.address, workers=plan.workers,
         gpus_per_trial=plan.ray.gpus_per_trial, options=options,
@@ -245,20 +280,21 @@ def _fault(pool: Pool | None) -> str | None:
     return f"the workers gave up: {'; '.join(pool.faults)}" if pool and pool.faults else None
 
 
-def _report(plan: Plan, store: Store, name: str, interrupted: bool, state: StudyState, fault: str | None) -> int:
+def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
     """Prints the ranking and how to go on; returns the exit code."""
+    name = plan.space.study
     record = store.study(name)
     assert record
     ranking = judged(store, record)
     if ranking.rows:
         print_ranking(ranking, "table", sys.stdout)
-    if state != "finished":
-        if fault and not interrupted:
-            click.echo(f"sweep: {fault}", err=True)
+    if outcome.state != "finished":
+        if outcome.fault and not outcome.interrupted:
+            click.echo(f"sweep: {outcome.fault}", err=True)
         click.echo(f"study {name} is not finished; go on with: {plan.command}", err=True)
-    if interrupted:
+    if outcome.interrupted:
         return INTERRUPTED
-    return 0 if ranking.rows and not (fault and state != "finished") else 1
+    return 0 if ranking.rows and not (outcome.fault and outcome.state != "finished") else 1
 
 
 def _check_writable(work_dir: Path) -> None:
@@ -275,41 +311,57 @@ def _check_writable(work_dir: Path) -> None:
 
 def _watch(plan: Plan) -> int:
     """Follows the run of another process, line by line, until it ends; Ctrl-C ends the watching only."""
-    run = None
-    for _ in range(20):  # the owner may have just begun
-        run = runfile.read(plan.storage)
-        if run:
-            break
-        time.sleep(0.25)
-    if run is None:
-        raise UserError(f"the database {plan.storage} is in use by another process; try again in a moment")
-    if not run.study:
-        raise UserError(
-            f"the database {plan.storage} is in use: a server (process {run.pid}) has it; hand the study to that with: "
-            f"sweep start SPACE --server {run.url}"
-        )
+    run = owner(plan.storage)
     if run.study != plan.space.study:
         raise UserError(
             f"the database {plan.storage} is in use: process {run.pid} runs study {run.study}; "
             "wait, end it with `sweep stop`, or name another database with --storage"
         )
     click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)
-    with Store.open(plan.storage, readonly=True) as store, Client(run.url, run.token) as client:
+    with Store.open(plan.storage, readonly=True) as store:
         check_identity(store, plan.space, plan.scale, plan.data)
-        told = ""
-        while True:
-            try:
-                document = client.status(run.study)
-            except httpx.HTTPError:
-                break
-            counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
-            if counts != told:
-                click.echo(counts, err=True)
-                told = counts
-            time.sleep(1)
+        follow(run)
         record = store.study(run.study)
         assert record
         ranking = judged(store, record)
         if ranking.rows:
             print_ranking(ranking, "table", sys.stdout)
         return 0 if ranking.rows else 1
+
+
+def owner(storage: str) -> runfile.RunFile:
+    """The run of the process that has the database.
+
+    Raises:
+        UserError: it is no run of a study, or does not tell.
+    """
+    run = None
+    for _ in range(20):  # it may have just begun
+        run = runfile.read(storage)
+        if run:
+            break
+        time.sleep(0.25)
+    if run is None:
+        raise UserError(f"the database {storage} is in use by another process; try again in a moment")
+    if not run.study:
+        raise UserError(
+            f"the database {storage} is in use: a server (process {run.pid}) has it; hand the study to that with: "
+            f"sweep start SPACE --server {run.url}"
+        )
+    return run
+
+
+def follow(run: runfile.RunFile) -> None:
+    """Prints a line whenever the number of trials in a state changes, until the run ends."""
+    told = ""
+    with Client(run.url, run.token) as client:
+        while True:
+            try:
+                document = client.status(run.study)
+            except httpx.HTTPError:
+                return
+            counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
+            if counts != told:
+                click.echo(counts, err=True)
+                told = counts
+            time.sleep(1)

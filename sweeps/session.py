@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -31,6 +31,10 @@ from sweeps.space.resolve import resolve
 from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Given, first, suggest
 
+if TYPE_CHECKING:
+    from sweeps.remote import Remote
+
+RENAME = "name another study with --set study=NAME"
 _MOST_PARTS = 400  # combinations of names whose configs are looked at
 Tell = Callable[[str, int, int], None]  # (what is done, how much, of how much)
 
@@ -190,8 +194,17 @@ def reopened(record: StudyRecord, folder: Path) -> SearchSpace:
     return space
 
 
-def check_identity(store: Reader, space: SearchSpace, scale: Scale, data: DataPaths) -> None:
+def check_identity(
+    store: Reader | Remote, space: SearchSpace, scale: Scale, data: DataPaths, rename: str = RENAME
+) -> None:
     """Checks that a study of this name, where there is one, is about the same.
+
+    Args:
+        store: where studies are.
+        space: what is started now.
+        scale: what it is started at.
+        data: what it is started with.
+        rename: how to begin another one instead.
 
     Raises:
         UserError: it is not; the line says what differs.
@@ -202,11 +215,11 @@ def check_identity(store: Reader, space: SearchSpace, scale: Scale, data: DataPa
     if known.data_hash != data.hash:
         raise UserError(
             f"study {space.study}: the data changed since it began: {data.name} has hash {data.hash[:12]} now, "
-            f"{known.data_hash[:12]} then; put the old data back, or name another study with --set study=NAME"
+            f"{known.data_hash[:12]} then; put the old data back, or {rename}"
         )
     different = differences(known.identity, identity(space, scale, data.hash))
     if different:
         raise UserError(
             f"study {space.study} exists with another space: {'; '.join(different)}; "
-            "name another study with --set study=NAME, or another database with --storage"
+            f"{rename}, or another database with --storage"
         )

@@ -10,7 +10,12 @@ from results.records import StudyRecord
 
 
 def document(
-    store: Reader, record: StudyRecord, state: str, workers: list[dict[str, Any]], trials_left: int | None
+    store: Reader,
+    record: StudyRecord,
+    state: str,
+    workers: list[dict[str, Any]],
+    trials_left: int | None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """``sweep status --format json``.
 
@@ -20,6 +25,7 @@ def document(
         state: running, finished, paused or stopped.
         workers: who works on it now.
         trials_left: trials not ended yet, those that have not begun included; None if that is open.
+        reason: why it is finished or paused.
     """
     found = store.summary(record.name)
     # a row needs the baseline beside it, and no other trial
@@ -30,6 +36,7 @@ def document(
     return {
         "study": record.name,
         "state": state,
+        "reason": reason,
         "trials": found.counts,
         "best": ranking.best.document() if ranking.best else None,
         "workers": workers,

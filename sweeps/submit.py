@@ -34,10 +34,7 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
     """
     assert source.server
     with Remote(source.server, source.token()) as server:
-        taken = server.submit(_submission(space, scale, data))
-        if taken.reason == AWAITED:
-            _send_labels(server, taken.name, data)
-            server.order(f"studies/{taken.name}/resume")
+        submit(server, space, scale, data)
         click.echo(f"study {space.study} is at {source.server}; workers come with: sweep worker --server URL", err=True)
         try:
             state = watch(server, space.study)
@@ -52,6 +49,18 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
         if state == "paused":
             click.echo(f"study {space.study} is paused: {record.reason or 'by a user'}", err=True)
         return 0 if ranking.rows else 1
+
+
+def submit(server: Remote, space: SearchSpace, scale: Scale, data: DataPaths) -> None:
+    """Hands a study over, with the label files that its workers will ask for.
+
+    Raises:
+        UserError: the server cannot be reached, or refuses the study; one line a mistake.
+    """
+    taken = server.submit(_submission(space, scale, data))
+    if taken.reason == AWAITED:
+        _send_labels(server, taken.name, data)
+        server.order(f"studies/{taken.name}/resume")
 
 
 def _send_labels(server: Remote, study: str, data: DataPaths) -> None:

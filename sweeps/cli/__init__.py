@@ -23,6 +23,7 @@ _COMMANDS = {
     "compare": "compare",
     "confirm": "confirm",
     "report": "report",
+    "campaign": "campaign",
     "best": "best",
     "import": "imports",
     "trials": "trials",

@@ -26,12 +26,16 @@ _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file
 @click.option("--standalone", is_flag=True, help="Config without our plugins; its header says what changes.")
 @options.source
 def best(export: str, trial: int | None, out: Path | None, standalone: bool, source: Source, study: str | None) -> None:
-    """Export the best trial; prints the path of what was written."""
+    """Export the best trial; prints the path of what was written.
+
+    With the name of a campaign as --study it is the best of all its stages.
+    """
     from results.export import params_document, pick, write_atomically
+    from sweeps.campaign.show import winning
     from sweeps.exports import checkpoint
 
     with source.reader() as store:
-        record = options.choose_study(store, study)
+        record = options.choose_study(store, study and winning(store, study))
         chosen = pick(store.trials(record.name), trial)
         if export == "params":
             text = json.dumps(params_document(record, chosen), ensure_ascii=False, indent=2)

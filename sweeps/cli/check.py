@@ -16,13 +16,12 @@ from sweeps.cli import options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def check(space_file: Path, data: Path | None, scale: str | None, overrides: tuple[str, ...], form: str) -> int:
     """Check SPACE without training: one line a mistake, as file:line:column, and what to write instead."""
-    from runner.machine import gpus
-    from sweeps.session import load_space
-    from sweeps.space import walk
+    from sweeps.campaign.document import is_campaign
     from sweeps.space.problems import SpaceErrors
 
+    look = _campaign if is_campaign(space_file) else _space
     try:
-        space, _ = load_space(space_file, overrides, data, scale, len(gpus()))
+        notes, said = look(space_file, overrides, data, scale)
     except SpaceErrors as error:
         if form == "json":
             errors = [asdict(problem) for problem in error.problems]
@@ -31,15 +30,43 @@ def check(space_file: Path, data: Path | None, scale: str | None, overrides: tup
             click.echo(error, err=True)
         return 1
     if form == "json":
-        click.echo(json.dumps({"ok": True, "errors": [], "notes": list(space.notes)}, ensure_ascii=False))
+        click.echo(json.dumps({"ok": True, "errors": [], "notes": notes}, ensure_ascii=False))
         return 0
-    for note in space.notes:
+    for note in notes:
         click.echo(note, err=True)
+    click.echo(f"{space_file}: ok: {said}")
+    return 0
+
+
+def _space(path: Path, overrides: tuple[str, ...], data: Path | None, scale: str | None) -> tuple[list[str], str]:
+    """Notes on a space, and what it holds."""
+    from runner.machine import gpus
+    from sweeps.session import load_space
+    from sweeps.space import walk
+
+    space, _ = load_space(path, overrides, data, scale, len(gpus()))
     number, (_, trials) = walk.count(space, seeds=False), walk.planned(space)
     many = "infinitely many combinations" if number is None else _counted(number, "combination")
-    begun = "trials until the budget is spent" if trials is None else _counted(trials, "trial")
-    click.echo(f"{space_file}: ok: study {space.study}, {many}, {begun}")
-    return 0
+    return list(space.notes), f"study {space.study}, {many}, {_begun(trials)}"
+
+
+def _campaign(path: Path, overrides: tuple[str, ...], data: Path | None, scale: str | None) -> tuple[list[str], str]:
+    """The same of a campaign, whichever combinations its stages find."""
+    from runner.machine import gpus
+    from sweeps.campaign.document import read_campaign
+    from sweeps.campaign.stages import Options, look_ahead
+    from sweeps.space import walk
+
+    campaign, problems = read_campaign(path, overrides)
+    spaces = look_ahead(campaign, problems, Options(data, scale, len(gpus())))
+    notes = [f"{stage}: {note}" for stage, space in zip(campaign.stages, spaces, strict=True) for note in space.notes]
+    numbers = [walk.planned(space)[1] for space in spaces]
+    trials = None if None in numbers else sum(number for number in numbers if number is not None)
+    return notes, f"campaign {campaign.name}, {_counted(len(spaces), 'stage')}, {_begun(trials)}"
+
+
+def _begun(trials: int | None) -> str:
+    return "trials until the budget is spent" if trials is None else _counted(trials, "trial")
 
 
 def _counted(number: int, word: str) -> str:

@@ -99,6 +99,8 @@ def choose_study(store: Reader | Remote, name: str | None) -> StudyRecord:
             click.echo(f"study {studies[-1].name} (of {len(studies)}; --study names another)", err=True)
         return studies[-1]
     found = next((one for one in studies if one.name == name), None)
+    if found is None and (stages := [one.name for one in studies if one.name.rpartition(".")[0] == name]):
+        raise UserError(f"{name} is a campaign of {', '.join(stages)}: name one of these, or see sweep campaign")
     if found is None:
         raise UserError(f"there is no study {name}; there are: {', '.join(one.name for one in studies)}")
     return found

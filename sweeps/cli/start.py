@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     help="Share of a GPU for each trial on Ray. [1 where there are any]",
 )
+@click.option(
+    "--data-root", type=click.Path(path_type=Path), help="Folder of the images on the nodes of the Ray cluster."
+)
 @options.source
 def start(
     space_file: Path,
@@ -46,6 +49,7 @@ def start(
     pool: str,
     address: str | None,
     gpus_per_trial: float | None,
+    data_root: Path | None,
     source: Source,
     study: str | None,
 ) -> int:
@@ -53,34 +57,48 @@ def start(
 
     Ctrl-C ends politely: what trains is handed back and goes on from its last epoch at the next start.
     A second start of a running study watches it. With --server the study goes to a team's server, whose workers
-    train it; Ctrl-C ends the watching only.
+    train it; Ctrl-C ends the watching only. A campaign runs its stages one after the other.
     """
     from runner.machine import gpus
+    from sweeps.campaign.document import is_campaign, read_campaign
+    from sweeps.campaign.stages import Options, look_ahead
     from sweeps.cli.data_report import progress
     from sweeps.session import load_space, locate_data
 
-    if pool == "local" and (address or gpus_per_trial is not None):
-        raise click.UsageError("--address and --gpus-per-trial belong to --pool ray")
+    if pool == "local" and (address or data_root or gpus_per_trial is not None):
+        raise click.UsageError("--address, --gpus-per-trial and --data-root belong to --pool ray")
     if pool == "ray" and source.server:
         raise click.UsageError("--pool ray belongs to a start without --server")
-    if study:
-        overrides = (*overrides, f"study={study}")
     found = gpus()
     count, where = len(found), "here"
     if pool == "ray":
         from runner.pool.cluster import gpus_of
 
         count, where = 0 if gpus_per_trial == 0 else gpus_of(address), "in the Ray cluster"
-    space, chosen = load_space(space_file, overrides, data, scale, count)
-    for note in space.notes:
-        click.echo(note, err=True)
+    stages = is_campaign(space_file)
+    if study:
+        overrides = (*overrides, f"{'campaign' if stages else 'study'}={study}")
+    seen = Options(data, scale, count)
+    if stages:
+        campaign, problems = read_campaign(space_file, overrides)
+        space = look_ahead(campaign, problems, seen)[0]
+        chosen, name = seen.choose(space), campaign.name
+    else:
+        space, chosen = load_space(space_file, overrides, data, scale, count)
+        name = space.study
+        for note in space.notes:
+            click.echo(note, err=True)
     if (scale or space.scale) == "auto":
         click.echo(f"scale {chosen}: {count or 'no'} GPU{'s' * (count != 1)} {where}", err=True)
     with progress() as tell:
-        paths = locate_data(space.data, chosen, work_dir / space.study / "data", tell)
+        paths = locate_data(space.data, chosen, work_dir / name / "data", tell)
     if source.server:
         if workers:
             raise click.UsageError("--workers belongs to a start without --server: sweep worker --slots brings workers")
+        if stages:
+            from sweeps.campaign.start import start_there
+
+            return start_there(campaign, seen, source, chosen, paths, command_line())
         from sweeps.submit import submit_and_watch
 
         return submit_and_watch(source, space, chosen, paths)
@@ -96,8 +114,12 @@ def start(
         workers=workers,
         gpus=tuple(found),
         command=command_line(),
-        ray=Cluster(address, gpus_per_trial) if pool == "ray" else None,
+        ray=Cluster(address, gpus_per_trial, data_root) if pool == "ray" else None,
     )
+    if stages:
+        from sweeps.campaign.start import start_here
+
+        return start_here(campaign, seen, plan)
     return attach_or_run(plan)
 
 

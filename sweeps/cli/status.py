@@ -54,7 +54,7 @@ def current(source: Source, study: str | None) -> dict[str, Any]:
             return owner.status(record.name)
     with Store.open(source.storage, readonly=True) as store:
         state = "stopped" if record.state == "running" else record.state
-        found = document(store, record, state, [], None)
+        found = document(store, record, state, [], None, record.reason)
         # nobody trains now: what ran when the owner was killed waits for the next start
         trials = found["trials"]
         return {**found, "trials": {**trials, "waiting": trials["waiting"] + trials["running"], "running": 0}}
@@ -64,6 +64,8 @@ def table(document: dict[str, Any]) -> str:
     """The document in a few aligned lines."""
     counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
     lines = [f"study    {document['study']}: {document['state']}", f"trials   {counts or 'none yet'}"]
+    if document["reason"]:
+        lines.append(f"why      {document['reason']}")
     if best := document["best"]:
         parts = " ".join(str(best[part]) for part in ("model", "backbone", "optimizer") if best[part])
         lines.append(f"best     {best['score']:.10f}  trial {best['trial']}  {parts}")

@@ -24,7 +24,7 @@ def stop(storage: str, study: str | None) -> None:
     from sweeps.remote import Remote
 
     run = runfile.read(storage)
-    if run is None or study not in (None, run.study):
+    if run is None or study not in (None, run.study, run.study.rpartition(".")[0]):  # a campaign's stage
         raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {storage}")
     with Remote(run.url, run.token, run.certificate or None) as owner:
         owner.order("stop")

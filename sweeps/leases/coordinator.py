@@ -192,7 +192,8 @@ class Coordinator(Steps):
         state = self._state()
         left = self.study.trials_left()
         waiting = None if left is None else left + len(self._leases.unfinished())
-        return document(self.study.store, self.study.record, state, workers, waiting)
+        reason = self.study.end() if state == "finished" else self.paused
+        return document(self.study.store, self.study.record, state, workers, waiting, reason)
 
     def _state(self) -> str:
         if self.finished():

@@ -49,7 +49,17 @@ def load(
     Raises:
         SpaceErrors: all mistakes, in the order of the file.
     """
-    changed = apply(read(path), overrides)
+    return build(apply(read(path), overrides), data, scale)
+
+
+def build(
+    changed: Overridden, data: Path | None = None, scale: Callable[[SearchSpace], Scale] | None = None
+) -> SearchSpace:
+    """Checks a document that was read, with what was set on the command line in it; arguments as for `load`.
+
+    Raises:
+        SpaceErrors: all mistakes, in the order of the file.
+    """
 
     def locate(key: str) -> tuple[str, int, int]:
         return ("--data", 1, 1) if key == "data" and data is not None else changed.locate(key)
@@ -72,7 +82,7 @@ def load(
         pruner=sections.pruner(plain.get("pruner"), report),
         budget=sections.budget(plain.get("budget"), report),
         keep=sections.keep(plain.get("keep"), report),
-        path=path,
+        path=changed.document.path,
         text=changed.document.text,
         plugins=plugins,
         places={key: changed.locate(key) for key in (*changed.document.marks, *changed.origins)},

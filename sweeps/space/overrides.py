@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,13 @@ class Overridden:
         return any(name in self.origins for name in ancestors(key))
 
 
-def apply(document: Document, overrides: Sequence[str]) -> Overridden:
+def apply(document: Document, overrides: Sequence[str], takes: Callable[[str], bool] = lambda key: True) -> Overridden:
     """Applies all overrides, in order.
+
+    Args:
+        document: the file as it was read.
+        overrides: texts of ``--set``.
+        takes: by its key, whether an override is for this document.
 
     Raises:
         SpaceErrors: one is not KEY=VALUE, VALUE is not YAML, or KEY leads into a list.
@@ -59,6 +64,8 @@ def apply(document: Document, overrides: Sequence[str]) -> Overridden:
     result = Overridden(document, document.data)
     problems: list[SpaceProblem] = []
     for number, text in enumerate(overrides, 1):
+        if not takes(text.partition("=")[0].strip()):
+            continue
         try:
             _one(result, text, number)
         except SpaceErrors as error:

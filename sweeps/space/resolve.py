@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.catalog import BACKBONES, MODELS, PARTS, SETTINGS
 from runner.protocol import Combination, Part, Scalar, Scale
+from sweeps.space.identity import plain
 from sweeps.space.schema import Choice, FloatRange, IntRange, Option, Pick, SearchSpace
 
 DEFAULT_MODEL = "mask_rcnn"
@@ -58,6 +59,18 @@ def seed_of(space: SearchSpace, assignment: Mapping[str, Scalar]) -> int:
     """The seed of an assignment alone."""
     seed = _chosen(space, assignment, "seed")
     return int(SETTINGS["seed"].default if seed is None else seed)
+
+
+def written(space: SearchSpace, assignment: Mapping[str, Scalar]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an assignment trains as one would write it, (fixed, config): what the space leaves open stays so.
+
+    The seed is left out.
+    """
+    given = [key for key in (*PARTS, *SETTINGS) if key != "seed" and (key in space.search or key in space.fixed)]
+    fixed = {
+        key: plain(_parts(space, assignment, key)) if key in PARTS else _chosen(space, assignment, key) for key in given
+    }
+    return fixed, {path: _plain(value, assignment, f"config.{path}") for path, value in space.config.items()}
 
 
 def default_backbone(model: str, scale: Scale) -> str:

@@ -125,14 +125,20 @@ def _number(space: SearchSpace, report: Report) -> list[str]:
         if exclusion.never_matches(space, rule)
     ]
     number, trials = walk.count(space), space.budget.trials
-    limits = (trials, space.budget.hours, space.budget.gpu_hours, space.budget.until)
+    budget = space.budget
+    limits = (trials, budget.hours, budget.gpu_hours, budget.until, budget.patience)
     pairwise = space.sampler.kind == "pairwise"
     if pairwise and not any(isinstance(form, Choice) for form in space.forms().values()):
         report.add("sampler.kind", "pairwise covers pairs of choices, and nothing is chosen here", "write auto")
-    endless = number is None and not pairwise and limits == (None,) * 4
+    endless = number is None and not pairwise and limits == (None,) * len(limits)
     if endless and not any(p.key == "budget.trials" for p in report.problems):
         message = "expected a number of trials, found none, and the space is infinite"
         report.add("budget.trials", message, "write budget: {trials: 20}")
+    if budget.patience is not None and walk.planned(space)[0] == "exhaustive":
+        notes.append(
+            f"budget.patience {budget.patience}: combinations are tried in the order of the file, so that a row "
+            "without gain says nothing about those further down; patience is for samplers tpe and random"
+        )
     if space.sampler.kind == "exhaustive":
         if number is None:
             message = "an infinite space cannot be tried out"

@@ -137,10 +137,12 @@ class PrunerSpec:
 
 @dataclass(frozen=True)
 class Budget:
-    """When a study ends: trials begun, GPU hours, hours of the clock, or a score that was reached.
+    """When a study ends: trials begun, GPU hours, hours of the clock, a score that was reached, or no more gain.
 
     Attributes:
         trial_hours: when one trial ends: hours it may train.
+        patience: combinations in a row that bring no gain.
+        gain: what a rise of the best must exceed to be one, in units of the score; None for the noise between seeds.
     """
 
     trials: int | None = None
@@ -148,6 +150,8 @@ class Budget:
     hours: float | None = None
     until: float | None = None
     trial_hours: float | None = None
+    patience: int | None = None
+    gain: float | None = None
 
 
 @dataclass(frozen=True)

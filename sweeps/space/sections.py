@@ -28,19 +28,21 @@ _BUDGET = {
     "hours": Parameter("float", None, 0),
     "until": Parameter("float", None, 0, 1),
     "trial_hours": Parameter("float", None, 0),
+    "patience": Parameter("int", None, 1),
+    "gain": Parameter("float", None, 0, 1),
 }
 
 
-def study_name(raw: Any, report: Report) -> str:
-    """The name of the study, which is also the name of its folder."""
+def study_name(raw: Any, report: Report, key: str = "study") -> str:
+    """The name of the study (or campaign), which is also the name of its folder."""
     if raw is None:
-        report.add("study", "expected the name of the study, found none", "write study: NAME")
+        report.add(key, f"expected the name of the {key}, found none", f"write {key}: NAME")
     elif not isinstance(raw, str):
-        report.add("study", f"expected a text, found {shown(raw)}", f'write study: "{shown(raw)}"')
+        report.add(key, f"expected a text, found {shown(raw)}", f'write {key}: "{shown(raw)}"')
     elif not _NAME.fullmatch(raw):
         better = re.sub(r"[^\w.-]+", "_", raw).strip("._-")[:80] or "NAME"
         message = f"expected letters, digits, '_', '-' and '.' (it names a folder), found {shown(raw)}"
-        report.add("study", message, f"write study: {better}")
+        report.add(key, message, f"write {key}: {better}")
     else:
         return raw
     return ""
@@ -171,12 +173,15 @@ def budget(raw: Any, report: Report) -> Budget:
     found: dict[str, Any] = {}
     for name, value in report.mapping(raw, "budget", _BUDGET).items():
         problem = _BUDGET[name].problem(value)
-        if not problem and value == 0:
+        if not problem and value == 0 and name != "gain":
             problem = "expected a number above 0, found 0"
         if problem:
             report.add(f"budget.{name}", problem)
         else:
             found[name] = value
+    if "gain" in found and "patience" not in found:
+        message = "expected patience beside it: gain says what counts as one, patience how long none may come"
+        report.add("budget.gain", message, f"write budget: {{patience: 30, gain: {found['gain']:g}}}")
     return Budget(**found)
 
 
@@ -194,7 +199,9 @@ def keep(raw: Any, report: Report) -> int:
 def not_yet(data: dict[str, Any], report: Report) -> None:
     """Keys of the grammar that no release reads yet."""
     if data.get("from"):
-        report.add("from", "from is not available yet", "leave it out")
+        report.add(
+            "from", "from is not available in a space", "write a campaign: its stages start from the best before"
+        )
 
 
 def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:

@@ -9,7 +9,7 @@ from runner.protocol import Scalar, Scale
 from sweeps.space.problems import SpaceProblem, shown
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import Choice, Option, SearchSpace
-from sweeps.space.walk import Assignment, first, values
+from sweeps.space.walk import Assignment, first, forbidden, values
 
 _ANY_IMAGES = 100  # training images: their number changes no two options alike
 _MANY = 500  # assignments below one key; nobody writes more by hand
@@ -32,6 +32,8 @@ def _of_one(space: SearchSpace, scale: Scale, key: str, form: Choice, around: As
     known: dict[tuple[str, int], Scalar] = {}
     for option in form.options:
         for below in itertools.islice(_below(key, option), _MANY):
+            if forbidden(space, {**rest, key: option.label, **below}):
+                continue
             combination, seed = resolve(space, {**rest, key: option.label, **below}, scale, _ANY_IMAGES)
             token = combination.digest(), seed
             if known.setdefault(token, option.label) != option.label:

@@ -137,20 +137,42 @@ class Study:
 
     def budget_left(self) -> bool:
         """Whether the budget allows another trial."""
+        return self._spent() is None
+
+    def _spent(self) -> str | None:
+        """Which limit of the budget is reached, for people; None while all allow another trial."""
         budget, tally = self.space.budget, self._tally
         if budget.trials is not None and tally.begun >= budget.trials:
-            return False
+            return f"budget.trials {budget.trials} is spent"
         if budget.gpu_hours is not None and tally.seconds >= 3600 * budget.gpu_hours:
-            return False
+            return f"budget.gpu_hours {budget.gpu_hours:g} is spent"
         if budget.hours is not None and now() - self.record.started_at >= timedelta(hours=budget.hours):
-            return False
-        return budget.until is None or tally.best < budget.until
+            return f"budget.hours {budget.hours:g} have passed"
+        if budget.until is not None and tally.best >= budget.until:
+            return f"{self.record.objective} {tally.best:.4f} has reached budget.until {budget.until:g}"
+        return self._no_gain()
+
+    def _no_gain(self) -> str | None:
+        budget = self.space.budget
+        if budget.patience is None:
+            return None
+        found = self._tally.stagnation(budget.gain)
+        if found.combinations < budget.patience:
+            return None
+        what = f" above {found.gain:.4g}" if found.gain else ""
+        why = ", the noise between seeds" if found.learnt else ""
+        number = "one combination" if found.combinations == 1 else f"{found.combinations} combinations"
+        return f"no gain{what}{why} in {number} (budget.patience {budget.patience})"
 
     def more_to_try(self) -> bool:
         """Whether `ask` would give a trial."""
-        if self._proposed is not None or self._ordered is not None:
+        if self._ordered is not None:
             return self._proposed is not None or bool(self._ordered)
-        return not self.followers.proposer.exhausted and self.budget_left()
+        return self._proposed is not None or self.end() is None
+
+    def end(self) -> str | None:
+        """Why no new trial begins, for people; None while one would."""
+        return "everything was tried" if self.followers.proposer.exhausted else self._spent()
 
     def trials_left(self) -> int | None:
         """How many trials may still begin; None if only time or a score limits them."""

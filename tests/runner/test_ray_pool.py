@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -201,7 +202,11 @@ def test_start_on_a_cluster(head: Any, nodes: Nodes, desk: Desk) -> None:
         2,
         "Error: --pool ray belongs to a start without --server",
     )
-    done = desk.run("start", "space.yaml", *given)
+    lost = desk.run("start", "space.yaml", *given, "--data-root", str(desk.folder / "nowhere"))
+    assert lost.returncode == 1, lost.stderr
+    assert "name the folder that holds them with --data-root" in lost.stderr and "nowhere" in lost.stderr
+    shutil.copytree(NUCLEI.parent, desk.folder / "there")
+    done = desk.run("start", "space.yaml", *given, "--data-root", str(desk.folder / "there"))
     assert done.returncode == 0, done.stderr
     assert "trial 0 complete segm_mAP" in done.stderr
     assert done.stdout.splitlines()[0].startswith("#  trial  owner"), "nothing of Ray's in the answer"

@@ -287,7 +287,7 @@ CASES = {
         "4:1: repeats: sampler pairwise trains each of its rows once; write repeats: 1",
     ],
     "fixed: {lr: 1}\nfrom: other": [
-        "4:1: from: from is not available yet; leave it out",
+        "4:1: from: from is not available in a space; write a campaign: its stages start from the best before",
     ],
     "fixed: {image_size: [1,2,3]}": [
         "3:9: fixed.image_size: expected one number or [width, height], found [1, 2, 3]",

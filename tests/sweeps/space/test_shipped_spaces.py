@@ -18,7 +18,10 @@ from sweeps.space.walk import assignments, count, first
 SPACES = Path(__file__).parents[3] / "search_spaces"
 
 
-@pytest.mark.parametrize("path", sorted(SPACES.glob("*.yaml")), ids=lambda path: path.stem)
+ORDINARY = [path for path in sorted(SPACES.glob("*.yaml")) if path.stem != "campaign"]  # has tests of its own
+
+
+@pytest.mark.parametrize("path", ORDINARY, ids=lambda path: path.stem)
 def test_every_shipped_space_is_valid_and_without_notes(path: Path) -> None:
     found = load(path)
     assert found.study == path.stem

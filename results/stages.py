@@ -1,0 +1,233 @@
+"""Pure: the studies of a campaign, one after the other -> which of them gained what, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from results import tried
+from results.ranking import ranked
+from results.records import StudyRecord, TrialRecord
+from results.rows import finite
+from results.standings import Standing, runs_of, stand, unpacked
+
+if TYPE_CHECKING:  # numpy and scipy are loaded only where there is evidence to weigh
+    from results.seednoise import SeedNoise
+
+Evidence = Callable[[str, Sequence[int]], Mapping[int, bytes]]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A difference of two means, best of a stage minus best before it.
+
+    Attributes:
+        value: in units of the score.
+        interval: 95 %, None without evidence.
+        covers: what the interval is over.
+    """
+
+    value: float
+    interval: tuple[float, float] | None = None
+    covers: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "value": self.value,
+            "interval": list(self.interval) if self.interval else None,
+            "covers": self.covers,
+        }
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that has begun.
+
+    Attributes:
+        record: its study.
+        trials: all of them.
+        best: the combination with the highest mean, None while no trial is complete.
+        label: what that is made of, as far as the stage varied it.
+        gain: of `best` over the best of the stages before, in the first stage over the first combination of its list.
+        leads: whether `best` is the campaign's best so far: the next stage starts from it.
+    """
+
+    record: StudyRecord
+    trials: tuple[TrialRecord, ...]
+    best: Standing | None = None
+    label: str = ""
+    gain: Gain | None = None
+    leads: bool = False
+
+    @property
+    def name(self) -> str:
+        """Without the campaign's."""
+        return self.record.name.rpartition(".")[2]
+
+    @property
+    def trial(self) -> TrialRecord | None:
+        """The best seed of the best combination, as `results.export.pick` has it."""
+        seeds = [one for one in self.trials if self.best and one.number in self.best.trials]
+        return max(seeds, key=lambda one: (one.score or 0.0, -one.number), default=None)
+
+    @property
+    def complete(self) -> int:
+        """How many trials have a place."""
+        return sum(map(ranked, self.trials))
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        trial = self.trial
+        return {
+            "stage": self.name,
+            "study": self.record.name,
+            "state": self.record.state,
+            "reason": self.record.reason,
+            "trials": len(self.trials),
+            "complete": self.complete,
+            "best": self.best.document() if self.best else None,
+            "label": self.label,
+            "parts": trial.parts if trial else None,
+            "gain": self.gain.document() if self.gain else None,
+            "leads": self.leads,
+            "seconds": sum(one.seconds or 0.0 for one in self.trials),
+        }
+
+
+@dataclass(frozen=True)
+class Stages:
+    """A campaign so far.
+
+    Attributes:
+        campaign: its name.
+        stages: those that have begun, in order.
+        baseline: what the first combination of the first stage is made of, as far as that stage varied it.
+        total: what the campaign's best gained over it.
+        images: over how many the intervals are, 0 where there are none.
+        noise: standard deviation between seeds over all stages, None where nothing was repeated.
+    """
+
+    campaign: str
+    stages: tuple[Stage, ...]
+    baseline: str | None = None
+    total: Gain | None = None
+    images: int = 0
+    noise: float | None = None
+
+    @property
+    def winner(self) -> Stage | None:
+        """The stage that has the campaign's best combination."""
+        return next((one for one in reversed(self.stages) if one.leads), None)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        winner = self.winner
+        objective = self.stages[0].record.objective if self.stages else None
+        found = {
+            "campaign": self.campaign,
+            "objective": objective,
+            "stages": [one.document() for one in self.stages],
+            "baseline": self.baseline,
+            "winner": {"study": winner.record.name, "trial": winner.trial.number} if winner and winner.trial else None,
+            "total": self.total.document() if self.total else None,
+            "images": self.images,
+            "seed_noise": self.noise,
+        }
+        made: dict[str, Any] = finite(found)
+        return made
+
+
+def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialRecord]]], evidence: Evidence) -> Stages:
+    """The stages of a campaign.
+
+    Args:
+        campaign: its name.
+        studies: each stage's study and its trials, in order.
+        evidence: what trials of a study have kept of their images (`Reader.evidence`).
+    """
+    stages = [_stage(record, trials) for record, trials in studies]
+    noise = _noise(stages)
+    incumbent: tuple[Stage, Standing] | None = None
+    baseline, images = _baseline(stages[0]) if stages else None, 0
+    for number, stage in enumerate(stages):
+        if stage.best is None:
+            continue
+        against = incumbent or (baseline and (stage, baseline))
+        gain, seen = _gain((stage, stage.best), against, noise, evidence) if against else (None, 0)
+        images = max(images, seen)
+        leads = incumbent is None or incumbent[1].mean <= stage.best.mean
+        stages[number] = replace(stage, gain=gain, leads=leads)
+        incumbent = (stage, stage.best) if leads else incumbent
+    total, label = None, None
+    if incumbent and baseline:
+        total, _ = _gain(incumbent, (stages[0], baseline), noise, evidence)
+        label = _label(stages[0], baseline)
+    return Stages(campaign, tuple(stages), label, total, images, noise.deviation if noise else None)
+
+
+def _stage(record: StudyRecord, trials: Sequence[TrialRecord]) -> Stage:
+    stage = Stage(record, tuple(sorted(trials, key=lambda trial: trial.number)))
+    standings = stand(trials).standings
+    return replace(stage, best=standings[0], label=_label(stage, standings[0])) if standings else stage
+
+
+def _label(stage: Stage, standing: Standing) -> str:
+    names = [name for name in tried.varied(stage.trials) if name != "seed"]
+    return tried.label(next(one for one in stage.trials if one.number == standing.trials[0]), names)
+
+
+def _baseline(stage: Stage) -> Standing | None:
+    """The combination of the complete trial with the lowest number, as in the ranking."""
+    first = next((trial for trial in stage.trials if ranked(trial)), None)
+    return stand(stage.trials).of(first.combination) if first else None
+
+
+def _noise(stages: Sequence[Stage]) -> SeedNoise | None:
+    """Between seeds, learnt from all stages together."""
+    scores = [
+        [float(trial.score) for trial in stage.trials if trial.number in one.trials and trial.score is not None]
+        for stage in stages
+        for one in stand(stage.trials).standings
+        if one.seeds > 1
+    ]
+    if not scores:
+        return None
+    import numpy as np
+
+    from results import seednoise
+
+    return seednoise.learnt([np.array(one) for one in scores])
+
+
+def _gain(
+    one: tuple[Stage, Standing], other: tuple[Stage, Standing], noise: SeedNoise | None, evidence: Evidence
+) -> tuple[Gain, int]:
+    """The difference of two means, and over how many images its interval is."""
+    gain = Gain(one[1].mean - other[1].mean)
+    if one[1].combination == other[1].combination and one[1].seeds == other[1].seeds:
+        return gain, 0  # the same training once more
+    blobs: dict[int, bytes] = {}  # trials of two studies may have one number
+    scores: dict[int, float] = {}
+    renumbered = []
+    for stage, standing in (one, other):
+        kept = evidence(stage.record.name, standing.trials)
+        if len(kept) < len(standing.trials):
+            return gain, 0
+        numbers = []
+        for trial in stage.trials:
+            if trial.number in kept and trial.score is not None:
+                numbers.append(len(blobs))
+                scores[len(blobs)], blobs[len(blobs)] = float(trial.score), kept[trial.number]
+        renumbered.append(replace(standing, trials=tuple(numbers)))
+    objective = one[0].record.objective
+    found, _ = unpacked(blobs, objective, scores)
+    if len(found) < len(blobs):
+        return gain, 0
+    from results import confidence
+
+    images = len(found[0].images)
+    ours, theirs = runs_of(objective, renumbered, found, scores)
+    interval = confidence.difference(ours, theirs, noise, images).interval()
+    return replace(gain, interval=interval, covers="images" if noise is None else "images and seeds"), images

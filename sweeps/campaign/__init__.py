@@ -1,0 +1,1 @@
+"""Campaigns: studies one after the other, each starting from what the ones before it found."""

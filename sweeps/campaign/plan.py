@@ -1,0 +1,80 @@
+"""What a campaign is going to do, as far as that is known before it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.protocol import DataPaths, Scale
+from sweeps.campaign.document import Campaign
+from sweeps.campaign.relative import is_relative
+from sweeps.space.plan import plan as planned
+from sweeps.space.schema import SearchSpace
+
+WINNER = "the winner's"
+
+
+def plan(campaign: Campaign, spaces: list[SearchSpace], scale: Scale, data: DataPaths | None) -> dict[str, Any]:
+    """The plan of a campaign.
+
+    Args:
+        campaign: the file.
+        spaces: of its stages, as `sweeps.campaign.stages.look_ahead` has them.
+        scale: tiny or standard.
+        data: statistics of the data.
+
+    Returns:
+        ``campaign``, ``scale``, ``trials`` (of all stages; None if a stage's number is open) and ``stages``: for each
+        the plan of its study (`sweeps.space.plan.plan`) with ``stage``; in ``fixed`` what earlier stages decide is
+        ``the winner's``, and in ``varies`` what lies around it is as the file says it.
+    """
+    stages: list[dict[str, Any]] = []
+    decided: set[str] = set()
+    for stage, space in zip(campaign.stages, spaces, strict=True):
+        own = campaign.own(stage)
+        document = planned(space, scale, data)
+        inherited = decided - own["search"].keys() - (own.get("fixed") or {}).keys()
+        document["fixed"] |= {key: WINNER for key in document["fixed"] if key in inherited}
+        document["varies"] = [
+            {"key": one["key"], **own["search"][one["key"]]} if is_relative(own["search"].get(one["key"])) else one
+            for one in document["varies"]
+            if not _below_relative(one["key"], own["search"])
+        ]
+        stages.append({"stage": stage, **document})
+        decided |= own["search"].keys()
+    numbers = [one["trials"] for one in stages]
+    trials = None if None in numbers else sum(numbers)
+    return {"campaign": campaign.name, "scale": scale, "trials": trials, "stages": stages}
+
+
+def _below_relative(key: str, search: dict[str, Any]) -> bool:
+    """Whether a parameter stands below a name that is not known yet."""
+    return "." in key and is_relative(search.get(key.split(".", 1)[0]))
+
+
+def rows(document: dict[str, Any]) -> list[list[str]]:
+    """The plan as a table: stage, what it searches, combinations, trials, what it starts from."""
+    found = []
+    for one in document["stages"]:
+        combinations, trials = one["combinations"], one["trials"]
+        inherited = [key for key, value in one["fixed"].items() if value == WINNER]
+        found.append([
+            one["stage"],
+            "infinite" if combinations is None else str(combinations),
+            f"{'open' if trials is None else trials} ({one['sampler']})",
+            ", ".join(inherited) or "-",
+            ", ".join(_searched(varying) for varying in one["varies"] if varying["key"] != "seed"),
+        ])  # fmt: skip
+    return found
+
+
+def _searched(varying: dict[str, Any]) -> str:
+    """ "model (6)", "model (top 2)", "optimizer (lr around the winner's)"."""
+    words = []
+    if "choice" in varying:
+        words.append(str(len(varying["choice"])))
+    if "top" in varying:
+        words.append(f"top {varying['top']}")
+    around = varying.get("around")
+    if around is not None:
+        words.append(f"{', '.join(around)} around" if isinstance(around, dict) else "around")
+    return str(varying["key"]) + (f" ({', '.join(words)})" if words else " (a range)")

@@ -1,0 +1,116 @@
+"""Which stage of a campaign gained what: the table, and its JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import click
+
+from results.reader import Reader
+from results.records import StudyRecord
+from results.stages import Gain, Stage, Stages, weigh
+from runner.errors import UserError
+from sweeps.remote import Remote
+from sweeps.show import print_table
+
+
+def campaigns(studies: list[StudyRecord]) -> list[str]:
+    """The campaigns among the studies, by what stands before the last dot of their names; the latest at the end."""
+    names = [study.name.rpartition(".")[0] for study in studies]
+    return list(dict.fromkeys(name for name in reversed(names) if name))[::-1]
+
+
+def chosen(reader: Reader | Remote, name: str | None) -> str:
+    """The campaign asked for; else the only one; else the one started last, named on stderr.
+
+    Raises:
+        UserError: there is none, or not that one.
+    """
+    there = campaigns(reader.studies())
+    if not there:
+        raise UserError("no campaign yet; start one with: sweep start search_spaces/campaign.yaml")
+    if name is None:
+        if len(there) > 1:
+            click.echo(f"campaign {there[-1]} (of {len(there)}; --study names another)", err=True)
+        return there[-1]
+    if name not in there:
+        raise UserError(f"there is no campaign {name}; there are: {', '.join(there)}")
+    return name
+
+
+def winning(reader: Reader | Remote, name: str) -> str:
+    """The study that has the best of a campaign; any other name as it is."""
+    studies = reader.studies()
+    if any(study.name == name for study in studies) or name not in campaigns(studies):
+        return name
+    winner = stages_of(reader, name).winner
+    return winner.record.name if winner else name
+
+
+def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
+    """The stages of a campaign that have begun, in the order in which they did."""
+    begun = [study for study in reader.studies() if study.name.rpartition(".")[0] == campaign]
+    begun.sort(key=lambda study: study.created_at)
+    if isinstance(reader, Remote):  # a server knows when a study has ended, its store does not
+        stands = [reader.status(study.name) for study in begun]
+        begun = [replace(study, state=s["state"], reason=s["reason"]) for study, s in zip(begun, stands, strict=True)]
+    return weigh(campaign, [(study, reader.trials(study.name)) for study in begun], reader.evidence)
+
+
+def print_stages(stages: Stages, form: str) -> None:
+    """Writes the stages to stdout, as a table with captions or as JSON."""
+    if form == "json":
+        click.echo(json.dumps(stages.document(), ensure_ascii=False, indent=2, allow_nan=False))
+        return
+    objective = stages.stages[0].record.objective
+    repeated = any(stage.best and stage.best.seeds > 1 for stage in stages.stages)
+    intervals = any(stage.gain and stage.gain.interval for stage in stages.stages)
+    head = ["stage", "trials", objective, *["seeds"] * repeated, "gain", *["95 %"] * intervals, "best combination"]
+    rows = [_row(stage, repeated, intervals) for stage in stages.stages]
+    print_table(head, rows)
+    for line in captions(stages):
+        click.echo(line)
+
+
+def _row(stage: Stage, repeated: bool, intervals: bool) -> list[str]:
+    best, trials = stage.best, str(stage.complete)
+    if stage.complete < len(stage.trials):
+        trials += f" of {len(stage.trials)}"
+    seeds = [str(best.seeds) if best else "-"] * repeated
+    gain = stage.gain.value if stage.gain else None
+    return [
+        stage.name, trials, "-" if best is None else f"{best.mean:.10f}", *seeds,
+        "-" if gain is None else f"{gain:+.4f}", *[_interval(stage.gain)] * intervals,
+        stage.label if stage.leads or not best else f"{stage.label} (not taken over)",
+    ]  # fmt: skip
+
+
+def _interval(gain: Gain | None) -> str:
+    if gain is None or gain.interval is None:
+        return "-"
+    return f"{gain.interval[0]:+.4f} to {gain.interval[1]:+.4f}"
+
+
+def captions(stages: Stages) -> list[str]:
+    """What a reader must know to trust the table."""
+    lines = [f"gain: mean of the stage's best minus that of the best before it; in the first stage minus that of "
+             f"{stages.baseline or 'the first combination'}, the first of its list"]  # fmt: skip
+    if stages.images:
+        over = f"95 %: over {stages.images} validation images"
+        lines.append(
+            f"{over} and seeds (standard deviation between seeds {stages.noise:.4f})"
+            if stages.noise is not None
+            else f"{over} alone: one seed each says nothing about the next one; write repeats: 3"
+        )
+    lines.append("each best is the highest of its stage, so it promises a little too much, and so do the gains")
+    winner = stages.winner
+    if winner and winner.trial and stages.total:
+        total = f"{stages.total.value:+.4f}"
+        if stages.total.interval:
+            total += f" (95 % {_interval(stages.total)})"
+        lines.append(
+            f"all stages together: {total}; the best is trial {winner.trial.number} of study {winner.record.name}: "
+            f"sweep best --study {stages.campaign} --export config"
+        )
+    return lines

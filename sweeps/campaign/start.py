@@ -1,0 +1,253 @@
+"""``sweep start CAMPAIGN``: one stage after the other, here or on a team's server; started again, it goes on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
+
+import click
+
+from results.reader import Reader
+from results.records import StudyRecord
+from results.store import Store
+from runner.errors import UserError
+from runner.protocol import DataPaths, Scale
+from sweeps import runfile
+from sweeps.campaign.course import Course, found
+from sweeps.campaign.document import Campaign
+from sweeps.campaign.show import print_stages, stages_of
+from sweeps.campaign.stages import Options, stage_space
+from sweeps.remote import Remote
+from sweeps.run import INTERRUPTED, Interrupts, Outcome, Plan, follow, owner, owning, run_study
+from sweeps.session import check_identity
+from sweeps.source import Source
+from sweeps.space.schema import SearchSpace
+from sweeps.space.travel import budget
+from sweeps.space.walk import planned
+from sweeps.submit import submit, watch
+
+_LOOK_SECONDS = 0.5  # between two looks for the next stage
+_RENAME = "put the file back as it was, or begin another campaign with --set campaign=NAME"
+
+
+class Place(Protocol):
+    """Where stages run."""
+
+    @property
+    def reader(self) -> Reader | Remote:
+        """Of the studies there."""
+
+    def finished(self, record: StudyRecord) -> bool:
+        """Whether a study has come to its end."""
+
+    def run(self, space: SearchSpace) -> Outcome:
+        """Runs a stage, or goes on with it, until it ends or is ended."""
+
+
+@dataclass
+class Here:
+    """This machine.
+
+    Attributes:
+        plan: of any stage.
+        store: of the database, which is ours.
+    """
+
+    plan: Plan
+    store: Store
+    interrupts: Interrupts
+
+    @property
+    def reader(self) -> Reader:
+        """The store."""
+        return self.store
+
+    def finished(self, record: StudyRecord) -> bool:
+        """Whether its last run came to its end."""
+        return record.state == "finished"
+
+    def run(self, space: SearchSpace) -> Outcome:
+        """Trains it; whoever ended it between two stages does not see another one begin."""
+        if self.interrupts.count:
+            return Outcome("stopped", True, None)
+        return run_study(replace(self.plan, space=space), self.store, self.interrupts)
+
+
+@dataclass
+class There:
+    """A team's server: stages are handed over one by one, by whoever watches."""
+
+    reader: Remote
+    scale: Scale
+    data: DataPaths
+
+    def finished(self, record: StudyRecord) -> bool:
+        """Whether the server says so."""
+        return bool(self.reader.status(record.name)["state"] == "finished")
+
+    def run(self, space: SearchSpace) -> Outcome:
+        """Hands it over and watches it; Ctrl-C ends the watching only."""
+        submit(self.reader, space, self.scale, self.data)
+        try:
+            state = watch(self.reader, space.study)
+        except KeyboardInterrupt:
+            return Outcome("stopped", True, None)
+        if state == "finished":
+            return Outcome("finished", False, None)
+        record = self.reader.study(space.study)
+        return Outcome("paused", False, f"study {space.study} is {state}: {(record and record.reason) or 'by a user'}")
+
+
+def start_here(campaign: Campaign, options: Options, plan: Plan) -> int:
+    """Owns the database and runs every stage; where another process runs the campaign already, watches that one.
+
+    Returns:
+        The exit code: 0 at the end of the last stage, 1 where something stopped it, 130 if interrupted.
+
+    Raises:
+        UserError, ResultsError: what stands in the way, in one line.
+    """
+    with owning(plan.storage, plan.work_dir) as store:
+        if store is not None:
+            here = Here(plan, store, Interrupts())
+            return conduct(campaign, options, here, plan.scale, plan.data, plan.command)
+    return _watch(campaign, options, plan)
+
+
+def start_there(
+    campaign: Campaign, options: Options, source: Source, scale: Scale, data: DataPaths, command: str
+) -> int:
+    """Hands the stages to a team's server, each when the one before has ended; the exit code as for `start_here`.
+
+    Raises:
+        UserError: the server cannot be reached, or refuses a stage.
+    """
+    assert source.server
+    with Remote(source.server, source.token()) as server:
+        click.echo(f"campaign {campaign.name} goes to {source.server}, stage by stage while this watches", err=True)
+        return conduct(campaign, options, There(server, scale, data), scale, data, command)
+
+
+def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, data: DataPaths, command: str) -> int:
+    """Runs every stage that has not ended, in order; the exit code as for `start_here`.
+
+    Raises:
+        UserError, ResultsError: the file has changed since a stage began, or a stage has no complete trial.
+    """
+    course = Course(scale)
+    known = {one.name: one for one in place.reader.studies()}
+    for number, stage in enumerate(campaign.stages, 1):
+        space = _checked(campaign, stage, course, options, place.reader, data)
+        record = known.get(space.study)
+        head = f"stage {number} of {len(campaign.stages)}, {stage}"
+        if record is None or not _done(place, record, space):
+            _check_later(campaign, stage, known, space)
+            _announce(head, space)
+            outcome = place.run(space)
+            if outcome.state != "finished":
+                return _stopped(campaign, place, outcome, command)
+        result = found(place.reader, space)
+        if result is None:
+            raise UserError(
+                f"{head}: no trial is complete, so there is nothing to start the next stage from; "
+                f"see why with: sweep trials --study {space.study}"
+            )
+        course.founds.append(result)
+        click.echo(f"{head}: best {result.bests[0].mean:.10f}", err=True)
+    print_stages(stages_of(place.reader, campaign.name), "table")
+    return 0
+
+
+def _checked(
+    campaign: Campaign, stage: str, course: Course, options: Options, reader: Reader | Remote, data: DataPaths
+) -> SearchSpace:
+    """The space of a stage, which must be what the stage began with if it has begun."""
+    space = stage_space(campaign, stage, course, options)
+    try:
+        check_identity(reader, space, course.scale, data, _RENAME)
+    except UserError as error:
+        before = " (or an earlier stage has another winner now)" if course.founds else ""
+        raise UserError(f"campaign {campaign.name} has changed{before}: {error}") from error
+    return space
+
+
+def _done(place: Place, record: StudyRecord, space: SearchSpace) -> bool:
+    """Whether a stage has ended with the budget that it has now."""
+    return place.finished(record) and _limits(record.budget) == _limits(asdict(space.budget))
+
+
+def _limits(entries: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+def _check_later(campaign: Campaign, stage: str, known: dict[str, StudyRecord], space: SearchSpace) -> None:
+    """A stage that goes on may find another winner: the stages after it must not have begun."""
+    later = campaign.stages[campaign.stages.index(stage) + 1 :]
+    begun = next((one for one in later if campaign.study(one) in known), None)
+    if begun is None:
+        return
+    if space.study not in known:
+        raise UserError(f"campaign {campaign.name} has changed: stage {stage} is new before {begun}; {_RENAME}")
+    there, here = _limits(known[space.study].budget), budget(space.budget)
+    why = f"budget {there} there, {here} here" if there != here else "it has not come to its end"
+    raise UserError(
+        f"campaign {campaign.name} has changed: stage {begun} began from the winner of {stage}, which would go on "
+        f"({why}); {_RENAME}"
+    )
+
+
+def _announce(head: str, space: SearchSpace) -> None:
+    for note in space.notes:
+        click.echo(note, err=True)
+    sampler, trials = planned(space)
+    many = "until the budget is spent" if trials is None else f"{trials} trial{'s' * (trials != 1)}"
+    click.echo(f"{head}: {many}, {sampler}, study {space.study}", err=True)
+
+
+def _stopped(campaign: Campaign, place: Place, outcome: Outcome, command: str) -> int:
+    so_far = stages_of(place.reader, campaign.name)
+    if so_far.winner:
+        print_stages(so_far, "table")
+    if outcome.fault and not outcome.interrupted:
+        click.echo(f"sweep: {outcome.fault}", err=True)
+    click.echo(f"campaign {campaign.name} is not finished; go on with: {command}", err=True)
+    return INTERRUPTED if outcome.interrupted else 1
+
+
+def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
+    """Follows the run of another process through its stages; Ctrl-C ends the watching only."""
+    run: runfile.RunFile | None = owner(plan.storage)
+    assert run
+    if run.study not in map(campaign.study, campaign.stages):
+        raise UserError(
+            f"the database {plan.storage} is in use: process {run.pid} runs study {run.study}; "
+            "wait, end it with `sweep stop`, or name another database with --storage"
+        )
+    click.echo(f"campaign {campaign.name} runs already (process {run.pid}); watching it", err=True)
+    with Store.open(plan.storage, readonly=True) as store:
+        _check_begun(campaign, options, store, plan)
+        told = ""
+        while run := runfile.read(plan.storage):
+            if run.url != told:
+                click.echo(f"study {run.study}", err=True)
+                told = run.url
+                follow(run)
+            time.sleep(_LOOK_SECONDS)
+        so_far = stages_of(store, campaign.name)
+        if so_far.winner:
+            print_stages(so_far, "table")
+        last = store.study(campaign.study(campaign.stages[-1]))
+        return 0 if last and last.state == "finished" else 1
+
+
+def _check_begun(campaign: Campaign, options: Options, store: Store, plan: Plan) -> None:
+    """Every stage that has begun must be what this file says."""
+    course = Course(plan.scale)
+    for stage in campaign.stages:
+        if store.study(campaign.study(stage)) is None:
+            return
+        result = found(store, _checked(campaign, stage, course, options, store, plan.data))
+        if result is None:
+            return
+        course.founds.append(result)

@@ -1,0 +1,103 @@
+"""Campaigns whose trainings are made up: real store, Optuna and leases, and figures that follow what is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from made_up import ASK, data, tables, train
+
+from results.records import StudyRecord, TrialRecord
+from results.store import Store
+from runner.protocol import DataPaths, LeaseRequest
+from sweeps.campaign.document import Campaign, read_campaign
+from sweeps.campaign.stages import Options, look_ahead
+from sweeps.campaign.start import conduct
+from sweeps.leases.coordinator import Coordinator
+from sweeps.run import Outcome
+from sweeps.session import open_study
+from sweeps.space.schema import SearchSpace
+from sweeps.study.study import Study
+
+TWO_STAGES = """\
+campaign: particles
+data: demo
+scale: tiny
+fixed: {augmentation: flip, epochs: 1}
+stages:
+  models:
+    search: {model: [mask_rcnn, cascade_mask_rcnn, solov2]}
+  backbones:
+    search: {backbone: [resnet18, resnet50]}
+"""
+ALONE = Options(None, None, 0)
+Scores = Callable[[TrialRecord], float | None]
+
+
+@dataclass
+class Bench:
+    """A folder with a campaign and its database; stages are trained by `scores`, a trial without one fails.
+
+    Attributes:
+        stop_in: a stage that somebody ends after its first trial.
+        ran: the stages that were run, in order.
+    """
+
+    folder: Path
+    scores: Scores
+    text: str = TWO_STAGES
+    stop_in: str | None = None
+    ran: list[str] = field(default_factory=list)
+    data: DataPaths = field(default_factory=data)
+
+    @property
+    def storage(self) -> str:
+        return f"sqlite:///{self.folder / 'sweeps.db'}"
+
+    def read(self, *overrides: str) -> Campaign:
+        path = self.folder / "campaign.yaml"
+        path.write_text(self.text, encoding="utf-8")
+        campaign, problems = read_campaign(path, overrides)
+        look_ahead(campaign, problems, ALONE)
+        return campaign
+
+    def start(self, *overrides: str) -> int:
+        """As `sweep start` does, without a server and workers between the study and its trainings."""
+        campaign = self.read(*overrides)
+        if not (self.folder / "sweeps.db").exists():
+            (self.folder / "sweeps.db").write_bytes(tables())
+        with Store.open(self.storage) as self.reader:
+            return conduct(campaign, ALONE, self, "tiny", self.data, "sweep start campaign.yaml")
+
+    def finished(self, record: StudyRecord) -> bool:
+        return record.state == "finished"
+
+    def run(self, space: SearchSpace) -> Outcome:
+        self.ran.append(space.study.rpartition(".")[2])
+        record = open_study(self.reader, space, "tiny", self.data, self.folder / "work_dirs")
+        study = Study(self.storage, self.reader, record, space, self.data)
+        trained(Coordinator(study), self.scores, 1 if self.ran[-1] == self.stop_in else None)
+        state = "stopped" if study.end() is None else "finished"
+        self.reader.set_state(space.study, state, study.end())
+        return Outcome(state, state == "stopped", None)
+
+    reader: Store = field(init=False)
+
+
+def trained(coordinator: Coordinator, scores: Scores, trials: int | None = None) -> None:
+    """Trains until nothing is left, or so many trials."""
+    asks = LeaseRequest(worker="w1", owner="Ann", device="cpu", ready={coordinator.name: ""})
+    done = 0
+    while (trials is None or done < trials) and (lease := coordinator.lease(asks).lease):
+        score = scores(coordinator.study.row(lease.trial))
+        train(coordinator, lease, lambda trial, epoch, score=score: score)  # type: ignore[misc]
+        done += 1
+
+
+def tried(row: TrialRecord, part: str) -> str:
+    """The name of a part of a trial."""
+    return str(row.parts[part]["name"])
+
+
+__all__ = ["ALONE", "ASK", "TWO_STAGES", "Bench", "trained", "tried"]

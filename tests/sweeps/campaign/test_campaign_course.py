@@ -1,0 +1,300 @@
+"""A campaign's way: who wins a stage, what the next one starts from, going on, and what may not change meanwhile."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from campaigning import ALONE, TWO_STAGES, Bench, trained, tried
+from evidence import packed, training
+from made_up import data
+
+from results.records import TrialRecord
+from results.store import Store
+from runner.errors import UserError
+from sweeps.campaign.show import stages_of
+from sweeps.campaign.start import start_there
+from sweeps.cli import main
+from sweeps.server.app import Server, create_app
+from sweeps.server.team import Team
+from sweeps.source import Source
+
+MODELS = {"mask_rcnn": 0.3, "cascade_mask_rcnn": 0.5, "solov2": 0.1}
+BACKBONES = {"resnet18": 0.0, "resnet50": 0.05}
+Captured = pytest.CaptureFixture[str]
+
+
+def score(row: TrialRecord) -> float:
+    return MODELS[tried(row, "model")] + BACKBONES[tried(row, "backbone")]
+
+
+def rows(bench: Bench, stage: str) -> list[TrialRecord]:
+    with Store.open(bench.storage, readonly=True) as store:
+        return store.trials(f"particles.{stage}")
+
+
+def test_each_stage_starts_from_the_winner_of_the_one_before(tmp_path: Path, capsys: Captured) -> None:
+    bench = Bench(tmp_path, score)
+    assert bench.start() == 0
+    assert bench.ran == ["models", "backbones"]
+    assert [tried(row, "model") for row in rows(bench, "models")] == list(MODELS)
+    assert [(tried(row, "model"), tried(row, "backbone")) for row in rows(bench, "backbones")] == [
+        ("cascade_mask_rcnn", "resnet18"), ("cascade_mask_rcnn", "resnet50"),
+    ]  # fmt: skip
+    out = capsys.readouterr().out
+    assert "all stages together: +0.2500; the best is trial 1 of study particles.backbones" in out
+
+
+def test_a_second_start_trains_nothing_and_says_the_same(tmp_path: Path, capsys: Captured) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start()
+    first, _ = capsys.readouterr()
+    bench.ran.clear()
+    assert bench.start() == 0
+    assert bench.ran == []
+    assert capsys.readouterr().out == first
+
+
+def test_a_start_goes_on_where_the_last_one_stopped(tmp_path: Path, capsys: Captured) -> None:
+    bench = Bench(tmp_path, score, stop_in="backbones")
+    assert bench.start() == 130
+    assert "campaign particles is not finished; go on with: sweep start campaign.yaml" in capsys.readouterr().err
+    assert (len(rows(bench, "models")), len(rows(bench, "backbones"))) == (3, 1)
+    bench.stop_in = None
+    assert bench.start() == 0
+    assert bench.ran == ["models", "backbones", "backbones"]
+    assert [row.number for row in rows(bench, "backbones")] == [0, 1]
+
+
+def test_means_over_seeds_decide_and_not_the_luckiest_run(tmp_path: Path) -> None:
+    """solov2 has the best single run of all, and the worst mean."""
+    lucky = {("solov2", 0): 0.9, ("solov2", 1): 0.1}
+
+    def by_seed(row: TrialRecord) -> float:
+        return lucky.get((tried(row, "model"), row.seed), score(row) + 0.02 * row.seed)
+
+    bench = Bench(tmp_path, by_seed)
+    MODELS["mask_rcnn"], before = 0.52, MODELS["mask_rcnn"]
+    try:
+        bench.start("repeats=2")
+    finally:
+        MODELS["mask_rcnn"] = before
+    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"mask_rcnn"}
+    with Store.open(bench.storage, readonly=True) as store:
+        models = stages_of(store, "particles").stages[0]
+    assert models.best and (models.best.mean, models.best.seeds) == (pytest.approx(0.53), 2)
+
+
+def test_pruned_trials_do_not_win(tmp_path: Path) -> None:
+    text = TWO_STAGES.replace("epochs: 1", "epochs: 2") + "pruner: {kind: successive_halving, reduction_factor: 2}\n"
+    bench = Bench(
+        tmp_path, lambda row: {"mask_rcnn": 0.3, "cascade_mask_rcnn": 0.1, "solov2": 0.2}[tried(row, "model")], text
+    )
+    bench.start()
+    states = {tried(row, "model"): row.state for row in rows(bench, "models")}
+    assert states["mask_rcnn"] == "complete" and "pruned" in states.values()
+    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"mask_rcnn"}
+
+
+def test_a_stage_that_finds_nothing_better_changes_nothing(tmp_path: Path, capsys: Captured) -> None:
+    text = TWO_STAGES.replace("[resnet18, resnet50]", "[hrnet_w32, resnet50]") + (
+        "  optimizers:\n    search: {optimizer: [SGD, AdamW]}\n"
+    )
+    bench = Bench(tmp_path, lambda row: 0.3 if tried(row, "backbone") == "resnet18" else 0.2, text)
+    bench.start()
+    assert {tried(row, "backbone") for row in rows(bench, "optimizers")} == {"resnet18"}
+    assert "hrnet_w32 (not taken over)" in capsys.readouterr().out
+    with Store.open(bench.storage, readonly=True) as store:
+        found = stages_of(store, "particles")
+    assert [stage.leads for stage in found.stages] == [True, False, True]
+    gains = [stage.gain.value for stage in found.stages if stage.gain]
+    assert gains == pytest.approx([0.0, -0.1, 0.0])
+
+
+AROUND = """\
+campaign: particles
+data: demo
+scale: tiny
+fixed: {epochs: 1, augmentation: flip}
+stages:
+  optimizers:
+    search:
+      optimizer:
+        SGD: {lr: [0.02, 0.01], momentum: [0.9]}
+        AdamW: {lr: [0.001]}
+        Rprop: {}
+  refine:
+    search:
+      optimizer: {top: 2, around: {lr: 4, momentum: 1.5, weight_decay: 2}}
+    budget: {trials: 3}
+"""
+
+
+def test_ranges_lie_around_what_was_best_and_within_what_is_allowed(tmp_path: Path) -> None:
+    best = {"SGD": 0.2, "AdamW": 0.4, "Rprop": 0.1}
+    bench = Bench(
+        tmp_path,
+        lambda row: best[tried(row, "optimizer")] + (0.01 if row.params["optimizer.lr"] == 0.01 else 0),
+        AROUND,
+    )
+    bench.start()
+    with Store.open(bench.storage, readonly=True) as store:
+        record = store.study("particles.refine")
+    assert record
+    options = record.identity["search"]["optimizer"]["choice"]
+    assert [next(iter(option)) for option in options] == ["AdamW", "SGD"], "the winner first, Rprop not at all"
+    adamw, sgd = (next(iter(option.values())) for option in options)
+    assert adamw["lr"] == {"float": [0.00025, 0.004], "log": True}
+    assert sgd["lr"] == {"float": [0.0025, 0.04], "log": True}, "around its own best, 0.01, and not the first, 0.02"
+    assert sgd["momentum"]["float"][0] == pytest.approx(0.6) and sgd["momentum"]["float"][1] < 1.35
+    assert "momentum" not in adamw
+
+
+def test_what_a_sampler_drew_is_handed_on_to_the_last_digit(tmp_path: Path) -> None:
+    """The learning rate that TPE drew in `refine` is in the identity of the stage after it."""
+    text = AROUND + "  last:\n    search: {batch_size: [1, 2]}\n"
+    bench = Bench(tmp_path, lambda row: row.number / 100 + {"particles.optimizers": 0.3}.get(row.study, 0.4), text)
+    assert bench.start() == 0
+    drawn = rows(bench, "refine")[-1].parts["optimizer"]
+    assert {str(row.parts["optimizer"]) for row in rows(bench, "last")} == {str(drawn)}
+    bench.ran.clear()
+    assert (bench.start(), bench.ran) == (0, [])
+
+
+def test_a_changed_file_is_refused_in_one_line_before_anything_runs(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start()
+    bench.ran.clear()
+    with pytest.raises(UserError) as caught:
+        bench.start("fixed.epochs=2")
+    assert str(caught.value) == (
+        "campaign particles has changed: study particles.models exists with another space: fixed.epochs: 1 there, "
+        "2 here; put the file back as it was, or begin another campaign with --set campaign=NAME, or another database "
+        "with --storage"
+    )
+    with pytest.raises(UserError, match=r"search.backbone: \[resnet18, resnet50\] there, \[resnet50\] here"):
+        bench.start("stages.backbones.search.backbone=[resnet50]")
+    assert bench.ran == []
+    assert bench.start("campaign=other") == 0, "another name is another campaign"
+
+
+def test_a_stage_does_not_go_on_once_the_next_one_has_begun(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start("stages.models.budget.trials=2")
+    bench.ran.clear()
+    with pytest.raises(UserError, match=r"stage backbones began from the winner of models, which would go on \(budget"):
+        bench.start("stages.models.budget.trials=3")
+    assert bench.ran == []
+
+
+def test_a_stage_cannot_be_put_before_one_that_has_begun(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start()
+    bench.text = bench.text.replace("stages:\n", "stages:\n  first: {search: {model: [solov2]}}\n")
+    with pytest.raises(UserError, match="has changed: stage first is new before models; put the file back"):
+        bench.start()
+
+
+def test_the_last_stage_may_get_a_larger_budget_and_a_stage_may_be_added(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start("stages.backbones.budget.trials=1")
+    assert bench.start("stages.backbones.budget.trials=2") == 0
+    assert len(rows(bench, "backbones")) == 2
+    bench.text += "  optimizers: {search: {optimizer: [SGD, AdamW]}}\n"
+    assert bench.start("stages.backbones.budget.trials=2") == 0
+    assert {tried(row, "backbone") for row in rows(bench, "optimizers")} == {"resnet50"}
+
+
+def test_a_stage_without_a_complete_trial_ends_the_campaign(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lambda row: None)
+    with pytest.raises(
+        UserError, match=r"stage 1 of 2, models: no trial is complete, .* sweep trials --study particles"
+    ):
+        bench.start()
+
+
+# what people see
+
+
+def test_the_commands_that_show_a_campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    capsys.readouterr()
+    assert main(["campaign", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["campaign"], found["baseline"]) == ("particles", "mask_rcnn")
+    assert found["winner"] == {"study": "particles.backbones", "trial": 1}
+    assert [(one["stage"], one["trials"], one["label"]) for one in found["stages"]] == [
+        ("models", 3, "cascade_mask_rcnn"), ("backbones", 2, "resnet50"),
+    ]  # fmt: skip
+    assert [one["gain"]["value"] for one in found["stages"]] == pytest.approx([0.2, 0.05])
+    assert found["total"]["value"] == pytest.approx(0.25)
+    assert main(["rank", "--study", "particles"]) == 1
+    assert capsys.readouterr().err == (
+        "sweep: particles is a campaign of particles.models, particles.backbones: name one of these, "
+        "or see sweep campaign\n"
+    )
+    assert main(["best", "--study", "particles", "--export", "params"]) == 0
+    assert json.loads(capsys.readouterr().out)["study"] == "particles.backbones"
+    assert main(["campaign", "--study", "partikel"]) == 1
+    assert capsys.readouterr().err == "sweep: there is no campaign partikel; there are: particles\n"
+
+
+def test_gains_have_intervals_where_the_images_are_known(tmp_path: Path) -> None:
+    """Made-up detectors on the same 50 images: a gain of many points excludes 0, one of a few tenths does not."""
+    quality = {"mask_rcnn": 0.0, "cascade_mask_rcnn": 0.2, "solov2": -0.2}
+    better = {"resnet18": 0.0, "resnet50": 0.005}
+    shown = {}
+
+    def by_evidence(row: TrialRecord) -> float:
+        made = training(row.seed, quality[tried(row, "model")] + better[tried(row, "backbone")])
+        shown[row.study, row.number] = packed(made)
+        figure = made.figure("segm_mAP")
+        assert figure is not None
+        return figure
+
+    bench = Bench(tmp_path, by_evidence)
+    bench.start("repeats=2")
+    with Store.open(bench.storage) as store:
+        for (study, number), blob in shown.items():
+            store.add_evidence(study, number, blob, 1)
+        found = stages_of(store, "particles")
+    models, backbones = found.stages
+    assert found.images == 50 and found.noise is not None
+    assert models.gain and models.gain.interval and models.gain.covers == "images and seeds"
+    assert models.gain.interval[0] > 0
+    assert backbones.label == "resnet50" and backbones.gain and backbones.gain.value > 0 and backbones.gain.interval
+    assert backbones.gain.interval[0] < 0 < backbones.gain.interval[1]
+
+
+def test_a_campaign_goes_to_a_server_stage_by_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real server over HTTP; beside it a thread that trains whatever is given out, as workers do."""
+    bench = Bench(tmp_path, score)
+    campaign = bench.read()
+    monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
+    ended = threading.Event()
+    with Store.open(bench.storage) as store:
+        team = Team(store, bench.storage, tmp_path / "work", stays=True)
+
+        def work() -> None:
+            while not ended.wait(0.05):
+                for coordinator in team.hall.studies():
+                    trained(coordinator, score)
+
+        worker = threading.Thread(target=work)
+        with Server(create_app(team.hall, "t" * 40, team)) as server:
+            worker.start()
+            try:
+                source = Source("", server.url)
+                assert start_there(campaign, ALONE, source, "tiny", data(), "sweep start campaign.yaml") == 0
+                before = [row.created_at for row in store.trials("particles.backbones")]
+                assert start_there(campaign, ALONE, source, "tiny", data(), "sweep start campaign.yaml") == 0
+            finally:
+                ended.set()
+                worker.join()
+        assert [tried(row, "backbone") for row in store.trials("particles.backbones")] == ["resnet18", "resnet50"]
+        assert [row.created_at for row in store.trials("particles.backbones")] == before
