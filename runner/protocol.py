@@ -103,16 +103,21 @@ class Combination(Message):
         return flat
 
 
+Cost = Literal["seconds_per_image", "peak_memory_mb", "parameters"]
+
+
 class Objective(Message):
     """What is maximised.
 
     Attributes:
         metric: ``segm_mAP``, ``segm_mAP_50``, ``bbox_mAP``, or a range such as ``segm_mAP@0.3:0.6``.
         at: score of the last validation, or of the best one.
+        against: what is minimised beside it, if there are two goals.
     """
 
     metric: str = "segm_mAP"
     at: Literal["last", "best"] = "last"
+    against: Cost | None = None
 
     @field_validator("metric")
     @classmethod

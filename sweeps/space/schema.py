@@ -92,10 +92,11 @@ class IntRange:
 
 
 Form = Choice | FloatRange | IntRange
-SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random"]
+SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2"]
 PrunerKind = Literal["none", "median", "successive_halving", "hyperband"]
 
-SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random")
+SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2")
+GRID = "grid"  # how others call exhaustive
 PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
     "none": {},
     "median": {
@@ -119,12 +120,14 @@ class SamplerSpec:
     """Who proposes.
 
     ``auto`` is exhaustive where all combinations fit the budget, else TPE; ``pairwise`` tries every pair of choices
-    in as few trials as it can, of which `shard` (number from 1, of how many) takes a part.
+    in as few trials as it can, of which `shard` (number from 1, of how many) takes a part. ``nsga2`` breeds each
+    generation from the best of a `population`.
     """
 
     kind: SamplerKind = "auto"
     seed: int = 0
     shard: tuple[int, int] = (1, 1)
+    population: int = 20
 
 
 @dataclass(frozen=True)

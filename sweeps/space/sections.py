@@ -12,7 +12,7 @@ from runner.errors import UserError
 from runner.named import named
 from runner.protocol import Objective
 from sweeps.space.problems import Report, near_file, nearest, shown
-from sweeps.space.schema import PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
+from sweeps.space.schema import GRID, PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
 
 SCALES = ("auto", "tiny", "standard")
 METRICS = ("segm_mAP", "segm_mAP_50", "bbox_mAP")
@@ -22,6 +22,7 @@ _NAME = re.compile(r"\w(?:[\w.-]{0,78}[\w-])?")
 _RANGE = re.compile(r"segm_mAP@([^:]+):([^:]+)(?::([^:]+))?")
 _KEEP = Parameter("int", 3, 1, help="trials whose checkpoints are kept")
 _SEED = Parameter("int", 0, 0, 2**31 - 1)
+_POPULATION = Parameter("int", SamplerSpec.population, 2, 1000)
 _BUDGET = {
     "trials": Parameter("int", None, 1),
     "gpu_hours": Parameter("float", None, 0),
@@ -126,14 +127,21 @@ def sampler(raw: Any, report: Report) -> SamplerSpec:
     if isinstance(raw, str):
         report.add("sampler", f"expected a mapping, found {raw}", f"write sampler: {{kind: {raw}}}")
         return SamplerSpec()
-    entries = report.mapping(raw, "sampler", ("kind", "seed", "shard"))
-    kind: Any = _one_of(entries.get("kind"), SAMPLERS, "sampler.kind", "auto", report)
+    entries = report.mapping(raw, "sampler", ("kind", "seed", "shard", "population"))
+    kind: Any = _one_of(entries.get("kind"), (*SAMPLERS, GRID), "sampler.kind", "auto", report)
+    kind = "exhaustive" if kind == GRID else kind
     shard = _shard(entries["shard"], kind, report) if "shard" in entries else None
-    seed = entries.get("seed", 0)
-    problem = _SEED.problem(seed)
-    if problem:
-        report.add("sampler.seed", problem)
-    return SamplerSpec(kind, 0 if problem else seed, shard or (1, 1))
+    found: dict[str, Any] = {}
+    for name, parameter in (("seed", _SEED), ("population", _POPULATION)):
+        value = entries.get(name, parameter.default)
+        problem = parameter.problem(value)
+        if problem:
+            report.add(f"sampler.{name}", problem)
+        else:
+            found[name] = value
+    if "population" in entries and kind != "nsga2":
+        report.add("sampler.population", f"only nsga2 has a population, found kind {kind}", "write kind: nsga2")
+    return SamplerSpec(kind, shard=shard or (1, 1), **found)
 
 
 def _shard(raw: Any, kind: str, report: Report) -> tuple[int, int] | None:

@@ -15,10 +15,11 @@ from results.records import FINAL, TrialRecord
 from results.store import Store
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
+from sweeps.study.forms import distributions
+from sweeps.study.goals import goals
 from sweeps.study.ledger import Ledger
 from sweeps.study.proposer import STATES, Proposer
 from sweeps.study.pruning import Pruning
-from sweeps.study.sampler import distributions
 
 RETRY = "retry_of"  # user attribute of Optuna's trial that stands for another one's retry
 Attributes = Callable[[int], Mapping[str, object]]  # number -> what the dashboard shows with the trial
@@ -31,9 +32,9 @@ class Followers:
         storage: URL of the database.
         store: our tables in it.
         name: of the study.
-        objective: the metric's name.
         space: what is searched.
         adopt: gives a trial its row that a crash left without one.
+        opening: what a sampler tries first in a space.
 
     Attributes:
         proposer: says what to try next.
@@ -44,12 +45,12 @@ class Followers:
         storage: str,
         store: Store,
         name: str,
-        objective: str,
         space: SearchSpace,
         adopt: Callable[[FrozenTrial, Ledger], None],
+        opening: Callable[[SearchSpace], Assignment],
     ) -> None:
-        self._store, self._name, self._space = store, name, space
-        self.ledger = Ledger(storage, store, name, objective)
+        self._store, self._name, self._space, self._opening = store, name, space, opening
+        self.ledger = Ledger(storage, store, name, space.objective)
         self._untold: set[int] = set()  # ended, but Optuna's tables could not be reached
         self._aliases: dict[int, int] = {}  # trials that were tried again -> their number in Optuna's tables
         self._pruning: Pruning | None = None
@@ -62,7 +63,7 @@ class Followers:
         """Takes the space's sampler and pruner, which may change; they learn of all trials anew."""
         self._space, rows = space, self._store.trials(self._name)
         scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
-        self.proposer = Proposer(space, rows, scores)
+        self.proposer = Proposer(space, rows, scores, self._opening(space))
         pruned = space.pruner.kind != "none"
         self._pruning = Pruning(space, self._name, self.ledger.trials(), self.ledger.mark) if pruned else None
 
@@ -77,7 +78,7 @@ class Followers:
                 self._tell(row)
             elif row is None and (RETRY in trial.user_attrs or (trial.params and trial.params in tried)):
                 # a retry that did not come to its beginning, or a trial made twice since the first answer got lost
-                self.ledger.end(trial.number, TrialState.FAIL, None, {"reason": "not begun"})
+                self.ledger.end(trial.number, TrialState.FAIL, (), {"reason": "not begun"})
             elif row is None:
                 adopt(trial, self.ledger)
 
@@ -128,13 +129,13 @@ class Followers:
         """Tells Optuna's tables, and the pruner, what the store holds; figures that were missed included."""
         state, number = STATES[row.state], self._number(row.number)
         scores = {e.epoch: e.score for e in self._store.epochs(self._name, row.number) if e.score is not None}
-        score = row.score if state == TrialState.COMPLETE else None
+        values = goals(self._space.objective, row) if state == TrialState.COMPLETE else None
         if state == TrialState.PRUNED and scores:
-            score = scores[max(scores)]
+            values = [scores[max(scores)]]
         attributes = {"owner": row.owner, "reason": row.reason, "failure": row.failure, **row.metrics}
         if self._pruning:
-            self._pruning.ended(number, state, score)
-        self.ledger.end(number, state, score, attributes, scores)
+            self._pruning.ended(number, state, values[0] if values else None)
+        self.ledger.end(number, state, values or (), attributes, scores)
 
     def _number(self, number: int) -> int:
         return self._aliases.get(number, number)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from optuna.trial import FrozenTrial
 
+from results.pareto import cost
 from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRecord, now
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
 from sweeps.evidence import keep_evidence
+from sweeps.space.opening import opening
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, suggest
 from sweeps.study.followers import Followers
+from sweeps.study.forms import OptunaSuggester
 from sweeps.study.ledger import Ledger
-from sweeps.study.sampler import OptunaSuggester
 from sweeps.study.tally import Tally
 
 
@@ -54,7 +57,7 @@ class Study:
         self._proposed: Assignment | None = None  # not begun yet
         self._begun: int | None = None  # begun in Optuna's tables, not in ours yet
         self._epochs: dict[int, int] = {}  # planned for trials that were leased
-        self.followers = Followers(storage, store, record.name, record.objective, space, self._adopt)
+        self.followers = Followers(storage, store, record.name, space, self._adopt, self._opening)
         rows = store.trials(record.name)
         self._tally = Tally(rows)
         for row in rows:
@@ -66,6 +69,9 @@ class Study:
         assignment = suggest(self.space, OptunaSuggester(ledger.live(trial)))
         ledger.describe(trial.number, self._attributes(trial.number, assignment))
         self._add(trial.number, assignment)
+
+    def _opening(self, space: SearchSpace) -> Assignment:
+        return opening(space, self.scale, self.data.n_train)
 
     def change(self, space: SearchSpace, record: StudyRecord) -> None:
         """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
@@ -205,8 +211,8 @@ class Study:
         """Stores how the trial ended, then tells the study; a trial that has ended stays as it is."""
         row = self.row(number)
         state, reason = result.outcome, result.reason
-        if state == "complete" and row.score is None:
-            state, reason = "failed", f"no validation gave {self.record.objective}"
+        if state == "complete" and (missing := self._missing(row, result)):
+            state, reason = "failed", f"no validation gave {missing}"
         seconds = result.seconds
         if seconds is None:  # it ended badly; what it took counts all the same
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
@@ -222,6 +228,14 @@ class Study:
         self._tally.ended(row)
         self._epochs.pop(number, None)
         self.followers.ended(row)
+
+    def _missing(self, row: TrialRecord, result: Result) -> str | None:
+        """The goal of which a complete trial has no figure."""
+        goal = self.space.objective.against
+        if row.score is None:
+            return self.record.objective
+        told = replace(row, parameters=result.parameters, peak_memory_mb=result.peak_memory_mb)
+        return goal if goal is not None and cost(told, goal) is None else None
 
     def cancel(self, number: int, reason: str) -> None:
         """Ends a trial that somebody does not want any more.
