@@ -96,21 +96,27 @@ SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random", "qmc", 
 PrunerKind = Literal["none", "median", "successive_halving", "hyperband"]
 
 SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2")
-GRID = "grid"  # how others call exhaustive
+ALSO = {"grid": "exhaustive", "asha": "successive_halving"}  # how others call them
+_PER = Parameter(
+    "str", "family", choices=("family", "backbone", "model", "none"), help="a trial is compared with those of the same"
+)
 PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
     "none": {},
     "median": {
         "startup_trials": Parameter("int", 5, 0, help="trials that finish before any is pruned"),
         "warmup_epochs": Parameter("int", 0, 0, help="epochs in which none is pruned"),
         "interval": Parameter("int", 1, 1, help="epochs between two looks"),
+        "per": _PER,
     },
     "successive_halving": {
         "min_epochs": Parameter("int", 1, 1, help="epochs before the first rung"),
         "reduction_factor": Parameter("int", 3, 2, help="one in so many goes on"),
+        "per": _PER,
     },
     "hyperband": {
         "min_epochs": Parameter("int", 1, 1, help="epochs before the first rung"),
         "reduction_factor": Parameter("int", 3, 2, help="one in so many goes on"),
+        "per": _PER,
     },
 }
 

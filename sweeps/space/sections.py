@@ -12,7 +12,7 @@ from runner.errors import UserError
 from runner.named import named
 from runner.protocol import Objective
 from sweeps.space.problems import Report, near_file, nearest, shown
-from sweeps.space.schema import GRID, PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
+from sweeps.space.schema import ALSO, PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
 
 SCALES = ("auto", "tiny", "standard")
 METRICS = ("segm_mAP", "segm_mAP_50", "bbox_mAP")
@@ -128,8 +128,7 @@ def sampler(raw: Any, report: Report) -> SamplerSpec:
         report.add("sampler", f"expected a mapping, found {raw}", f"write sampler: {{kind: {raw}}}")
         return SamplerSpec()
     entries = report.mapping(raw, "sampler", ("kind", "seed", "shard", "population"))
-    kind: Any = _one_of(entries.get("kind"), (*SAMPLERS, GRID), "sampler.kind", "auto", report)
-    kind = "exhaustive" if kind == GRID else kind
+    kind: Any = _one_of(entries.get("kind"), SAMPLERS, "sampler.kind", "auto", report)
     shard = _shard(entries["shard"], kind, report) if "shard" in entries else None
     found: dict[str, Any] = {}
     for name, parameter in (("seed", _SEED), ("population", _POPULATION)):
@@ -215,6 +214,8 @@ def not_yet(data: dict[str, Any], report: Report) -> None:
 def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:
     if raw is None:
         return default
+    if raw in ALSO and ALSO[raw] in names:
+        return ALSO[raw]
     if raw not in names:
         report.add(key, f"expected one of {', '.join(names)}, found {shown(raw)}", _near(raw, names))
         return default

@@ -13,13 +13,16 @@ from optuna.trial import FrozenTrial, TrialState
 from results.errors import ResultsError
 from results.records import FINAL, TrialRecord
 from results.store import Store
+from runner.protocol import Scale
+from sweeps.space.opening import opening
+from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
 from sweeps.study.forms import distributions
 from sweeps.study.goals import goals
 from sweeps.study.ledger import Ledger
 from sweeps.study.proposer import STATES, Proposer
-from sweeps.study.pruning import Pruning
+from sweeps.study.pruning import Pruning, group
 
 RETRY = "retry_of"  # user attribute of Optuna's trial that stands for another one's retry
 Attributes = Callable[[int], Mapping[str, object]]  # number -> what the dashboard shows with the trial
@@ -34,7 +37,8 @@ class Followers:
         name: of the study.
         space: what is searched.
         adopt: gives a trial its row that a crash left without one.
-        opening: what a sampler tries first in a space.
+        scale: of what is trained.
+        n_train: number of training images.
 
     Attributes:
         proposer: says what to try next.
@@ -47,9 +51,10 @@ class Followers:
         name: str,
         space: SearchSpace,
         adopt: Callable[[FrozenTrial, Ledger], None],
-        opening: Callable[[SearchSpace], Assignment],
+        scale: Scale,
+        n_train: int,
     ) -> None:
-        self._store, self._name, self._space, self._opening = store, name, space, opening
+        self._store, self._name, self._space, self._scale, self._n_train = store, name, space, scale, n_train
         self.ledger = Ledger(storage, store, name, space.objective)
         self._untold: set[int] = set()  # ended, but Optuna's tables could not be reached
         self._aliases: dict[int, int] = {}  # trials that were tried again -> their number in Optuna's tables
@@ -63,9 +68,12 @@ class Followers:
         """Takes the space's sampler and pruner, which may change; they learn of all trials anew."""
         self._space, rows = space, self._store.trials(self._name)
         scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
-        self.proposer = Proposer(space, rows, scores, self._opening(space))
-        pruned = space.pruner.kind != "none"
-        self._pruning = Pruning(space, self._name, self.ledger.trials(), self.ledger.mark) if pruned else None
+        self.proposer = Proposer(space, rows, scores, opening(space, self._scale, self._n_train))
+        self._pruning = None
+        if space.pruner.kind != "none":
+            groups = {row.number: self._group(row.optuna_params) for row in rows}
+            groups |= {alias: groups[number] for number, alias in self._aliases.items()}
+            self._pruning = Pruning(space, self._name, self.ledger.trials(), groups, self.ledger.mark)
 
     def _catch_up(self, rows: Sequence[TrialRecord], adopt: Callable[[FrozenTrial, Ledger], None]) -> None:
         """Brings Optuna's tables in step after a crash: no trial lost, none left RUNNING that has ended."""
@@ -86,8 +94,13 @@ class Followers:
         """Begins a trial in Optuna's tables; its number there."""
         number = self.ledger.begin(assignment, distributions(self._space, assignment), attributes)
         if self._pruning:
-            self._pruning.begun(number)
+            self._pruning.begun(number, self._group(assignment))
         return number
+
+    def _group(self, assignment: Assignment) -> str:
+        """The pruner compares trials of one group."""
+        combination, _ = resolve(self._space, assignment, self._scale, self._n_train)
+        return group(str(self._space.pruner.options.get("per", "none")), combination)
 
     def begin_again(self, row: TrialRecord, attributes: Attributes) -> int:
         """Begins a trial in Optuna's tables that stands for `row` once `stands_in` is told; its number."""

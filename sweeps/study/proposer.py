@@ -26,6 +26,7 @@ STATES = {
 }
 # Failures that the assignment itself causes: the sampler must keep away from its like.
 LEARNED = ("out_of_memory", "nan_loss")
+_ALIKE = 2  # the same of a Gaussian process, whose best point hardly moves from one question to the next
 _REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
 _BLIND = 100  # random ones that may turn out to be repeats before a finite space is listed
 _ENUMERABLE = 100_000
@@ -60,8 +61,9 @@ class Proposer:
             self.size = len(self._seen | {_key(one) for one in pairs})
         seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
         self._random = random.Random(seed)
-        self._sampler = Sampler(space, self.kind, seed)
-        self._patience = _REPEATS + (2 * len(past) if self.kind == "qmc" else 0)  # its sequence begins anew
+        self._sampler = Sampler(space, self.kind, seed, self._refused)
+        self._tries = _ALIKE if self.kind == "gp" else _REPEATS
+        self._patience = self._tries + (2 * len(past) if self.kind == "qmc" else 0)  # its sequence begins anew
         self._owed = self._unfinished(past)
         if opening is not None and not self.listed and _key(opening) not in self._seen:
             self._owed.appendleft(opening)
@@ -141,10 +143,10 @@ class Proposer:
             self._sampler.ended(row.number, STATES[row.state], goals(self._space.objective, row), infeasible)
 
     def _sample(self) -> Assignment | None:
-        tries, self._patience = self._patience, _REPEATS
+        tries, self._patience = self._patience, self._tries
         for _ in range(tries):
             assignment, draft = self._sampler.draw()
-            if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
+            if not self._refused(assignment):
                 if self.learns:
                     self._draft = draft
                 else:
@@ -153,12 +155,18 @@ class Proposer:
             self._sampler.drop(draft)
         return None
 
+    def _refused(self, assignment: Assignment) -> bool:
+        """Whether an assignment was proposed, or is forbidden; what lacks a parameter is neither."""
+        if _key(assignment) in self._seen:
+            return True
+        return self._space.search.keys() <= assignment.keys() and forbidden(self._space, assignment)
+
     def _unseen(self) -> Assignment | None:
         """A random assignment that was not proposed yet."""
         listed = self.size is not None and self.size <= _ENUMERABLE
         for _ in range(_BLIND if listed else 10 * _BLIND):
             assignment = suggest(self._space, _Drawn({}, self._random))
-            if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
+            if not self._refused(assignment):
                 return assignment
         left = [a for a in assignments(self._space) if _key(a) not in self._seen] if listed else []
         return self._random.choice(left) if left else None

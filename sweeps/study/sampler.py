@@ -26,14 +26,15 @@ class Sampler:
         space: what can be drawn.
         kind: of the sampler; see `kinds.sampler`.
         seed: of the random numbers.
+        refused: whether an assignment was tried already, or is forbidden.
     """
 
-    def __init__(self, space: SearchSpace, kind: SamplerKind, seed: int) -> None:
+    def __init__(self, space: SearchSpace, kind: SamplerKind, seed: int, refused: kinds.Refused) -> None:
         self._space = space
         self.learns = kind in kinds.LEARNING
         self.memory = kinds.memory(kind)
         self._directions = directions(space.objective)
-        self._study = self._fresh(kinds.sampler(space, kind, seed))
+        self._study = self._fresh(kinds.sampler(space, kind, seed, refused))
         self._size = 0  # trials in memory
         self._worst = 0.0  # of the second goal so far
         self._ids: dict[int, int] = {}  # running trials of the study -> trial in memory

@@ -15,7 +15,6 @@ from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
 from sweeps.evidence import keep_evidence
-from sweeps.space.opening import opening
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, suggest
@@ -57,7 +56,7 @@ class Study:
         self._proposed: Assignment | None = None  # not begun yet
         self._begun: int | None = None  # begun in Optuna's tables, not in ours yet
         self._epochs: dict[int, int] = {}  # planned for trials that were leased
-        self.followers = Followers(storage, store, record.name, space, self._adopt, self._opening)
+        self.followers = Followers(storage, store, record.name, space, self._adopt, self.scale, data.n_train)
         rows = store.trials(record.name)
         self._tally = Tally(rows)
         for row in rows:
@@ -69,9 +68,6 @@ class Study:
         assignment = suggest(self.space, OptunaSuggester(ledger.live(trial)))
         ledger.describe(trial.number, self._attributes(trial.number, assignment))
         self._add(trial.number, assignment)
-
-    def _opening(self, space: SearchSpace) -> Assignment:
-        return opening(space, self.scale, self.data.n_train)
 
     def change(self, space: SearchSpace, record: StudyRecord) -> None:
         """Goes on with another budget, sampler or pruner; what identifies the study is the same."""

@@ -130,7 +130,7 @@ def test_the_other_sections(space: Load) -> None:
     assert found.objective.iou_thresholds() == (0.3, 0.6, 0.1)
     assert (found.objective.at, found.scale) == ("best", "tiny")
     assert found.sampler == SamplerSpec("random", 7)
-    assert found.pruner.options == {"startup_trials": 5, "warmup_epochs": 2, "interval": 1}
+    assert found.pruner.options == {"startup_trials": 5, "warmup_epochs": 2, "interval": 1, "per": "family"}
     assert found.budget == Budget(3, 1.5, 2, 0.6, 0.5)
 
 
