@@ -12,6 +12,8 @@ def captions(ranking: Ranking) -> list[str]:
     if ranking.rows and ranking.common:
         lines.append("all with: " + ", ".join(_pairs(ranking)))
     lines += _trust(ranking)
+    if ranking.against:
+        lines.append(f"front: no other row has at least this score for less {ranking.against.replace('_', ' ')}")
     if ranking.baseline:
         what = "the combination of trial" if ranking.merged else "trial"
         lines.append(f"+/-: difference to {what} {ranking.baseline.trial} ({ranking.baseline.label})")

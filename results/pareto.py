@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Protocol
 
-from results.records import StudyRecord, TrialRecord
+from results.records import StudyRecord
 
 
 def against(study: StudyRecord) -> str | None:
@@ -18,10 +19,30 @@ def against(study: StudyRecord) -> str | None:
     return str(found) if found else None
 
 
-def cost(trial: TrialRecord, goal: str) -> float | None:
+class Costly(Protocol):
+    """What has a cost: a trial's record, a row of a ranking."""
+
+    @property
+    def parameters(self) -> float | None:
+        """How many the model has."""
+
+    @property
+    def peak_memory_mb(self) -> float | None:
+        """MiB of its training."""
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """Of its inference."""
+
+
+def cost(of: Costly, goal: str) -> float | None:
     """What a trial costs: ``seconds_per_image``, ``peak_memory_mb`` or ``parameters``; None where it is not known."""
-    known = {"parameters": trial.parameters, "peak_memory_mb": trial.peak_memory_mb}
-    found = known[goal] if goal in known else trial.metrics.get(goal)
+    known = {
+        "parameters": of.parameters,
+        "peak_memory_mb": of.peak_memory_mb,
+        "seconds_per_image": of.seconds_per_image,
+    }
+    found = known[goal]
     return float(found) if found is not None and math.isfinite(found) else None
 
 

@@ -182,11 +182,19 @@ class Plugin(Message):
 
 
 class EpochReport(Message):
-    """One validation: epoch (from 1), figures by name (null where COCO gives none), seconds since the last."""
+    """One validation.
+
+    Attributes:
+        epoch: from 1.
+        metrics: figures by name, null where COCO gives none.
+        seconds: since the last one.
+        seconds_per_image: that the model took (`runner.plugins.stopwatch`).
+    """
 
     epoch: int = Field(ge=1, le=_LARGEST)
     metrics: dict[Annotated[str, Field(max_length=200)], float | None] = Field(max_length=1000)
     seconds: Number = 0.0
+    seconds_per_image: Number | None = None
 
 
 class Result(Message):
@@ -196,6 +204,7 @@ class Result(Message):
         failure: what went wrong, where something did; the server's rule for it may try the trial once more.
         seconds: wall-clock training time, over all attempts.
         peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
+        seconds_per_image: of inference in the validations, the median over them.
         config: text of the complete rendered MMDetection config.
         evidence: what each validation image contributed to the score (`runner.training.evidence`), as base64.
         versions: package -> version, plus device, threads and loader workers.
@@ -206,6 +215,7 @@ class Result(Message):
     reason: Line | None = None
     parameters: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     peak_memory_mb: Number | None = None
+    seconds_per_image: Number | None = None
     seconds: Number | None = None
     config: str | None = Field(default=None, max_length=4_000_000)
     evidence: str | None = Field(default=None, max_length=MOST_EVIDENCE)

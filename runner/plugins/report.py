@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from runner.paths import TrialPaths
 from runner.plugins import checkpoint, pictures
 from runner.plugins.metric import StudyMetric
+from runner.plugins.stopwatch import Stopwatch
 from runner.protocol import EpochReport, Objective, Verdict
 
 _CHECK_LOSS_EVERY = 10  # iterations; reading the loss waits for the GPU
@@ -65,13 +66,19 @@ class ReportHook(Hook):
         if outputs and due and not math.isfinite(loss := outputs["loss"].item()):
             raise NonFiniteLossError(f"the loss is {loss} in epoch {runner.epoch + 1}, iteration {batch_idx + 1}")
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Begins to time the model."""
+        self._watch = Stopwatch(runner.model)
+
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Saves and reports the epoch that was validated."""
         figures: dict[str, float | None] = {
             name.removeprefix("coco/"): float(value) for name, value in (metrics or {}).items()
         }
         now = time.monotonic()
-        report = EpochReport(epoch=runner.epoch, metrics=figures, seconds=now - self._since)
+        report = EpochReport(
+            epoch=runner.epoch, metrics=figures, seconds=now - self._since, seconds_per_image=self._watch.stop()
+        )
         self._since = now
         earlier = [self._score(entry["metrics"]) for entry in self.history]
         self.history.append(report.model_dump())

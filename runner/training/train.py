@@ -9,6 +9,7 @@ import logging
 import platform
 import resource
 from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -141,6 +142,7 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
         reason="stopped by the pruner" if hook.pruned else None,
         parameters=parameters,
         peak_memory_mb=_peak_memory(),
+        seconds_per_image=_median([entry.get("seconds_per_image") for entry in history]),
         seconds=sum(entry["seconds"] for entry in history),
         config=text,
         evidence=_text(hook.evidence),
@@ -210,6 +212,11 @@ def _text(evidence: bytes | None) -> str | None:
         log.warning("the evidence of %d bytes is too large to send; this trial has no interval", len(found))
         return None
     return found
+
+
+def _median(seconds: Sequence[float | None]) -> float | None:
+    known = [one for one in seconds if one is not None]
+    return median(known) if known else None
 
 
 def _peak_memory() -> float:

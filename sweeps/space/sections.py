@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from runner.catalog import Parameter
 from runner.errors import UserError
 from runner.named import named
-from runner.protocol import Objective
+from runner.protocol import Cost, Objective
 from sweeps.space.problems import Report, near_file, nearest, shown
 from sweeps.space.schema import ALSO, PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
 
 SCALES = ("auto", "tiny", "standard")
 METRICS = ("segm_mAP", "segm_mAP_50", "bbox_mAP")
+COSTS: tuple[Cost, ...] = get_args(Cost)
 DEMO = "demo"
 
 _NAME = re.compile(r"\w(?:[\w.-]{0,78}[\w-])?")
@@ -88,12 +89,15 @@ def scale(raw: Any, report: Report) -> Any:
 
 
 def objective(raw: Any, report: Report) -> Objective:
-    """What is maximised."""
-    at, metric, key = "last", raw, "objective"
+    """What is maximised, and what is minimised beside it."""
+    at, metric, key, against = "last", raw, "objective", None
+    if isinstance(raw, list):
+        metric, against = _two_goals(raw, report)
     if isinstance(raw, dict):
-        entries = report.mapping(raw, key, ("metric", "at"))
+        entries = report.mapping(raw, key, ("metric", "at", "against"))
         at = _one_of(entries.get("at"), ("last", "best"), "objective.at", "last", report)
         metric, key = entries.get("metric"), "objective.metric"
+        against = _cost(entries.get("against"), "objective.against", report)
     if metric is None:
         metric = METRICS[0]
     expected = f"expected {', '.join(METRICS)} or segm_mAP@LOW:HIGH[:STEP]"
@@ -107,7 +111,25 @@ def objective(raw: Any, report: Report) -> Objective:
         names = [*METRICS, "segm_mAP@LOW:HIGH"]
         report.add(key, f"{expected}, found {shown(metric)}", nearest(metric, names))
         metric = METRICS[0]
-    return Objective.model_validate({"metric": metric, "at": at})
+    return Objective.model_validate({"metric": metric, "at": at, "against": against})
+
+
+def _two_goals(raw: list[Any], report: Report) -> tuple[Any, str | None]:
+    """``[segm_mAP, seconds_per_image]``: what is maximised, then what is minimised."""
+    if len(raw) != 2:
+        message = f"expected a metric and what it is weighed against, found {len(raw)} entries"
+        report.add("objective", message, f"write [{METRICS[0]}, {COSTS[0]}], or {METRICS[0]} alone")
+        return None, None
+    return raw[0], _cost(raw[1], "objective[1]", report)
+
+
+def _cost(raw: Any, key: str, report: Report) -> str | None:
+    if raw is None:
+        return None
+    if raw in COSTS:
+        return str(raw)
+    report.add(key, f"expected one of {', '.join(COSTS)}, found {shown(raw)}", _near(raw, COSTS))
+    return None
 
 
 def _bad_range(low: str, high: str, step: str | None) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from optuna.trial import FrozenTrial
@@ -217,8 +216,8 @@ class Study:
         self.before_end(number)  # Optuna's tables take nothing more about a trial that has ended
         self.store.finish(
             self.record.name, number, state=state, failure=failure, reason=reason, parameters=result.parameters,
-            peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
-            config=result.config,
+            peak_memory_mb=result.peak_memory_mb, seconds=seconds, seconds_per_image=result.seconds_per_image,
+            versions=result.versions, config=result.config,
         )  # fmt: skip
         row = self.row(number)
         self._tally.ended(row)
@@ -230,8 +229,7 @@ class Study:
         goal = self.space.objective.against
         if row.score is None:
             return self.record.objective
-        told = replace(row, parameters=result.parameters, peak_memory_mb=result.peak_memory_mb)
-        return goal if goal is not None and cost(told, goal) is None else None
+        return goal if goal is not None and cost(result, goal) is None else None
 
     def cancel(self, number: int, reason: str) -> None:
         """Ends a trial that somebody does not want any more.

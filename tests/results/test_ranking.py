@@ -21,7 +21,7 @@ ROW_KEYS = [
     *("rank", "trial", "combination", "state", "owner", "model", "backbone", "augmentation", "optimizer"),
     *("params", "seed", "epochs", "score", "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s"),
     *("segm_mAP_m", "segm_mAP_l", "bbox_mAP", "best_score", "best_epoch", "delta_baseline", "parameters"),
-    *("peak_memory_mb", "seconds", "reason", "mean", "seeds", "interval", "group"),
+    *("peak_memory_mb", "seconds", "reason", "mean", "seeds", "interval", "group", "seconds_per_image", "front"),
 ]
 
 
@@ -101,7 +101,9 @@ def test_the_best_row_of_each_value(study: StudyRecord, trial_of: TrialMaker) ->
 def test_the_document_has_exactly_the_keys_of_the_interface(study: StudyRecord, trial_of: TrialMaker) -> None:
     metrics = {"segm_mAP": 0.1 + 0.2, "segm_mAP_s": math.nan, "segm_mAP@0.3:0.6": 0.7}
     document = rank(study, [trial_of(0, 0.1 + 0.2, metrics=metrics, seconds=math.inf)]).document()
-    assert list(document) == ["study", "objective", "direction", "baseline", "rows", "combinations", "confidence"]
+    assert list(document) == [
+        *("study", "objective", "direction", "against", "baseline", "rows", "combinations", "confidence")
+    ]
     assert document["confidence"] is None
     assert (document["study"], document["objective"], document["direction"]) == (
         "models",

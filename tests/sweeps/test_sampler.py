@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from made_up import Bench
+from made_up import record as trial
 from optuna.trial import TrialState
 
-from results.records import TrialRecord, now
+from results.records import TrialRecord
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
 from sweeps.study import kinds
@@ -34,13 +35,6 @@ End = Callable[[Assignment], dict[str, Any]]
 @pytest.fixture
 def space(tmp_path: Path) -> SearchSpace:
     return Bench(tmp_path, TEXT).space()
-
-
-def trial(number: int, assignment: Assignment, **fields: Any) -> TrialRecord:
-    known: dict[str, Any] = dict.fromkeys(TrialRecord.__dataclass_fields__)
-    known |= {"study": "made_up", "number": number, "state": "running", "optuna_params": assignment, "epochs": 2}
-    known |= {"created_at": now(), "metrics": {}, "retries": 0}
-    return TrialRecord(**{**known, **fields})
 
 
 def tried(proposer: Proposer, end: End, numbers: range) -> list[TrialRecord]:
