@@ -189,12 +189,14 @@ class EpochReport(Message):
         metrics: figures by name, null where COCO gives none.
         seconds: since the last one.
         seconds_per_image: that the model took (`runner.plugins.stopwatch`).
+        evidence: what each image contributed, as that of `Result`; where the lease asks for it.
     """
 
     epoch: int = Field(ge=1, le=_LARGEST)
     metrics: dict[Annotated[str, Field(max_length=200)], float | None] = Field(max_length=1000)
     seconds: Number = 0.0
     seconds_per_image: Number | None = None
+    evidence: str | None = Field(default=None, max_length=MOST_EVIDENCE)
 
 
 class Result(Message):
@@ -228,6 +230,7 @@ class Lease(Message):
     ``fence`` rises with every lease of the trial; a report under an old number is refused.
 
     Attributes:
+        images: whether reports must tell what each image contributes.
         limit_seconds: how long the training may still take, None for as long as it takes.
     """
 
@@ -242,6 +245,7 @@ class Lease(Message):
     detections: int
     work_dir: str
     plugins: tuple[Plugin, ...] = ()
+    images: bool = False
     reported: tuple[EpochReport, ...] = ()
     limit_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS

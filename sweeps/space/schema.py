@@ -93,7 +93,7 @@ class IntRange:
 
 Form = Choice | FloatRange | IntRange
 SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2"]
-PrunerKind = Literal["none", "median", "successive_halving", "hyperband"]
+PrunerKind = Literal["none", "median", "successive_halving", "hyperband", "wilcoxon"]
 
 SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2")
 ALSO = {"grid": "exhaustive", "asha": "successive_halving"}  # how others call them
@@ -116,6 +116,11 @@ PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
     "hyperband": {
         "min_epochs": Parameter("int", 1, 1, help="epochs before the first rung"),
         "reduction_factor": Parameter("int", 3, 2, help="one in so many goes on"),
+        "per": _PER,
+    },
+    "wilcoxon": {
+        "p_threshold": Parameter("float", 0.05, 0, 1, help="chance by which a trial as good as the best is stopped"),
+        "warmup_epochs": Parameter("int", 2, 0, help="epochs in which none is pruned"),
         "per": _PER,
     },
 }

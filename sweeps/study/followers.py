@@ -22,7 +22,8 @@ from sweeps.study.forms import distributions
 from sweeps.study.goals import goals
 from sweeps.study.ledger import Ledger
 from sweeps.study.proposer import STATES, Proposer
-from sweeps.study.pruning import Pruning, group
+from sweeps.study.pruning import Images, Pruning, group
+from sweeps.study.wilcoxon import Wilcoxon
 
 RETRY = "retry_of"  # user attribute of Optuna's trial that stands for another one's retry
 Attributes = Callable[[int], Mapping[str, object]]  # number -> what the dashboard shows with the trial
@@ -58,7 +59,7 @@ class Followers:
         self.ledger = Ledger(storage, store, name, space.objective)
         self._untold: set[int] = set()  # ended, but Optuna's tables could not be reached
         self._aliases: dict[int, int] = {}  # trials that were tried again -> their number in Optuna's tables
-        self._pruning: Pruning | None = None
+        self._pruning: Pruning | Wilcoxon | None = None
         self._catch_up(store.trials(name), adopt)
         rows = store.trials(name)
         self.ledger.start_after(max([-1, *(row.number for row in rows), *self._aliases.values()]))
@@ -73,7 +74,11 @@ class Followers:
         if space.pruner.kind != "none":
             groups = {row.number: self._group(row.optuna_params) for row in rows}
             groups |= {alias: groups[number] for number, alias in self._aliases.items()}
-            self._pruning = Pruning(space, self._name, self.ledger.trials(), groups, self.ledger.mark)
+            trials, mark = self.ledger.trials(), self.ledger.mark
+            wilcoxon = space.pruner.kind == "wilcoxon"
+            self._pruning = (
+                Wilcoxon(space, trials, groups, mark) if wilcoxon else Pruning(space, self._name, trials, groups, mark)
+            )
 
     def _catch_up(self, rows: Sequence[TrialRecord], adopt: Callable[[FrozenTrial, Ledger], None]) -> None:
         """Brings Optuna's tables in step after a crash: no trial lost, none left RUNNING that has ended."""
@@ -112,11 +117,11 @@ class Followers:
         self._aliases[row.number] = optuna_number
         self.proposer.again(row)
 
-    def report(self, number: int, epoch: int, score: float) -> bool:
-        """Takes the score of an epoch; whether the trial should be pruned."""
+    def report(self, number: int, epoch: int, score: float, images: Images | None = None) -> bool:
+        """Takes the score of an epoch, of each image where the pruner asks for it; whether to prune the trial."""
         optuna_number = self._number(number)
         self.proposer.report(number, epoch, score)
-        prune = self._pruning.report(optuna_number, epoch, score) if self._pruning else False
+        prune = self._pruning.report(optuna_number, epoch, score, images) if self._pruning else False
         self.ledger.report(optuna_number, epoch, score)
         return prune and number not in self._aliases  # who tries a trial again wants to see its end
 

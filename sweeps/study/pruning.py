@@ -19,6 +19,7 @@ from runner.protocol import Combination
 from sweeps.space.schema import SearchSpace
 
 Mark = Callable[[int, str, Any], None]  # (number, key, value)
+Images = Mapping[int, float]  # image -> the score on it alone
 
 
 class Pruning:
@@ -47,7 +48,7 @@ class Pruning:
         if number not in self._places:
             self._add(number, group, optuna.create_trial(state=TrialState.RUNNING))
 
-    def report(self, number: int, epoch: int, score: float) -> bool:
+    def report(self, number: int, epoch: int, score: float, images: Images | None = None) -> bool:
         """Takes the score of an epoch; whether the trial should be stopped. One without a group never is."""
         if number not in self._places:
             return False
@@ -111,6 +112,8 @@ def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
     match space.pruner.kind:
         case "none":
             return optuna.pruners.NopPruner()
+        case "wilcoxon":
+            raise ValueError("see sweeps.study.wilcoxon")
         case "median":
             return optuna.pruners.MedianPruner(
                 n_startup_trials=options["startup_trials"],

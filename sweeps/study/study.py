@@ -13,7 +13,7 @@ from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRe
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
-from sweeps.evidence import keep_evidence
+from sweeps.evidence import each_image, keep_evidence
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, suggest
@@ -171,6 +171,7 @@ class Study:
             detections=self.record.detections,
             work_dir=self.record.work_dir,
             plugins=self.space.plugins,
+            images=self.space.pruner.kind == "wilcoxon",
             reported=tuple(EpochReport(epoch=e.epoch, metrics=e.metrics, seconds=e.seconds) for e in epochs),
             limit_seconds=None if hours is None else max(0.0, 3600 * hours - sum(e.seconds for e in epochs)),
         )
@@ -182,7 +183,8 @@ class Study:
         self.store.add_epoch(self.record.name, number, epoch)
         if score is None or not math.isfinite(score):
             return False
-        prune = self.followers.report(number, report.epoch, score)
+        images = each_image(report.evidence, self.record.objective) if report.evidence else None
+        prune = self.followers.report(number, report.epoch, score, images)
         return prune and report.epoch < self._planned(number)  # after its last epoch there is nothing left to save
 
     def batch(self, number: int) -> tuple[int, int]:
