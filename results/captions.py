@@ -17,6 +17,12 @@ def captions(ranking: Ranking) -> list[str]:
     if ranking.baseline:
         what = "the combination of trial" if ranking.merged else "trial"
         lines.append(f"+/-: difference to {what} {ranking.baseline.trial} ({ranking.baseline.label})")
+    if ranking.promising:
+        numbers = ", ".join(map(str, ranking.promising))
+        lines.append(
+            f"stopped with a score of the first three places: {numbers}; taken up again with: sweep trials retry "
+            f"{ranking.promising[0]}"
+        )
     if not ranking.rows:
         lines.append("no trial is complete yet" if not ranking.all_states else "no trial yet")
     if ranking.hidden:

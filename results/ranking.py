@@ -73,7 +73,15 @@ def rank(
         standings=standings,
         every=tuple(row for row in everything.values() if row.rank is not None),
         against=goal,
+        promising=_promising(trials),
     )
+
+
+def _promising(trials: Sequence[TrialRecord]) -> tuple[int, ...]:
+    """Stopped trials whose last score has a place among the first three; in a study of fewer nothing is said."""
+    best = sorted((trial.score for trial in trials if ranked(trial) and trial.score is not None), reverse=True)[:3]
+    stopped = [t for t in trials if t.state == "pruned" and len(best) == 3 and (t.score or -math.inf) >= best[-1]]
+    return tuple(trial.number for trial in stopped)
 
 
 def fronted(rows: Sequence[Row], goal: str | None) -> list[Row]:

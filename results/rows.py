@@ -100,6 +100,7 @@ class Ranking:
         runs: whether every training keeps its own line where combinations were repeated.
         merged: whether a row is a combination with the mean of its seeds, else a trial.
         against: what is minimised beside the score (``parameters``), None where there is one goal.
+        promising: trials that a pruner stopped although they had scores of the first three places.
     """
 
     study: StudyRecord
@@ -117,6 +118,7 @@ class Ranking:
     runs: bool = False
     merged: bool = False
     against: str | None = None
+    promising: tuple[int, ...] = ()
 
     @property
     def best(self) -> Row | None:
@@ -130,6 +132,7 @@ class Ranking:
             "objective": self.objective,
             "direction": self.direction,
             "against": self.against,
+            "promising": list(self.promising),
             "baseline": asdict(self.baseline) if self.baseline else None,
             "rows": [row.document() for row in self.rows],
             "combinations": [one.document() for one in self.standings.standings] if self.standings else [],
