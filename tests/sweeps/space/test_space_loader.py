@@ -177,5 +177,5 @@ def test_a_population_belongs_to_nsga2(space: Load) -> None:
     assert space("search: {lr: [1, 2]}\nsampler: {kind: nsga2, population: 4}").sampler.population == 4
     with pytest.raises(SpaceErrors, match="only nsga2 has a population, found kind tpe; write kind: nsga2"):
         space("search: {lr: [1, 2]}\nsampler: {kind: tpe, population: 4}")
-    with pytest.raises(SpaceErrors, match="sampler.population: expected a whole number from 2 to 1000, found 1"):
+    with pytest.raises(SpaceErrors, match=r"sampler.population: expected a whole number from 2 to 1000, found 1"):
         space("search: {lr: [1, 2]}\nsampler: {kind: nsga2, population: 1}")
