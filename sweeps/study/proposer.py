@@ -26,8 +26,9 @@ STATES = {
 }
 # Failures that the assignment itself causes: the sampler must keep away from its like.
 LEARNED = ("out_of_memory", "nan_loss")
-_ALIKE = 2  # the same of a Gaussian process, whose best point hardly moves from one question to the next
-_REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
+# Proposals that a sampler may repeat before a random unseen one is taken instead. TPE has weighed 24 candidates in
+# each, a Gaussian process's best point hardly moves from one question to the next, and both take long.
+_REPEATS, _COSTLY = 5, 2
 _BLIND = 100  # random ones that may turn out to be repeats before a finite space is listed
 _ENUMERABLE = 100_000
 
@@ -62,7 +63,7 @@ class Proposer:
         seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
         self._random = random.Random(seed)
         self._sampler = Sampler(space, self.kind, seed, self._refused)
-        self._tries = _ALIKE if self.kind == "gp" else _REPEATS
+        self._tries = _COSTLY if self.kind in ("gp", "tpe") else _REPEATS
         self._patience = self._tries + (2 * len(past) if self.kind == "qmc" else 0)  # its sequence begins anew
         self._owed = self._unfinished(past)
         if opening is not None and not self.listed and _key(opening) not in self._seen:
@@ -73,6 +74,7 @@ class Proposer:
             self._sampler.remember(row.number, row.optuna_params, (scores or {}).get(row.number, {}))
             if row.state in STATES:
                 self.ended(row)
+        self._sampler.settle()
 
     @property
     def learns(self) -> bool:

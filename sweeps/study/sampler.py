@@ -44,11 +44,15 @@ class Sampler:
 
     def draw(self) -> tuple[Assignment, int]:
         """A draft, and how `keep` or `drop` call it; it runs until one of them is called."""
-        if self._size >= self.memory.most:
-            self._forget()
+        self.settle()
         trial = self._study.ask()
         self._size += 1
         return suggest(self._space, OptunaSuggester(trial)), trial._trial_id
+
+    def settle(self) -> None:
+        """Forgets what is too much; no draft is out when it is called."""
+        if self._size >= self.memory.most:
+            self._forget()
 
     def drop(self, draft: int) -> None:
         """Forgets a draft."""
@@ -73,7 +77,7 @@ class Sampler:
         return self._study._storage.create_new_trial(self._study._study_id, trial)
 
     def _forget(self) -> None:
-        """Keeps what runs, the latest and the best; no draft is out when it is called."""
+        """Keeps what runs, the latest and the best."""
         trials = self._study.get_trials(deepcopy=False)
         ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         latest = ended[-self.memory.latest :]
