@@ -10,7 +10,8 @@ from sqlalchemy import Connection, inspect, text
 from results.errors import ResultsError
 
 VERSION_TABLE = "sweep_alembic_version"  # Optuna's own is alembic_version, in the same database
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")  # every layout this version knows, oldest first
+# every layout this version knows, oldest first
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 OPTUNA_TABLES = frozenset({"studies", "trials", "version_info"})
 
 

@@ -47,6 +47,8 @@ def _row(
     assignment, note = None, None
     if metric != record.objective:
         note = f"{metric} is not the study's {record.objective}"
+    elif space.objective.against is not None:
+        note = f"the study weighs {record.objective} against {space.objective.against}, which the row does not have"
     else:
         try:
             assignment = _assignment(_split(row.cells), space, scale, n_train)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from sweeps.source import Source
 
 
-DEAF = ("exhaustive", "pairwise", "random")  # samplers that learn from no score
-
-
 @click.command(
     "import", epilog="Example:  sweep import week2.csv --metric segm_mAP --dry-run    (then without --dry-run)"
 )
@@ -42,6 +39,7 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
     from sweeps.imports import understood
     from sweeps.session import reopened
     from sweeps.space.walk import planned
+    from sweeps.study.kinds import LEARNING
 
     if source.server:
         raise UserError("sweep import works on the database itself: run it where that lies, while no server has it")
@@ -62,7 +60,7 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
         finally:
             lock.release()
     _show(rows, new, record.name, form)
-    if (kind := planned(space)[0]) in DEAF:
+    if (kind := planned(space)[0]) not in LEARNING:
         click.echo(f"the sampler of study {record.name} is {kind}: it learns from no score, imported or not", err=True)
 
 

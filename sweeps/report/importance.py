@@ -17,7 +17,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 
 from sweeps.report.points import Point
 from sweeps.space.schema import SearchSpace
-from sweeps.study.sampler import distributions
+from sweeps.study.forms import distributions
 
 FEWEST = 10  # combinations: with fewer the best are one or two
 _BEST = (0.1, 0.3)  # share of the best, the paper's tenth, more in small studies for the sake of `_TOP`
