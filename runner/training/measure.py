@@ -20,6 +20,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from runner.configfile import to_text
+from runner.lifeline import die_with_parent
 from runner.machine import Machine
 from runner.paths import TrialPaths, replace_with
 from runner.protocol import Lease
@@ -105,12 +106,17 @@ def _now() -> float:
 
 
 def main() -> None:
-    """Answers requests until stdin ends, each in a fork that has all imports: as trials do, it starts afresh."""
+    """Answers requests of its parent, whose id is the argument, until stdin ends.
+
+    Each in a fork that has all imports: as trials do, it starts afresh.
+    """
+    die_with_parent(int(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     while line := sys.stdin.readline():
-        child = os.fork()
+        parent, child = os.getpid(), os.fork()
         if child == 0:
+            die_with_parent(parent)
             _answer(line, answers)
             os._exit(0)
         _, status = os.waitpid(child, 0)

@@ -79,7 +79,7 @@ class Timer:
     def _start(self) -> subprocess.Popen[str]:
         gpu = {"CUDA_VISIBLE_DEVICES": self._slot.gpu or ""}
         return subprocess.Popen(
-            [sys.executable, "-m", "runner.training.measure"],
+            [sys.executable, "-m", "runner.training.measure", str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **gpu},
         )  # fmt: skip
