@@ -7,9 +7,7 @@ MMDetection prints goes to stderr.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -29,8 +27,9 @@ from runner.training.timing import Answer, Request
 from runner.training.train import build, device
 from runner.userparts import load_all
 
-_WARM, _TIMED = 2, 6  # iterations; the first ones pay for memory and for the choice of algorithms
+_WARM, _LEAST, _MOST = 2, 6, 60  # iterations; the first ones pay for memory and for the choice of algorithms
 _IMAGES = 8
+_SECONDS = 3.0  # of each, where iterations are quick: what else the machine does comes and goes
 
 
 class _EnoughError(Exception):
@@ -54,7 +53,8 @@ class _Stopwatch(Hook):
     ) -> None:
         """Raises _EnoughError."""
         self.marks.append(_now())
-        if len(self.marks) > _WARM + _TIMED:
+        timed = len(self.marks) - 1 - _WARM
+        if timed >= _MOST or (timed >= _LEAST and self.marks[-1] - self.marks[_WARM] >= _SECONDS):
             raise _EnoughError
 
 
@@ -78,9 +78,8 @@ def measure(lease: Lease, machine: Machine) -> Answer:
     runner = build(paths, watch)
     with contextlib.suppress(_EnoughError):
         runner.train()
-    ends = watch.marks[_WARM:]
-    steps = [after - before for before, after in itertools.pairwise(ends)]
-    return Answer(iteration=statistics.median(steps), image=_validation(runner), device=device())
+    timed = watch.marks[_WARM:]
+    return Answer(iteration=(timed[-1] - timed[0]) / (len(timed) - 1), image=_validation(runner), device=device())
 
 
 def _validation(runner: Runner) -> float:
@@ -88,15 +87,15 @@ def _validation(runner: Runner) -> float:
     loop: Any = runner.val_loop
     runner.model.eval()
     taken: list[float] = []
-    images = 0
+    counts: list[int] = []
     for number, batch in enumerate(loop.dataloader):
         began = _now()
         loop.run_iter(number, batch)
-        taken.append((_now() - began) / len(batch["inputs"]))
-        images += len(batch["inputs"])
-        if images >= _IMAGES:
+        taken.append(_now() - began)
+        counts.append(len(batch["inputs"]))
+        if sum(counts) >= _IMAGES and sum(taken) >= _SECONDS:
             break
-    return statistics.median(taken[1:] or taken)
+    return sum(taken[1:] or taken) / sum(counts[1:] or counts)
 
 
 def _now() -> float:
