@@ -16,14 +16,8 @@ if TYPE_CHECKING:
     from results.records import TrialRecord
     from runner.protocol import DataPaths, Scale
 
-EPILOG = """\b
-Examples:
-  sweep plan search_spaces/models.yaml --data my_data.yaml --set budget.trials=6
-  sweep plan search_spaces/models.yaml --data my_data.yaml --measure
-"""
 
-
-@click.command(epilog=EPILOG)
+@click.command(epilog="Example:  sweep plan search_spaces/models.yaml --data my_data.yaml --measure")
 @options.space
 @click.option("--measure", is_flag=True, help="First time a few iterations of each searched part, seconds each.")
 @options.storage

@@ -124,6 +124,15 @@ def test_its_own_trials_say_what_is_left_but_not_what_was_foretold(tmp_path: Pat
     assert found["gpu_hours"] == pytest.approx(12 * 4 * 20 / 3600, rel=0.01)
     assert found["forecast"]["review"] is None
     assert found["forecast"]["from"] == {"trials": 12, "measurements": 0}
+    assert dict(lines(found)) == {"GPU hours": "16.0 min, from 12 earlier trials"}
+
+
+def test_the_plan_names_what_to_measure_first(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SPACE)
+    known = [Point(levels(one), 1.0, NOW) for one in wanted(bench.space(), "tiny", 10) if one.model.name != "htc"]
+    found = foretold(bench, [], known)
+    assert found["gpu_hours"] is None
+    assert dict(lines(found)) == {"GPU hours": "not measured: model htc; `sweep plan SPACE --measure` does it"}
 
 
 def test_trials_of_another_machine_say_nothing(tmp_path: Path) -> None:
