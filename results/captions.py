@@ -12,9 +12,17 @@ def captions(ranking: Ranking) -> list[str]:
     if ranking.rows and ranking.common:
         lines.append("all with: " + ", ".join(_pairs(ranking)))
     lines += _trust(ranking)
+    if ranking.against:
+        lines.append(f"front: no other row has at least this score for less {ranking.against.replace('_', ' ')}")
     if ranking.baseline:
         what = "the combination of trial" if ranking.merged else "trial"
         lines.append(f"+/-: difference to {what} {ranking.baseline.trial} ({ranking.baseline.label})")
+    if ranking.promising:
+        numbers = ", ".join(map(str, ranking.promising))
+        lines.append(
+            f"stopped with a score of the first three places: {numbers}; taken up again with: sweep trials retry "
+            f"{ranking.promising[0]}"
+        )
     if not ranking.rows:
         lines.append("no trial is complete yet" if not ranking.all_states else "no trial yet")
     if ranking.hidden:

@@ -32,6 +32,17 @@ def clean(text: str) -> str:
     return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in composed)).strip()
 
 
+_COSTS = {
+    "seconds_per_image": Column("ms/image", lambda row: _number(_scaled(row.seconds_per_image, 1000), ".1f")),
+    "peak_memory_mb": Column("MiB", lambda row: _number(row.peak_memory_mb, ".0f")),
+    "parameters": Column("M params", lambda row: _number(_scaled(row.parameters, 1e-6), ".2f")),
+}
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
 def weekly(ranking: Ranking) -> list[Column]:
     """The weekly table's columns from left to right."""
     name = ranking.objective if len(ranking.objective) <= 12 else "score"
@@ -51,6 +62,8 @@ def weekly(ranking: Ranking) -> list[Column]:
     ]
     at = columns.index(next(column for column in columns if column.title == "+/-")) + 1
     columns[at:at] = _trust(ranking)
+    if ranking.against:
+        columns[5:5] = [_COSTS[ranking.against], Column("front", lambda row: "*" if row.front else "")]
     if ranking.all_states:
         columns.insert(4, Column("state", _state, right=False))
     return columns

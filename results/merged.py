@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from results.ranking import fronted
 from results.rows import METRICS, Baseline, Ranking, Row
 from results.standings import Standings
 
@@ -31,7 +32,7 @@ def merged(ranking: Ranking) -> Ranking:
             placed.append(replace(row, delta_baseline=one.mean - baseline.score if baseline else None))
     return replace(
         ranking,
-        rows=[*placed, *(row for row in ranking.rows if row.rank is None)],
+        rows=fronted([*placed, *(row for row in ranking.rows if row.rank is None)], ranking.against),
         varied=tuple(name for name in ranking.varied if name != "seed"),
         baseline=baseline,
         merged=True,
@@ -58,6 +59,8 @@ def _mean(rows: Sequence[Row], mean: float, place: int | None) -> Row:
         owner=", ".join(dict.fromkeys(row.owner for row in rows)),
         metrics={name: _average([row.metrics[name] for row in rows]) for name in METRICS},
         seconds=fmean(seconds) if seconds else None,
+        seconds_per_image=_average([row.seconds_per_image for row in rows]),
+        peak_memory_mb=_average([row.peak_memory_mb for row in rows]),
     )
 
 

@@ -141,6 +141,7 @@ class TrialRow(Base):
     metrics: Mapped[dict[str, Any]]
     parameters: Mapped[int | None] = mapped_column(BigInteger)
     peak_memory_mb: Mapped[float | None]
+    seconds_per_image: Mapped[float | None]
     seconds: Mapped[float | None]
     reason: Mapped[str | None]
     versions: Mapped[dict[str, Any]]

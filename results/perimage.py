@@ -8,7 +8,7 @@ exactly as COCO does: detections of all images sorted by score, precision made t
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,16 @@ class Evidence:
     scores: np.ndarray
     matched: np.ndarray
     ignored: np.ndarray
+
+    def only(self, chosen: np.ndarray) -> Evidence:
+        """Of some of the images, by their places, rising."""
+        taken = np.zeros(len(self.images), bool)
+        taken[chosen] = True
+        kept = np.concatenate([np.repeat(taken, found) for found in self.found])
+        return replace(
+            self, images=self.images[chosen], truths=self.truths[..., chosen], found=self.found[:, chosen],
+            scores=self.scores[kept], matched=self.matched[..., kept], ignored=self.ignored[..., kept],
+        )  # fmt: skip
 
     def figure(self, metric: str, weights: np.ndarray | None = None) -> float | None:
         """A figure by its name, None where COCO gives none: summed in COCO's order, so equal to the last digit.

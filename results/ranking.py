@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from results import tried
 from results.errors import ResultsError
+from results.pareto import against, cost, front
 from results.records import StudyRecord, TrialRecord
 from results.rows import METRICS, Baseline, Ranking, Row, finite
 from results.standings import Standings, stand
@@ -55,7 +56,8 @@ def rank(
         # a value's best combination is the one with the best mean, not the one with the luckiest seed
         listed.sort(key=lambda trial: -means.get(trial.combination, 0.0) if ranked(trial) else math.inf)
         listed = sorted(_first_of_each(listed, by), key=_order)
-    rows = _share_ranks([everything[trial.number] for trial in listed])
+    goal = against(study)
+    rows = fronted(_share_ranks([everything[trial.number] for trial in listed]), goal)
     left_out = Counter[str](trial.state for trial in trials if trial.state != "complete" and not all_states)
     return Ranking(
         study=study,
@@ -70,7 +72,29 @@ def rank(
         by=by,
         standings=standings,
         every=tuple(row for row in everything.values() if row.rank is not None),
+        against=goal,
+        promising=_promising(trials),
     )
+
+
+def _promising(trials: Sequence[TrialRecord]) -> tuple[int, ...]:
+    """Stopped trials whose last score has a place among the first three; in a study of fewer nothing is said."""
+    best = sorted((trial.score for trial in trials if ranked(trial) and trial.score is not None), reverse=True)[:3]
+    stopped = [t for t in trials if t.state == "pruned" and len(best) == 3 and (t.score or -math.inf) >= best[-1]]
+    return tuple(trial.number for trial in stopped)
+
+
+def fronted(rows: Sequence[Row], goal: str | None) -> list[Row]:
+    """The rows, each marked whether it is on the front of score and cost; as they are where there is no second goal."""
+    if goal is None:
+        return list(rows)
+    points = {
+        number: (row.score, paid)
+        for number, row in enumerate(rows)
+        if row.rank is not None and row.score is not None and (paid := cost(row, goal)) is not None
+    }
+    found = front(points)
+    return [replace(row, front=number in found if row.rank is not None else None) for number, row in enumerate(rows)]
 
 
 def ranked(trial: TrialRecord) -> bool:
@@ -123,6 +147,7 @@ def _row(trial: TrialRecord, names: Sequence[str], baseline: Baseline | None, st
         seeds=standing.seeds if standing else None,
         interval=standing.interval if standing else None,
         group=standing.group if standing else None,
+        seconds_per_image=finite(trial.seconds_per_image),
     )
 
 

@@ -71,6 +71,7 @@ class TrialRecord:
         metrics: figures of the epoch that has the score.
         parameters: how many the model has.
         peak_memory_mb: MiB.
+        seconds_per_image: that its model takes, without loading (`runner.plugins.stopwatch`).
         seconds: training time over all attempts.
         reason: why the trial is not complete, else None.
         versions: package -> version, plus device, threads and loader workers.
@@ -113,6 +114,7 @@ class TrialRecord:
     adjusted: dict[str, Any] | None = None
     retries: int = 0
     optuna_number: int | None = None
+    seconds_per_image: float | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Row:
         mean, seeds: of the complete trials of its combination; None if this one has no place.
         interval: of the mean, 95 %, None without evidence.
         group: places that the combination may have, None where the noise between seeds is not known.
+        seconds_per_image: that the model takes, None where it was not measured.
+        front: whether no other row has a higher score at no higher cost; None where a study has but one goal.
         label: what was tried (not part of the document).
         what: the same without the seed (not part of it either).
     """
@@ -60,6 +62,8 @@ class Row:
     seeds: int | None = None
     interval: tuple[float, float] | None = None
     group: tuple[int, int] | None = None
+    seconds_per_image: float | None = None
+    front: bool | None = None
 
     def document(self) -> dict[str, Any]:
         """The row as JSON has it: the metrics stand beside the score, no NaN anywhere."""
@@ -95,6 +99,8 @@ class Ranking:
         every: the rows of all ranked trials, whatever `by` left out.
         runs: whether every training keeps its own line where combinations were repeated.
         merged: whether a row is a combination with the mean of its seeds, else a trial.
+        against: what is minimised beside the score (``parameters``), None where there is one goal.
+        promising: trials that a pruner stopped although they had scores of the first three places.
     """
 
     study: StudyRecord
@@ -111,6 +117,8 @@ class Ranking:
     every: tuple[Row, ...] = ()
     runs: bool = False
     merged: bool = False
+    against: str | None = None
+    promising: tuple[int, ...] = ()
 
     @property
     def best(self) -> Row | None:
@@ -123,6 +131,8 @@ class Ranking:
             "study": self.study.name,
             "objective": self.objective,
             "direction": self.direction,
+            "against": self.against,
+            "promising": list(self.promising),
             "baseline": asdict(self.baseline) if self.baseline else None,
             "rows": [row.document() for row in self.rows],
             "combinations": [one.document() for one in self.standings.standings] if self.standings else [],

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from results.errors import ResultsError
 
 VERSION_TABLE = "sweep_alembic_version"  # Optuna's own is alembic_version, in the same database
-REVISIONS = ("0001", "0002", "0003", "0004")  # every layout this version knows, oldest first
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # every layout this version knows, oldest first
 OPTUNA_TABLES = frozenset({"studies", "trials", "version_info"})
 
 

@@ -114,6 +114,7 @@ class TrialStore(Reader):
         parameters: int | None = None,
         peak_memory_mb: float | None = None,
         seconds: float | None = None,
+        seconds_per_image: float | None = None,
         versions: Mapping[str, str] | None = None,
         config: str | None = None,
     ) -> bool:
@@ -137,6 +138,7 @@ class TrialStore(Reader):
                 _finite(peak_memory_mb),
                 _finite(seconds),
             )
+            row.seconds_per_image = _finite(seconds_per_image)
             row.versions = dict(versions or {})
             if config is not None:
                 row.config_hash = queries.config_hash(session, config)

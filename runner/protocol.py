@@ -103,16 +103,21 @@ class Combination(Message):
         return flat
 
 
+Cost = Literal["seconds_per_image", "peak_memory_mb", "parameters"]
+
+
 class Objective(Message):
     """What is maximised.
 
     Attributes:
         metric: ``segm_mAP``, ``segm_mAP_50``, ``bbox_mAP``, or a range such as ``segm_mAP@0.3:0.6``.
         at: score of the last validation, or of the best one.
+        against: what is minimised beside it, if there are two goals.
     """
 
     metric: str = "segm_mAP"
     at: Literal["last", "best"] = "last"
+    against: Cost | None = None
 
     @field_validator("metric")
     @classmethod
@@ -177,11 +182,21 @@ class Plugin(Message):
 
 
 class EpochReport(Message):
-    """One validation: epoch (from 1), figures by name (null where COCO gives none), seconds since the last."""
+    """One validation.
+
+    Attributes:
+        epoch: from 1.
+        metrics: figures by name, null where COCO gives none.
+        seconds: since the last one.
+        seconds_per_image: that the model took (`runner.plugins.stopwatch`).
+        evidence: what each image contributed, as that of `Result`; where the lease asks for it.
+    """
 
     epoch: int = Field(ge=1, le=_LARGEST)
     metrics: dict[Annotated[str, Field(max_length=200)], float | None] = Field(max_length=1000)
     seconds: Number = 0.0
+    seconds_per_image: Number | None = None
+    evidence: str | None = Field(default=None, max_length=MOST_EVIDENCE)
 
 
 class Result(Message):
@@ -191,6 +206,7 @@ class Result(Message):
         failure: what went wrong, where something did; the server's rule for it may try the trial once more.
         seconds: wall-clock training time, over all attempts.
         peak_memory_mb: GPU memory (MiB) by torch, or the trainer's resident memory on a CPU.
+        seconds_per_image: of inference in the validations, the median over them.
         config: text of the complete rendered MMDetection config.
         evidence: what each validation image contributed to the score (`runner.training.evidence`), as base64.
         versions: package -> version, plus device, threads and loader workers.
@@ -201,6 +217,7 @@ class Result(Message):
     reason: Line | None = None
     parameters: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     peak_memory_mb: Number | None = None
+    seconds_per_image: Number | None = None
     seconds: Number | None = None
     config: str | None = Field(default=None, max_length=4_000_000)
     evidence: str | None = Field(default=None, max_length=MOST_EVIDENCE)
@@ -213,6 +230,7 @@ class Lease(Message):
     ``fence`` rises with every lease of the trial; a report under an old number is refused.
 
     Attributes:
+        images: whether reports must tell what each image contributes.
         limit_seconds: how long the training may still take, None for as long as it takes.
     """
 
@@ -227,6 +245,7 @@ class Lease(Message):
     detections: int
     work_dir: str
     plugins: tuple[Plugin, ...] = ()
+    images: bool = False
     reported: tuple[EpochReport, ...] = ()
     limit_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS

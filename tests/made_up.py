@@ -14,6 +14,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
+from results.records import TrialRecord, now
 from results.store import Store
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
 from sweeps.leases.coordinator import Coordinator
@@ -124,6 +125,13 @@ def run(coordinator: Coordinator, figures: Figures = figure, trials: int | None 
         train(coordinator, lease, figures)
         done.append(lease.trial)
     return done
+
+
+def record(number: int, assignment: dict[str, Any], **fields: Any) -> TrialRecord:
+    """A trial as the store has it, running unless the fields say otherwise."""
+    known: dict[str, Any] = dict.fromkeys(TrialRecord.__dataclass_fields__)
+    known |= {"study": "made_up", "number": number, "state": "running", "optuna_params": assignment, "epochs": 2}
+    return TrialRecord(**{**known, "created_at": now(), "metrics": {}, "retries": 0, **fields})
 
 
 def result(**fields: Any) -> Result:

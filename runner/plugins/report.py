@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -13,8 +15,10 @@ from mmengine.runner import Runner
 from runner.paths import TrialPaths
 from runner.plugins import checkpoint, pictures
 from runner.plugins.metric import StudyMetric
-from runner.protocol import EpochReport, Objective, Verdict
+from runner.plugins.stopwatch import Stopwatch
+from runner.protocol import MOST_EVIDENCE, EpochReport, Objective, Verdict
 
+log = logging.getLogger("sweep.evidence")
 _CHECK_LOSS_EVERY = 10  # iterations; reading the loss waits for the GPU
 
 
@@ -32,6 +36,7 @@ class ReportHook(Hook):
         history: validations of earlier attempts.
         report: sends one validation and returns what the server wants.
         evidence: of the best epoch of earlier attempts, or of the last.
+        images: whether each report tells what the images contributed.
 
     Attributes:
         evidence: what each image contributed to the score (`runner.training.evidence`), once there is one.
@@ -47,10 +52,11 @@ class ReportHook(Hook):
         history: list[dict[str, Any]],
         report: Callable[[EpochReport], Verdict],
         evidence: bytes | None = None,
+        images: bool = False,
     ) -> None:
         self.paths, self.training, self.objective = paths, training, objective
         self.history, self.report, self.evidence = history, report, evidence
-        self.pruned = False
+        self.pruned, self.images = False, images
         self._since = time.monotonic()
 
     def after_train_iter(
@@ -65,19 +71,27 @@ class ReportHook(Hook):
         if outputs and due and not math.isfinite(loss := outputs["loss"].item()):
             raise NonFiniteLossError(f"the loss is {loss} in epoch {runner.epoch + 1}, iteration {batch_idx + 1}")
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Begins to time the model."""
+        self._watch = Stopwatch(runner.model)
+
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Saves and reports the epoch that was validated."""
         figures: dict[str, float | None] = {
             name.removeprefix("coco/"): float(value) for name, value in (metrics or {}).items()
         }
         now = time.monotonic()
-        report = EpochReport(epoch=runner.epoch, metrics=figures, seconds=now - self._since)
+        found = _evidence(runner, self.objective) if self.images else None
+        report = EpochReport(
+            epoch=runner.epoch, metrics=figures, seconds=now - self._since, seconds_per_image=self._watch.stop(),
+            evidence=as_text(found),
+        )  # fmt: skip
         self._since = now
         earlier = [self._score(entry["metrics"]) for entry in self.history]
-        self.history.append(report.model_dump())
+        self.history.append(report.model_dump(exclude={"evidence"}))
         best = self._score(figures) > max(earlier, default=-math.inf)
         if best if self.objective.at == "best" else runner.epoch == runner.max_epochs:
-            self.evidence = _evidence(runner, self.objective)
+            self.evidence = found or _evidence(runner, self.objective)
             self._draw(runner)
         if self.objective.at == "best" and best:
             # before the last one: an epoch that a resume skips has its best checkpoint already
@@ -97,6 +111,15 @@ class ReportHook(Hook):
     def _score(self, figures: Mapping[str, float | None]) -> float:
         value = figures.get(self.objective.metric)
         return -math.inf if value is None else value
+
+
+def as_text(evidence: bytes | None) -> str | None:
+    """As base64; without what is too large to travel in one message, which is said in the log."""
+    found = base64.b64encode(evidence).decode() if evidence else None
+    if found and len(found) > MOST_EVIDENCE:
+        log.warning("the evidence of %d bytes is too large to send; this trial has no interval", len(found))
+        return None
+    return found
 
 
 def _evidence(runner: Runner, objective: Objective) -> bytes | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import importlib.metadata
 import logging
 import platform
 import resource
 from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -23,8 +23,8 @@ from runner.configfile import to_text
 from runner.machine import Machine, cpu_name
 from runner.paths import TrialPaths, replace_with
 from runner.plugins.checkpoint import read_evidence, read_history
-from runner.plugins.report import ReportHook
-from runner.protocol import MOST_EVIDENCE, EpochReport, Lease, Result, Verdict
+from runner.plugins.report import ReportHook, as_text
+from runner.protocol import EpochReport, Lease, Result, Verdict
 from runner.render import render
 from runner.sources import CATALOGED
 from runner.training import readable
@@ -129,7 +129,7 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
         if entry["epoch"] not in known:
             report(EpochReport.model_validate(entry))
     kept = read_evidence(paths.last)
-    hook = ReportHook(paths, lease.training(), lease.objective, history, report, kept)
+    hook = ReportHook(paths, lease.training(), lease.objective, history, report, kept, lease.images)
     runner = build(paths, hook)
     runner.register_hook(_Started(start, paths, lease))
     runner.fresh = BACKBONES[lease.combination.backbone.name].fresh
@@ -141,9 +141,10 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
         reason="stopped by the pruner" if hook.pruned else None,
         parameters=parameters,
         peak_memory_mb=_peak_memory(),
+        seconds_per_image=_median([entry.get("seconds_per_image") for entry in history]),
         seconds=sum(entry["seconds"] for entry in history),
         config=text,
-        evidence=_text(hook.evidence),
+        evidence=as_text(hook.evidence),
         versions=_versions(machine) | ({"pretrained": start.told} if start.told else {}),
     )
 
@@ -204,13 +205,9 @@ def build(paths: TrialPaths, hook: Hook) -> TrialRunner:
     return runner
 
 
-def _text(evidence: bytes | None) -> str | None:
-    """As base64; without what is too large to travel in one message, which is said in the log."""
-    found = base64.b64encode(evidence).decode() if evidence else None
-    if found and len(found) > MOST_EVIDENCE:
-        log.warning("the evidence of %d bytes is too large to send; this trial has no interval", len(found))
-        return None
-    return found
+def _median(seconds: Sequence[float | None]) -> float | None:
+    known = [one for one in seconds if one is not None]
+    return median(known) if known else None
 
 
 def _peak_memory() -> float:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from results.artifacts import ArtifactRecord, HeldRecord
+from results.records import TrialState
 from runner.wire.transfer import CHECKPOINTS
 
-BEST = 3  # complete trials of a study whose checkpoints are kept
+BEST = 3  # complete trials of a study whose checkpoints are kept, and as many stopped ones
 
 
 @dataclass(frozen=True)
@@ -36,30 +37,32 @@ def decide(
     """Applies the rules.
 
     Configs, logs and pictures are always kept, and so are the checkpoints of trials that run or wait: they are what
-    the trials go on from. Of trials that ended, those of the best complete ones of each study are kept. If that
-    takes more than the budget, checkpoints of the worst trials go first and the oldest first among equals, but
-    never those of a study's best trial.
+    the trials go on from. Of trials that ended, those of the best complete ones of each study are kept, and of as
+    many that a pruner stopped: they may be taken up again. If that takes more than the budget, those of
+    stopped trials go first, then of the worst and the oldest first among equals, but never those of a study's best.
 
     Args:
         held: artifacts of trials, of every study, with the states of their trials.
-        best: study -> how many complete trials keep theirs (at least 1), `BEST` where it is not named.
+        best: study -> how many of either kind keep theirs (at least 1), `BEST` where it is not named.
         budget: bytes for everything; None for no limit.
         others: bytes that are taken by what is not in `held` (label files, uploads under way, the next upload).
     """
-    ranks = _ranks(held)
+    ranks, stopped = _ranks(held, "complete"), _ranks(held, "pruned")
     checkpoints = [one for one in held if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting")]
     doomed, spare = [], []
     for one in checkpoints:
-        rank = ranks.get(_trial(one))
+        resumable = one.state == "pruned"
+        rank = (stopped if resumable else ranks).get(_trial(one))
         keeps = max(1, (best or {}).get(one.artifact.study, BEST))
         if rank is None or rank >= keeps:
             doomed.append(one.artifact)
-        elif rank > 0:
-            spare.append((-rank, one.artifact.stored_at, one.artifact.study, one.artifact.name, one.artifact))
+        elif resumable or rank > 0:
+            order = (not resumable, -rank, one.artifact.stored_at, one.artifact.study, one.artifact.name)
+            spare.append((order, one.artifact))
     if budget is None:
         return Decision(tuple(doomed))
     over = others + sum(one.artifact.size for one in held) - sum(artifact.size for artifact in doomed) - budget
-    for *_, artifact in sorted(spare, key=lambda entry: entry[:4]):
+    for _, artifact in sorted(spare, key=lambda entry: entry[0]):
         if over <= 0:
             break
         doomed.append(artifact)
@@ -71,17 +74,12 @@ def _trial(one: HeldRecord) -> tuple[str, int | None]:
     return one.artifact.study, one.artifact.trial
 
 
-def _ranks(held: Sequence[HeldRecord]) -> dict[tuple[str, int | None], int]:
-    """Rank, from 0, of each complete trial that has a checkpoint here, within its study."""
+def _ranks(held: Sequence[HeldRecord], state: TrialState) -> dict[tuple[str, int | None], int]:
+    """Rank, from 0, of each trial of a state that has a checkpoint here, within its study."""
     scores: dict[str, dict[int, float]] = defaultdict(dict)
     for one in held:
         number = one.artifact.trial
-        if (
-            one.artifact.name in CHECKPOINTS
-            and one.state == "complete"
-            and one.score is not None
-            and number is not None
-        ):
+        if one.artifact.name in CHECKPOINTS and one.state == state and one.score is not None and number is not None:
             scores[one.artifact.study][number] = one.score
     return {
         (study, number): rank

@@ -24,7 +24,7 @@ def identity(space: SearchSpace, scale: str, data_hash: str) -> dict[str, Any]:
         "config": {path: plain(value) for path, value in space.config.items()},
         "forbid": [{key: list(names) for key, names in rule.items()} for rule in space.forbid],
         "plugins": {Path(plugin.path).stem: plugin.sha256 for plugin in space.plugins},
-        "objective": space.objective.model_dump(),
+        "objective": space.objective.model_dump(exclude_none=True),
         "scale": scale,
         "data": data_hash,
     }

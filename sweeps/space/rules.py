@@ -54,6 +54,7 @@ def check(space: SearchSpace, plain: dict[str, Any], report: Report) -> list[str
     _twice(plain, report)
     _learning_rate(space, report)
     _boxes(space, report)
+    _stopped_by_score(space, report)
     _forbid_keys(space, plain, report)
     return [] if misread(report) else _number(space, report)
 
@@ -92,6 +93,13 @@ def _boxes(space: SearchSpace, report: Report) -> None:
         for pick in picks:
             if not MODELS[pick.name].boxes:
                 report.add(key, f"{pick.name} predicts no boxes, and the objective is bbox_mAP")
+
+
+def _stopped_by_score(space: SearchSpace, report: Report) -> None:
+    """What a pruner stops for its score might have been the cheapest."""
+    if space.objective.against and space.pruner.kind != "none":
+        message = f"{space.pruner.kind} looks at {space.objective.metric} alone, and there are two goals"
+        report.add("pruner.kind", message, "leave pruner out")
 
 
 def _picks(space: SearchSpace, part: str) -> list[tuple[str, tuple[Pick, ...]]]:

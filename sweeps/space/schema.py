@@ -92,24 +92,36 @@ class IntRange:
 
 
 Form = Choice | FloatRange | IntRange
-SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random"]
-PrunerKind = Literal["none", "median", "successive_halving", "hyperband"]
+SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2"]
+PrunerKind = Literal["none", "median", "successive_halving", "hyperband", "wilcoxon"]
 
-SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random")
+SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2")
+ALSO = {"grid": "exhaustive", "asha": "successive_halving"}  # how others call them
+_PER = Parameter(
+    "str", "family", choices=("family", "backbone", "model", "none"), help="a trial is compared with those of the same"
+)
 PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
     "none": {},
     "median": {
         "startup_trials": Parameter("int", 5, 0, help="trials that finish before any is pruned"),
         "warmup_epochs": Parameter("int", 0, 0, help="epochs in which none is pruned"),
         "interval": Parameter("int", 1, 1, help="epochs between two looks"),
+        "per": _PER,
     },
     "successive_halving": {
         "min_epochs": Parameter("int", 1, 1, help="epochs before the first rung"),
         "reduction_factor": Parameter("int", 3, 2, help="one in so many goes on"),
+        "per": _PER,
     },
     "hyperband": {
         "min_epochs": Parameter("int", 1, 1, help="epochs before the first rung"),
         "reduction_factor": Parameter("int", 3, 2, help="one in so many goes on"),
+        "per": _PER,
+    },
+    "wilcoxon": {
+        "p_threshold": Parameter("float", 0.05, 0, 1, help="chance by which a trial as good as the best is stopped"),
+        "warmup_epochs": Parameter("int", 2, 0, help="epochs in which none is pruned"),
+        "per": _PER,
     },
 }
 
@@ -119,12 +131,14 @@ class SamplerSpec:
     """Who proposes.
 
     ``auto`` is exhaustive where all combinations fit the budget, else TPE; ``pairwise`` tries every pair of choices
-    in as few trials as it can, of which `shard` (number from 1, of how many) takes a part.
+    in as few trials as it can, of which `shard` (number from 1, of how many) takes a part. ``nsga2`` breeds each
+    generation from the best of a `population`.
     """
 
     kind: SamplerKind = "auto"
     seed: int = 0
     shard: tuple[int, int] = (1, 1)
+    population: int = 20
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from runner.catalog import Parameter
 from runner.errors import UserError
 from runner.named import named
-from runner.protocol import Objective
+from runner.protocol import Cost, Objective
 from sweeps.space.problems import Report, near_file, nearest, shown
-from sweeps.space.schema import PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
+from sweeps.space.schema import ALSO, PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
 
 SCALES = ("auto", "tiny", "standard")
 METRICS = ("segm_mAP", "segm_mAP_50", "bbox_mAP")
+COSTS: tuple[Cost, ...] = get_args(Cost)
 DEMO = "demo"
 
 _NAME = re.compile(r"\w(?:[\w.-]{0,78}[\w-])?")
 _RANGE = re.compile(r"segm_mAP@([^:]+):([^:]+)(?::([^:]+))?")
 _KEEP = Parameter("int", 3, 1, help="trials whose checkpoints are kept")
 _SEED = Parameter("int", 0, 0, 2**31 - 1)
+_POPULATION = Parameter("int", SamplerSpec.population, 2, 1000)
 _BUDGET = {
     "trials": Parameter("int", None, 1),
     "gpu_hours": Parameter("float", None, 0),
@@ -87,12 +89,15 @@ def scale(raw: Any, report: Report) -> Any:
 
 
 def objective(raw: Any, report: Report) -> Objective:
-    """What is maximised."""
-    at, metric, key = "last", raw, "objective"
+    """What is maximised, and what is minimised beside it."""
+    at, metric, key, against = "last", raw, "objective", None
+    if isinstance(raw, list):
+        metric, against = _two_goals(raw, report)
     if isinstance(raw, dict):
-        entries = report.mapping(raw, key, ("metric", "at"))
+        entries = report.mapping(raw, key, ("metric", "at", "against"))
         at = _one_of(entries.get("at"), ("last", "best"), "objective.at", "last", report)
         metric, key = entries.get("metric"), "objective.metric"
+        against = _cost(entries.get("against"), "objective.against", report)
     if metric is None:
         metric = METRICS[0]
     expected = f"expected {', '.join(METRICS)} or segm_mAP@LOW:HIGH[:STEP]"
@@ -106,7 +111,25 @@ def objective(raw: Any, report: Report) -> Objective:
         names = [*METRICS, "segm_mAP@LOW:HIGH"]
         report.add(key, f"{expected}, found {shown(metric)}", nearest(metric, names))
         metric = METRICS[0]
-    return Objective.model_validate({"metric": metric, "at": at})
+    return Objective.model_validate({"metric": metric, "at": at, "against": against})
+
+
+def _two_goals(raw: list[Any], report: Report) -> tuple[Any, str | None]:
+    """``[segm_mAP, seconds_per_image]``: what is maximised, then what is minimised."""
+    if len(raw) != 2:
+        message = f"expected a metric and what it is weighed against, found {len(raw)} entries"
+        report.add("objective", message, f"write [{METRICS[0]}, {COSTS[0]}], or {METRICS[0]} alone")
+        return None, None
+    return raw[0], _cost(raw[1], "objective[1]", report)
+
+
+def _cost(raw: Any, key: str, report: Report) -> str | None:
+    if raw is None:
+        return None
+    if raw in COSTS:
+        return str(raw)
+    report.add(key, f"expected one of {', '.join(COSTS)}, found {shown(raw)}", _near(raw, COSTS))
+    return None
 
 
 def _bad_range(low: str, high: str, step: str | None) -> str | None:
@@ -126,14 +149,20 @@ def sampler(raw: Any, report: Report) -> SamplerSpec:
     if isinstance(raw, str):
         report.add("sampler", f"expected a mapping, found {raw}", f"write sampler: {{kind: {raw}}}")
         return SamplerSpec()
-    entries = report.mapping(raw, "sampler", ("kind", "seed", "shard"))
+    entries = report.mapping(raw, "sampler", ("kind", "seed", "shard", "population"))
     kind: Any = _one_of(entries.get("kind"), SAMPLERS, "sampler.kind", "auto", report)
     shard = _shard(entries["shard"], kind, report) if "shard" in entries else None
-    seed = entries.get("seed", 0)
-    problem = _SEED.problem(seed)
-    if problem:
-        report.add("sampler.seed", problem)
-    return SamplerSpec(kind, 0 if problem else seed, shard or (1, 1))
+    found: dict[str, Any] = {}
+    for name, parameter in (("seed", _SEED), ("population", _POPULATION)):
+        value = entries.get(name, parameter.default)
+        problem = parameter.problem(value)
+        if problem:
+            report.add(f"sampler.{name}", problem)
+        else:
+            found[name] = value
+    if "population" in entries and kind != "nsga2":
+        report.add("sampler.population", f"only nsga2 has a population, found kind {kind}", "write kind: nsga2")
+    return SamplerSpec(kind, shard=shard or (1, 1), **found)
 
 
 def _shard(raw: Any, kind: str, report: Report) -> tuple[int, int] | None:
@@ -207,6 +236,8 @@ def not_yet(data: dict[str, Any], report: Report) -> None:
 def _one_of(raw: Any, names: tuple[str, ...], key: str, default: str, report: Report) -> str:
     if raw is None:
         return default
+    if raw in ALSO and ALSO[raw] in names:
+        return ALSO[raw]
     if raw not in names:
         report.add(key, f"expected one of {', '.join(names)}, found {shown(raw)}", _near(raw, names))
         return default

@@ -24,7 +24,7 @@ def document(space: SearchSpace, scale: str) -> dict[str, Any]:
     entries: dict[str, Any] = {
         "study": space.study,
         "data": space.data,
-        "objective": {"metric": space.objective.metric, "at": space.objective.at},
+        "objective": space.objective.model_dump(exclude_none=True),
         "scale": scale,
         "fixed": {key: plain(value) for key, value in space.fixed.items()},
         "search": {key: plain(form) for key, form in written(space).items()},
@@ -67,4 +67,6 @@ def _sampler(space: SearchSpace) -> dict[str, Any]:
     entry: dict[str, Any] = {"kind": space.sampler.kind, "seed": space.sampler.seed}
     if space.sampler.shard != (1, 1):
         entry["shard"] = f"{space.sampler.shard[0]}/{space.sampler.shard[1]}"
+    if space.sampler.kind == "nsga2":
+        entry["population"] = space.sampler.population
     return entry

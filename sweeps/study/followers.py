@@ -13,12 +13,17 @@ from optuna.trial import FrozenTrial, TrialState
 from results.errors import ResultsError
 from results.records import FINAL, TrialRecord
 from results.store import Store
+from runner.protocol import Scale
+from sweeps.space.opening import opening
+from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
+from sweeps.study.forms import distributions
+from sweeps.study.goals import goals
 from sweeps.study.ledger import Ledger
 from sweeps.study.proposer import STATES, Proposer
-from sweeps.study.pruning import Pruning
-from sweeps.study.sampler import distributions
+from sweeps.study.pruning import Images, Pruning, group
+from sweeps.study.wilcoxon import Wilcoxon
 
 RETRY = "retry_of"  # user attribute of Optuna's trial that stands for another one's retry
 Attributes = Callable[[int], Mapping[str, object]]  # number -> what the dashboard shows with the trial
@@ -31,9 +36,10 @@ class Followers:
         storage: URL of the database.
         store: our tables in it.
         name: of the study.
-        objective: the metric's name.
         space: what is searched.
         adopt: gives a trial its row that a crash left without one.
+        scale: of what is trained.
+        n_train: number of training images.
 
     Attributes:
         proposer: says what to try next.
@@ -44,15 +50,16 @@ class Followers:
         storage: str,
         store: Store,
         name: str,
-        objective: str,
         space: SearchSpace,
         adopt: Callable[[FrozenTrial, Ledger], None],
+        scale: Scale,
+        n_train: int,
     ) -> None:
-        self._store, self._name, self._space = store, name, space
-        self.ledger = Ledger(storage, store, name, objective)
+        self._store, self._name, self._space, self._scale, self._n_train = store, name, space, scale, n_train
+        self.ledger = Ledger(storage, store, name, space.objective)
         self._untold: set[int] = set()  # ended, but Optuna's tables could not be reached
         self._aliases: dict[int, int] = {}  # trials that were tried again -> their number in Optuna's tables
-        self._pruning: Pruning | None = None
+        self._pruning: Pruning | Wilcoxon | None = None
         self._catch_up(store.trials(name), adopt)
         rows = store.trials(name)
         self.ledger.start_after(max([-1, *(row.number for row in rows), *self._aliases.values()]))
@@ -62,9 +69,16 @@ class Followers:
         """Takes the space's sampler and pruner, which may change; they learn of all trials anew."""
         self._space, rows = space, self._store.trials(self._name)
         scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
-        self.proposer = Proposer(space, rows, scores)
-        pruned = space.pruner.kind != "none"
-        self._pruning = Pruning(space, self._name, self.ledger.trials(), self.ledger.mark) if pruned else None
+        self.proposer = Proposer(space, rows, scores, opening(space, self._scale, self._n_train))
+        self._pruning = None
+        if space.pruner.kind != "none":
+            groups = {row.number: self._group(row.optuna_params) for row in rows}
+            groups |= {alias: groups[number] for number, alias in self._aliases.items()}
+            trials, mark = self.ledger.trials(), self.ledger.mark
+            wilcoxon = space.pruner.kind == "wilcoxon"
+            self._pruning = (
+                Wilcoxon(space, trials, groups, mark) if wilcoxon else Pruning(space, self._name, trials, groups, mark)
+            )
 
     def _catch_up(self, rows: Sequence[TrialRecord], adopt: Callable[[FrozenTrial, Ledger], None]) -> None:
         """Brings Optuna's tables in step after a crash: no trial lost, none left RUNNING that has ended."""
@@ -77,7 +91,7 @@ class Followers:
                 self._tell(row)
             elif row is None and (RETRY in trial.user_attrs or (trial.params and trial.params in tried)):
                 # a retry that did not come to its beginning, or a trial made twice since the first answer got lost
-                self.ledger.end(trial.number, TrialState.FAIL, None, {"reason": "not begun"})
+                self.ledger.end(trial.number, TrialState.FAIL, (), {"reason": "not begun"})
             elif row is None:
                 adopt(trial, self.ledger)
 
@@ -85,8 +99,13 @@ class Followers:
         """Begins a trial in Optuna's tables; its number there."""
         number = self.ledger.begin(assignment, distributions(self._space, assignment), attributes)
         if self._pruning:
-            self._pruning.begun(number)
+            self._pruning.begun(number, self._group(assignment))
         return number
+
+    def _group(self, assignment: Assignment) -> str:
+        """The pruner compares trials of one group."""
+        combination, _ = resolve(self._space, assignment, self._scale, self._n_train)
+        return group(str(self._space.pruner.options.get("per", "none")), combination)
 
     def begin_again(self, row: TrialRecord, attributes: Attributes) -> int:
         """Begins a trial in Optuna's tables that stands for `row` once `stands_in` is told; its number."""
@@ -98,11 +117,11 @@ class Followers:
         self._aliases[row.number] = optuna_number
         self.proposer.again(row)
 
-    def report(self, number: int, epoch: int, score: float) -> bool:
-        """Takes the score of an epoch; whether the trial should be pruned."""
+    def report(self, number: int, epoch: int, score: float, images: Images | None = None) -> bool:
+        """Takes the score of an epoch, of each image where the pruner asks for it; whether to prune the trial."""
         optuna_number = self._number(number)
         self.proposer.report(number, epoch, score)
-        prune = self._pruning.report(optuna_number, epoch, score) if self._pruning else False
+        prune = self._pruning.report(optuna_number, epoch, score, images) if self._pruning else False
         self.ledger.report(optuna_number, epoch, score)
         return prune and number not in self._aliases  # who tries a trial again wants to see its end
 
@@ -128,13 +147,13 @@ class Followers:
         """Tells Optuna's tables, and the pruner, what the store holds; figures that were missed included."""
         state, number = STATES[row.state], self._number(row.number)
         scores = {e.epoch: e.score for e in self._store.epochs(self._name, row.number) if e.score is not None}
-        score = row.score if state == TrialState.COMPLETE else None
+        values = goals(self._space.objective, row) if state == TrialState.COMPLETE else None
         if state == TrialState.PRUNED and scores:
-            score = scores[max(scores)]
+            values = [scores[max(scores)]]
         attributes = {"owner": row.owner, "reason": row.reason, "failure": row.failure, **row.metrics}
         if self._pruning:
-            self._pruning.ended(number, state, score)
-        self.ledger.end(number, state, score, attributes, scores)
+            self._pruning.ended(number, state, values[0] if values else None)
+        self.ledger.end(number, state, values or (), attributes, scores)
 
     def _number(self, number: int) -> int:
         return self._aliases.get(number, number)

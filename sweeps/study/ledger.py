@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import optuna
@@ -23,6 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from results.outage import AwayError, insist
 from results.sqlite import relax
 from results.store import Store
+from runner.protocol import Objective
+from sweeps.study.goals import directions
 from sweeps.study.ledger_change import Change
 
 _LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
@@ -38,13 +40,13 @@ class Ledger:
         storage: URL of the database.
         store: our tables in it.
         name: of the study.
-        objective: the metric's name.
+        objective: what is maximised, and what is minimised beside it.
 
     Attributes:
         study: Optuna's study, for reading.
     """
 
-    def __init__(self, storage: str, store: Store, name: str, objective: str) -> None:
+    def __init__(self, storage: str, store: Store, name: str, objective: Objective) -> None:
         self._store = store
         self._storage = self._steadily(lambda: open_storage(storage))
         self.study = self._steadily(lambda: self._study(name, objective))
@@ -54,18 +56,18 @@ class Ledger:
         self._waiting: dict[int, dict[int, float]] = {}  # scores by number and epoch
         self._flushed = -math.inf
 
-    def _study(self, name: str, objective: str) -> optuna.Study:
+    def _study(self, name: str, objective: Objective) -> optuna.Study:
         study = optuna.create_study(
             storage=self._storage,
             study_name=name,
-            direction="maximize",
+            directions=directions(objective),
             sampler=optuna.samplers.RandomSampler(),  # never asked: every parameter is given
             pruner=optuna.pruners.NopPruner(),
             load_if_exists=True,
         )
         if not study.metric_names:
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-                study.set_metric_names([objective])
+                study.set_metric_names([one for one in (objective.metric, objective.against) if one])
         return study
 
     def trials(self) -> list[FrozenTrial]:
@@ -177,20 +179,20 @@ class Ledger:
         self,
         number: int,
         state: TrialState,
-        score: float | None,
+        values: Sequence[float],
         attributes: Mapping[str, Any],
         scores: Mapping[int, float] | None = None,
     ) -> None:
         """Ends a trial; does nothing if it has ended.
 
         Args:
-            score: of a complete or pruned one.
+            values: of a complete one, for each goal; of a pruned one its last score.
             attributes: what the dashboard shows with it.
             scores: by epoch; those it does not have yet are added.
         """
 
         self._waiting.pop(number, None)
-        self._change(number, Change(attributes, scores or {}, state, score))
+        self._change(number, Change(attributes, scores or {}, state, values))
         self._ids.pop(number, None)
 
     def _change(self, number: int, change: Change) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,13 +20,13 @@ class Change:
         attributes: the user's ones to set; None leaves one out.
         scores: to set, by epoch.
         state: its end, None if it goes on.
-        value: the score of its end.
+        values: of its end, one for each goal.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[int, float] = field(default_factory=dict)
     state: TrialState | None = None
-    value: float | None = None
+    values: Sequence[float] = ()
 
     def apply(self, session: Any, trial: Any) -> None:
         """Writes it, in place of what is there.
@@ -44,10 +44,10 @@ class Change:
         if self.scores:
             self._apply_scores(session, trial.trial_id)
         if self.state is not None:
-            if self.value is not None:
-                stored, shape = models.TrialValueModel.value_to_stored_repr(self.value)
+            for goal, value in enumerate(self.values):
+                stored, shape = models.TrialValueModel.value_to_stored_repr(value)
                 session.add(
-                    models.TrialValueModel(trial_id=trial.trial_id, objective=0, value=stored, value_type=shape)
+                    models.TrialValueModel(trial_id=trial.trial_id, objective=goal, value=stored, value_type=shape)
                 )
             trial.state = self.state
             trial.datetime_complete = datetime.now()

@@ -15,6 +15,7 @@ from results.records import TrialRecord
 from sweeps.space import pairwise
 from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, planned, suggest
+from sweeps.study.goals import goals
 from sweeps.study.sampler import Sampler
 
 STATES = {
@@ -25,7 +26,9 @@ STATES = {
 }
 # Failures that the assignment itself causes: the sampler must keep away from its like.
 LEARNED = ("out_of_memory", "nan_loss")
-_REPEATS = 5  # proposals the sampler may repeat before a random unseen one is taken instead
+# Proposals that a sampler may repeat before a random unseen one is taken instead. TPE has weighed 24 candidates in
+# each, a Gaussian process's best point hardly moves from one question to the next, and both take long.
+_REPEATS, _COSTLY = 5, 2
 _BLIND = 100  # random ones that may turn out to be repeats before a finite space is listed
 _ENUMERABLE = 100_000
 
@@ -37,6 +40,7 @@ class Proposer:
         space: what can be proposed.
         history: the study's trials so far.
         scores: of the history by number and epoch, as far as they are of use (see `learns`).
+        opening: what a sampler tries first, unless it was tried; see `sweeps.space.opening`.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Proposer:
         space: SearchSpace,
         history: Iterable[TrialRecord],
         scores: Mapping[int, Mapping[int, float]] | None = None,
+        opening: Assignment | None = None,
     ) -> None:
         self._space = space
         self.kind, _ = planned(space)
@@ -57,18 +62,29 @@ class Proposer:
             self.size = len(self._seen | {_key(one) for one in pairs})
         seed = space.sampler.seed + len(past)  # a second start must not repeat the first one's random numbers
         self._random = random.Random(seed)
-        self._sampler = Sampler(space, self.kind == "tpe", seed)
+        self._sampler = Sampler(space, self.kind, seed, self._refused)
+        self._tries = _COSTLY if self.kind in ("gp", "tpe") else _REPEATS
+        self._patience = self._tries + (2 * len(past) if self.kind == "qmc" else 0)  # its sequence begins anew
         self._owed = self._unfinished(past)
+        if opening is not None and not self.listed and _key(opening) not in self._seen:
+            self._owed.appendleft(opening)
+            self._owed.extend(one for one in self._repeated(opening) if one != opening)
         self._draft: int | None = None  # how the sampler calls what was proposed last
         for row in past if self.learns else ():
             self._sampler.remember(row.number, row.optuna_params, (scores or {}).get(row.number, {}))
             if row.state in STATES:
                 self.ended(row)
+        self._sampler.settle()
 
     @property
     def learns(self) -> bool:
         """Whether scores make a difference to what is proposed."""
-        return self.kind == "tpe"
+        return self._sampler.learns
+
+    @property
+    def listed(self) -> bool:
+        """Whether assignments come from a list, so that no sampler is asked."""
+        return self.kind in ("exhaustive", "pairwise")
 
     @property
     def exhausted(self) -> bool:
@@ -79,7 +95,7 @@ class Proposer:
         """The next assignment, or None when the space has been tried out."""
         if self.exhausted:
             return None
-        if self.kind in ("exhaustive", "pairwise"):
+        if self.listed:
             chosen = next((a for a in self._order if _key(a) not in self._seen), None)
         elif self._owed:
             chosen = self._owed.popleft()
@@ -99,7 +115,7 @@ class Proposer:
     def _unfinished(self, past: Iterable[TrialRecord]) -> deque[Assignment]:
         """What an earlier start did not come to: the other seeds of combinations that it began."""
         found: dict[str, Assignment] = {}
-        for row in past if self.kind in ("tpe", "random") else ():
+        for row in () if self.listed else past:
             found |= {_key(one): one for one in self._repeated(row.optuna_params)}
         return deque(one for key, one in found.items() if key not in self._seen)
 
@@ -126,12 +142,13 @@ class Proposer:
         """A trial of the study has ended."""
         if self.learns:
             infeasible = row.state == "infeasible" or row.failure in LEARNED
-            self._sampler.ended(row.number, STATES[row.state], row.score, infeasible)
+            self._sampler.ended(row.number, STATES[row.state], goals(self._space.objective, row), infeasible)
 
     def _sample(self) -> Assignment | None:
-        for _ in range(_REPEATS):
+        tries, self._patience = self._patience, self._tries
+        for _ in range(tries):
             assignment, draft = self._sampler.draw()
-            if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
+            if not self._refused(assignment):
                 if self.learns:
                     self._draft = draft
                 else:
@@ -140,12 +157,18 @@ class Proposer:
             self._sampler.drop(draft)
         return None
 
+    def _refused(self, assignment: Assignment) -> bool:
+        """Whether an assignment was proposed, or is forbidden; what lacks a parameter is neither."""
+        if _key(assignment) in self._seen:
+            return True
+        return self._space.search.keys() <= assignment.keys() and forbidden(self._space, assignment)
+
     def _unseen(self) -> Assignment | None:
         """A random assignment that was not proposed yet."""
         listed = self.size is not None and self.size <= _ENUMERABLE
         for _ in range(_BLIND if listed else 10 * _BLIND):
             assignment = suggest(self._space, _Drawn({}, self._random))
-            if _key(assignment) not in self._seen and not forbidden(self._space, assignment):
+            if not self._refused(assignment):
                 return assignment
         left = [a for a in assignments(self._space) if _key(a) not in self._seen] if listed else []
         return self._random.choice(left) if left else None

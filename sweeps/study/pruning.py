@@ -1,60 +1,72 @@
 """When a training is stopped early: Optuna's pruners, asked in memory.
 
 In the database Optuna reads every unfinished trial, and all others' figures, for each question. Here the trials lie
-in memory under the same numbers (Hyperband deals them into its brackets by number).
+in memory, those of one group in a study of their own: what learns slowly is not stopped by what learns fast (early
+stopping ranks unlike learners wrongly: Li et al. 2020, "A system for massively parallel hyperparameter tuning",
+arXiv:1810.05934, section 3; Domhan et al. 2015, IJCAI, on curves that cross).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from runner.catalog import BACKBONES
+from runner.protocol import Combination
 from sweeps.space.schema import SearchSpace
 
 Mark = Callable[[int, str, Any], None]  # (number, key, value)
+Images = Mapping[int, float]  # image -> the score on it alone
 
 
 class Pruning:
-    """Asks one pruner.
+    """Asks one pruner a group.
 
     Args:
         space: names the pruner.
-        name: of the study; Hyperband's brackets depend on it.
+        name: of the study; Hyperband's brackets depend on it and on a trial's number in its group.
         trials: of the study so far, all of them by number.
+        groups: of the trials, as far as they have any; the pruner sees no others.
         mark: keeps what the pruner remembers about a trial.
     """
 
-    def __init__(self, space: SearchSpace, name: str, trials: Iterable[FrozenTrial], mark: Mark) -> None:
-        self._pruner, self._mark = _pruner(space), mark
-        self._study = optuna.create_study(study_name=name, direction="maximize", pruner=self._pruner)
+    def __init__(
+        self, space: SearchSpace, name: str, trials: Iterable[FrozenTrial], groups: Mapping[int, str], mark: Mark
+    ) -> None:
+        self._space, self._name, self._mark = space, name, mark
+        self._studies: dict[str, optuna.Study] = {}
+        self._places: dict[int, tuple[str, int]] = {}  # number -> group, id in the group's study
         for trial in trials:
-            self._add(trial)
+            if trial.number in groups:
+                self._add(trial.number, groups[trial.number], trial)
 
-    def begun(self, number: int) -> None:
+    def begun(self, number: int, group: str) -> None:
         """The study's trial `number` runs now."""
-        missing = number - len(self._all())
-        for _ in range(missing):  # numbers that were given in vain
-            self._add(optuna.create_trial(state=TrialState.FAIL))
-        if missing >= 0:
-            self._add(optuna.create_trial(state=TrialState.RUNNING))
+        if number not in self._places:
+            self._add(number, group, optuna.create_trial(state=TrialState.RUNNING))
 
-    def report(self, number: int, epoch: int, score: float) -> bool:
-        """Takes the score of an epoch; whether the trial should be stopped."""
-        storage, trial = self._study._storage, self._id(number)
-        storage.set_trial_intermediate_value(trial, epoch, score)
-        before = storage.get_trial(trial)
-        prune = self._pruner.prune(self._study, before)
-        for key, value in storage.get_trial(trial).system_attrs.items():
+    def report(self, number: int, epoch: int, score: float, images: Images | None = None) -> bool:
+        """Takes the score of an epoch; whether the trial should be stopped. One without a group never is."""
+        if number not in self._places:
+            return False
+        study, trial = self._place(number)
+        study._storage.set_trial_intermediate_value(trial, epoch, score)
+        before = study._storage.get_trial(trial)
+        prune = study.pruner.prune(study, before)
+        for key, value in study._storage.get_trial(trial).system_attrs.items():
             if key not in before.system_attrs:
                 self._mark(number, key, value)
         return prune
 
     def restarted(self, number: int) -> None:
         """The trial starts from scratch: its figures and the rungs that it had climbed are gone."""
-        trial = self._study._storage.get_trial(self._id(number))
+        if number not in self._places:
+            return
+        study, place = self._place(number)
+        trial = study._storage.get_trial(place)
         trial.intermediate_values.clear()
         for key in list(trial.system_attrs):
             self._mark(number, key, None)
@@ -62,23 +74,36 @@ class Pruning:
 
     def ended(self, number: int, state: TrialState, score: float | None) -> None:
         """The trial has ended."""
-        trial = self._id(number)
-        if not self._study._storage.get_trial(trial).state.is_finished():
-            self._study._storage.set_trial_state_values(trial, state, None if score is None else [score])
+        if number not in self._places:
+            return
+        study, trial = self._place(number)
+        if not study._storage.get_trial(trial).state.is_finished():
+            study._storage.set_trial_state_values(trial, state, None if score is None else [score])
 
-    def _add(self, trial: FrozenTrial) -> None:
+    def _add(self, number: int, group: str, trial: FrozenTrial) -> None:
         # None is what `restarted` leaves of a rung
         kept = {key: value for key, value in trial.system_attrs.items() if value is not None}
         template = optuna.create_trial(
             state=trial.state, values=trial.values, intermediate_values=trial.intermediate_values, system_attrs=kept
         )
-        self._study._storage.create_new_trial(self._study._study_id, template)
+        if group not in self._studies:
+            name = f"{self._name} {group}".strip()
+            self._studies[group] = optuna.create_study(
+                study_name=name, direction="maximize", pruner=_pruner(self._space)
+            )
+        study = self._studies[group]
+        self._places[number] = group, study._storage.create_new_trial(study._study_id, template)
 
-    def _all(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+    def _place(self, number: int) -> tuple[optuna.Study, int]:
+        group, trial = self._places[number]
+        return self._studies[group], trial
 
-    def _id(self, number: int) -> int:
-        return self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+
+def group(per: str, combination: Combination) -> str:
+    """With which others a combination is compared: those of the same name."""
+    backbone = combination.backbone.name
+    names = {"family": BACKBONES[backbone].family, "backbone": backbone, "model": combination.model.name}
+    return names.get(per, "")
 
 
 def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
@@ -87,6 +112,8 @@ def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
     match space.pruner.kind:
         case "none":
             return optuna.pruners.NopPruner()
+        case "wilcoxon":
+            raise ValueError("see sweeps.study.wilcoxon")
         case "median":
             return optuna.pruners.MedianPruner(
                 n_startup_trials=options["startup_trials"],

@@ -8,17 +8,18 @@ from datetime import timedelta
 
 from optuna.trial import FrozenTrial
 
+from results.pareto import cost
 from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRecord, now
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
-from sweeps.evidence import keep_evidence
+from sweeps.evidence import each_image, keep_evidence
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, suggest
 from sweeps.study.followers import Followers
+from sweeps.study.forms import OptunaSuggester
 from sweeps.study.ledger import Ledger
-from sweeps.study.sampler import OptunaSuggester
 from sweeps.study.tally import Tally
 
 
@@ -54,7 +55,7 @@ class Study:
         self._proposed: Assignment | None = None  # not begun yet
         self._begun: int | None = None  # begun in Optuna's tables, not in ours yet
         self._epochs: dict[int, int] = {}  # planned for trials that were leased
-        self.followers = Followers(storage, store, record.name, record.objective, space, self._adopt)
+        self.followers = Followers(storage, store, record.name, space, self._adopt, self.scale, data.n_train)
         rows = store.trials(record.name)
         self._tally = Tally(rows)
         for row in rows:
@@ -170,6 +171,7 @@ class Study:
             detections=self.record.detections,
             work_dir=self.record.work_dir,
             plugins=self.space.plugins,
+            images=self.space.pruner.kind == "wilcoxon",
             reported=tuple(EpochReport(epoch=e.epoch, metrics=e.metrics, seconds=e.seconds) for e in epochs),
             limit_seconds=None if hours is None else max(0.0, 3600 * hours - sum(e.seconds for e in epochs)),
         )
@@ -181,7 +183,8 @@ class Study:
         self.store.add_epoch(self.record.name, number, epoch)
         if score is None or not math.isfinite(score):
             return False
-        prune = self.followers.report(number, report.epoch, score)
+        images = each_image(report.evidence, self.record.objective) if report.evidence else None
+        prune = self.followers.report(number, report.epoch, score, images)
         return prune and report.epoch < self._planned(number)  # after its last epoch there is nothing left to save
 
     def batch(self, number: int) -> tuple[int, int]:
@@ -205,8 +208,8 @@ class Study:
         """Stores how the trial ended, then tells the study; a trial that has ended stays as it is."""
         row = self.row(number)
         state, reason = result.outcome, result.reason
-        if state == "complete" and row.score is None:
-            state, reason = "failed", f"no validation gave {self.record.objective}"
+        if state == "complete" and (missing := self._missing(row, result)):
+            state, reason = "failed", f"no validation gave {missing}"
         seconds = result.seconds
         if seconds is None:  # it ended badly; what it took counts all the same
             seconds = sum(epoch.seconds for epoch in self.store.epochs(self.record.name, number))
@@ -215,13 +218,20 @@ class Study:
         self.before_end(number)  # Optuna's tables take nothing more about a trial that has ended
         self.store.finish(
             self.record.name, number, state=state, failure=failure, reason=reason, parameters=result.parameters,
-            peak_memory_mb=result.peak_memory_mb, seconds=seconds, versions=result.versions,
-            config=result.config,
+            peak_memory_mb=result.peak_memory_mb, seconds=seconds, seconds_per_image=result.seconds_per_image,
+            versions=result.versions, config=result.config,
         )  # fmt: skip
         row = self.row(number)
         self._tally.ended(row)
         self._epochs.pop(number, None)
         self.followers.ended(row)
+
+    def _missing(self, row: TrialRecord, result: Result) -> str | None:
+        """The goal of which a complete trial has no figure."""
+        goal = self.space.objective.against
+        if row.score is None:
+            return self.record.objective
+        return goal if goal is not None and cost(result, goal) is None else None
 
     def cancel(self, number: int, reason: str) -> None:
         """Ends a trial that somebody does not want any more.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from results.captions import captions
 from results.errors import ResultsError
 from results.ranking import BY, rank
 from results.records import StudyRecord, TrialRecord
@@ -21,7 +22,7 @@ ROW_KEYS = [
     *("rank", "trial", "combination", "state", "owner", "model", "backbone", "augmentation", "optimizer"),
     *("params", "seed", "epochs", "score", "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s"),
     *("segm_mAP_m", "segm_mAP_l", "bbox_mAP", "best_score", "best_epoch", "delta_baseline", "parameters"),
-    *("peak_memory_mb", "seconds", "reason", "mean", "seeds", "interval", "group"),
+    *("peak_memory_mb", "seconds", "reason", "mean", "seeds", "interval", "group", "seconds_per_image", "front"),
 ]
 
 
@@ -53,6 +54,15 @@ def test_without_a_score_there_is_no_rank(study: StudyRecord, trial_of: TrialMak
 
 def test_a_score_of_zero_is_ranked(study: StudyRecord, trial_of: TrialMaker) -> None:
     assert places(study, [trial_of(0, 0.0), trial_of(1, -1.0)]) == [(1, 0), (2, 1)]
+
+
+def test_what_was_stopped_with_a_score_of_the_first_three_is_named(study: StudyRecord, trial_of: TrialMaker) -> None:
+    trials = [trial_of(n, score) for n, score in enumerate([0.2, 0.5, 0.4, 0.3])]
+    stopped = [trial_of(n, score, state="pruned") for n, score in ((4, 0.29), (5, 0.3), (6, 0.45), (7, None))]
+    ranking = rank(study, [*trials, *stopped])
+    assert ranking.promising == (5, 6)
+    assert any(line.endswith("5, 6; taken up again with: sweep trials retry 5") for line in captions(ranking))
+    assert rank(study, [*trials[:2], *stopped]).promising == ()
 
 
 def test_trials_that_are_not_complete_come_last_and_only_if_asked(study: StudyRecord, trial_of: TrialMaker) -> None:
@@ -101,7 +111,9 @@ def test_the_best_row_of_each_value(study: StudyRecord, trial_of: TrialMaker) ->
 def test_the_document_has_exactly_the_keys_of_the_interface(study: StudyRecord, trial_of: TrialMaker) -> None:
     metrics = {"segm_mAP": 0.1 + 0.2, "segm_mAP_s": math.nan, "segm_mAP@0.3:0.6": 0.7}
     document = rank(study, [trial_of(0, 0.1 + 0.2, metrics=metrics, seconds=math.inf)]).document()
-    assert list(document) == ["study", "objective", "direction", "baseline", "rows", "combinations", "confidence"]
+    assert list(document) == [
+        *("study", "objective", "direction", "against", "promising", "baseline", "rows", "combinations", "confidence")
+    ]
     assert document["confidence"] is None
     assert (document["study"], document["objective"], document["direction"]) == (
         "models",

@@ -47,7 +47,13 @@ def test_of_equal_scores_the_first_is_the_better() -> None:
     assert gone([held(n) for n in range(5)]) == [("s", 3, "last.pth"), ("s", 4, "last.pth")]
 
 
-@pytest.mark.parametrize("state", ["pruned", "failed", "infeasible"])
+def test_the_best_that_were_stopped_keep_theirs_until_room_is_short() -> None:
+    files = [held(n, "pruned", score) for n, score in enumerate([0.9, 0.1, 0.3, 0.2])] + [held(4, score=0.5), held(5)]
+    assert gone(files) == [("s", 1, "last.pth")]
+    assert gone(files, budget=25) == [("s", n, "last.pth") for n in (1, 3, 2, 0)], "before any complete one"
+
+
+@pytest.mark.parametrize("state", ["failed", "infeasible"])
 def test_trials_that_ended_otherwise_keep_none(state: TrialState) -> None:
     files = [held(0, state, 0.9), held(0, state, 0.9, "train.log"), held(1), held(2, score=None)]
     assert gone(files) == [("s", 0, "last.pth"), ("s", 2, "last.pth")]
@@ -125,7 +131,7 @@ def test_rules_hold_for_any_trials(
             assert one in kept
     for one in kept:
         if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting"):
-            assert one.state == "complete" and one.score is not None
+            assert one.state in ("complete", "pruned") and one.score is not None
     if budget is not None:
         total = others + sum(one.artifact.size for one in kept)
         assert decision.over == max(0, total - budget)

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from made_up import Bench
+from made_up import record as trial
 from optuna.trial import TrialState
 
-from results.records import TrialRecord, now
+from results.records import TrialRecord
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment
-from sweeps.study import sampler
+from sweeps.study import kinds
 from sweeps.study.proposer import Proposer
 
 TEXT = """\
@@ -34,13 +35,6 @@ End = Callable[[Assignment], dict[str, Any]]
 @pytest.fixture
 def space(tmp_path: Path) -> SearchSpace:
     return Bench(tmp_path, TEXT).space()
-
-
-def trial(number: int, assignment: Assignment, **fields: Any) -> TrialRecord:
-    known: dict[str, Any] = dict.fromkeys(TrialRecord.__dataclass_fields__)
-    known |= {"study": "made_up", "number": number, "state": "running", "optuna_params": assignment, "epochs": 2}
-    known |= {"created_at": now(), "metrics": {}, "retries": 0}
-    return TrialRecord(**{**known, **fields})
 
 
 def tried(proposer: Proposer, end: End, numbers: range) -> list[TrialRecord]:
@@ -116,8 +110,7 @@ def test_a_start_knows_what_the_one_before_knew(space: SearchSpace) -> None:
 def test_of_many_trials_the_best_the_latest_and_the_running_are_kept(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, number in {"_LATEST": 20, "_BEST": 5, "_MOST": 40}.items():
-        monkeypatch.setattr(sampler, name, number)
+    monkeypatch.setattr(kinds, "WIDE", kinds.Memory(latest=20, best=5, most=40))
     proposer = _seeded(space, 0)
     first = proposer.propose()
     assert first is not None
@@ -126,7 +119,7 @@ def test_of_many_trials_the_best_the_latest_and_the_running_are_kept(
     found = proposer._sampler._study.get_trials(deepcopy=False)
     assert len(found) <= 41
     best = sorted((row.score for row in rows if row.score), reverse=True)[:5]
-    assert sorted((t.value or 0.0 for t in found if not t.constraints), reverse=True)[:5] == best
+    assert sorted((t.value or 0.0 for t in found if t.constraints == {"infeasible": -1.0}), reverse=True)[:5] == best
     assert [t.params for t in found if t.state == TrialState.RUNNING] == [first]
     proposer.ended(trial(0, first, state="complete", score=2.0))
     assert 2.0 in [t.value for t in proposer._sampler._study.get_trials(deepcopy=False)]

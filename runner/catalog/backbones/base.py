@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,3 +57,8 @@ class Backbone(Entry):
     pick: str | None = None
     parameters_m: float = 0.0
     memory_mb: float = 0.0
+
+    @property
+    def family(self) -> str:
+        """Its kin learn at a like pace: the letters that the name begins with, resnet of resnet18 and resnet50_rsb."""
+        return "".join(itertools.takewhile(str.isalpha, self.name)) or self.name

@@ -268,7 +268,7 @@ CASES = {
     ],
     "fixed: {lr: 1}\npruner: {kind: medain}": [
         (
-            "4:10: pruner.kind: expected one of none, median, successive_halving, hyperband, found "
+            "4:10: pruner.kind: expected one of none, median, successive_halving, hyperband, wilcoxon, found "
             "medain; did you mean median?"
         ),
     ],
@@ -439,7 +439,7 @@ sampler: {kind: magic}
         "9:5: search.optimizer.AdamV: unknown optimizer AdamV; did you mean AdamW?",
         "10:3: search.batch_size: expected at least one value, found an empty list",
         "11:10: budget.trials: expected a whole number from 1, found -1",
-        "12:11: sampler.kind: expected one of auto, exhaustive, pairwise, tpe, random, found magic",
+        "12:11: sampler.kind: expected one of auto, exhaustive, pairwise, tpe, random, qmc, gp, nsga2, found magic",
     ]
 
 

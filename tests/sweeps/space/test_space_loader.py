@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.space.loader import load
+from sweeps.space.problems import SpaceErrors
 from sweeps.space.schema import (
     Budget,
     Choice,
@@ -130,7 +131,7 @@ def test_the_other_sections(space: Load) -> None:
     assert found.objective.iou_thresholds() == (0.3, 0.6, 0.1)
     assert (found.objective.at, found.scale) == ("best", "tiny")
     assert found.sampler == SamplerSpec("random", 7)
-    assert found.pruner.options == {"startup_trials": 5, "warmup_epochs": 2, "interval": 1}
+    assert found.pruner.options == {"startup_trials": 5, "warmup_epochs": 2, "interval": 1, "per": "family"}
     assert found.budget == Budget(3, 1.5, 2, 0.6, 0.5)
 
 
@@ -164,3 +165,17 @@ def test_what_a_user_should_see_though_nothing_is_wrong(space: Load) -> None:
     )
     few = space("search: {model: [htc, scnet]}\nsampler: {kind: exhaustive}\nbudget: {trials: 1}")
     assert few.notes == ("budget.trials 1: the first 1 of 2 combinations are tried",)
+
+
+def test_other_names_of_samplers_and_pruners(space: Load) -> None:
+    found = space("search: {lr: [1, 2]}\nsampler: {kind: grid}\npruner: {kind: asha, per: backbone}")
+    assert (found.sampler.kind, found.pruner.kind) == ("exhaustive", "successive_halving")
+    assert found.pruner.options["per"] == "backbone"
+
+
+def test_a_population_belongs_to_nsga2(space: Load) -> None:
+    assert space("search: {lr: [1, 2]}\nsampler: {kind: nsga2, population: 4}").sampler.population == 4
+    with pytest.raises(SpaceErrors, match="only nsga2 has a population, found kind tpe; write kind: nsga2"):
+        space("search: {lr: [1, 2]}\nsampler: {kind: tpe, population: 4}")
+    with pytest.raises(SpaceErrors, match=r"sampler.population: expected a whole number from 2 to 1000, found 1"):
+        space("search: {lr: [1, 2]}\nsampler: {kind: nsga2, population: 1}")

@@ -1,0 +1,123 @@
+"""What a sampler tries first: MMDetection's own defaults, as far as a space offers them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from runner.catalog import PARTS
+from runner.protocol import Combination, Part, Scalar, Scale
+from sweeps.space.exclusion import first_allowed
+from sweeps.space.resolve import (
+    DEFAULT_AUGMENTATION,
+    DEFAULT_MODEL,
+    DEFAULT_SCHEDULE,
+    default_backbone,
+    default_optimizer,
+    resolve,
+)
+from sweeps.space.schema import Choice, FloatRange, IntRange, Option, SearchSpace
+from sweeps.space.walk import Assignment, on_step, suggest
+
+
+def opening(space: SearchSpace, scale: Scale, n_train: int) -> Assignment:
+    """The default of every choice where it is offered, else its first option; of a range the default, else its middle.
+
+    Where the rules forbid that, what they allow instead: the last in the file gives way first.
+
+    Args:
+        space: a checked space.
+        scale: which defaults hold.
+        n_train: number of training images, which the default number of epochs follows at tiny.
+    """
+    bare = replace(space, search=dict(_bare(space)), config={})
+    labels = _parts(space, scale)
+    defaults, _ = resolve(bare, labels, scale, n_train)
+    choices = {key: form for key, form in space.search.items() if isinstance(form, Choice)}
+    labels |= {key: _offered(form, key, defaults) for key, form in choices.items() if key not in PARTS}
+    order = {key: sorted(form.labels, key=labels[key].__ne__) for key, form in choices.items()}
+    labels |= first_allowed(space, order) or {}
+    defaults, _ = resolve(bare, labels, scale, n_train)
+    return suggest(space, _Wanted({**labels, **dict(_numbers(space, labels, defaults))}))
+
+
+def _bare(space: SearchSpace) -> Iterator[tuple[str, Choice]]:
+    """The parts without parameters that vary: what is left open takes its default."""
+    for key, form in space.search.items():
+        if key in PARTS and isinstance(form, Choice):
+            yield key, Choice(tuple(Option(one.label, tuple(map(_plain, one.value))) for one in form.options))
+
+
+def _plain(pick: Any) -> Any:
+    params = pick.params.items()
+    return replace(pick, params={k: v for k, v in params if not isinstance(v, (Choice, FloatRange, IntRange))})
+
+
+def _parts(space: SearchSpace, scale: Scale) -> Assignment:
+    """The label of each part that is searched: a backbone's default depends on the model, an optimizer's on both."""
+    found: Assignment = {}
+
+    def name(part: str, default: str) -> str:
+        form = space.search.get(part)
+        if not isinstance(form, Choice):
+            return str(space.fixed[part][0].name) if space.fixed.get(part) else default
+        names = {option.label: [pick.name for pick in option.value] for option in form.options}
+        found[part] = next((label for label, one in names.items() if one == [default]), form.labels[0])
+        return str((names[found[part]] or [default])[0])
+
+    model = name("model", DEFAULT_MODEL)
+    backbone = name("backbone", default_backbone(model, scale))
+    name("augmentation", DEFAULT_AUGMENTATION)
+    name("optimizer", default_optimizer(model, backbone, scale))
+    name("schedule", DEFAULT_SCHEDULE)
+    return found
+
+
+def _offered(form: Choice, key: str, defaults: Combination) -> Scalar:
+    """The label of a setting's default, or the first."""
+    wanted = _setting(key, defaults)
+    same = [option.label for option in form.options if wanted in (option.value, [option.value] * 2)]
+    return (same or form.labels)[0]
+
+
+def _setting(key: str, defaults: Combination) -> Any:
+    return defaults.optimizer.params.get("lr") if key == "lr" else defaults.settings.get(key)
+
+
+def _near(wanted: Any, low: float, high: float, log: bool) -> float:
+    if not isinstance(wanted, (int, float)) or isinstance(wanted, bool):
+        return math.sqrt(low * high) if log else (low + high) / 2
+    return min(max(wanted, low), high)
+
+
+def _numbers(space: SearchSpace, labels: Assignment, defaults: Combination) -> Iterator[tuple[str, Any]]:
+    """Full name -> default of settings, and of the parameters of what is chosen."""
+    for key, form in space.search.items():
+        if not isinstance(form, Choice):
+            yield key, _setting(key, defaults)
+        elif key in PARTS:
+            option = form.option(labels[key])
+            own = getattr(defaults, key)
+            parts: Sequence[Part] = own if isinstance(own, tuple) else (own,)
+            for pick, part in zip(option.value, parts, strict=True):
+                yield from ((option.parameter(key, pick, name), part.params.get(name)) for name in pick.params)
+
+
+class _Wanted:
+    """Gives what is wanted where it is offered, else the first name, the nearest number, the middle."""
+
+    def __init__(self, wanted: Assignment) -> None:
+        self._wanted = wanted
+
+    def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
+        wanted = self._wanted.get(name, choices[0])
+        return wanted if wanted in choices else choices[0]
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        found = 1.0 * _near(self._wanted.get(name), low, high, log)
+        return found if step is None else on_step(found, low, step)
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        return low + round((_near(self._wanted.get(name), low, high, log) - low) / step) * step
