@@ -87,6 +87,22 @@ def cpu_name() -> str:
     return names[0] if names else platform.machine()
 
 
+def device() -> str:
+    """What trains here, as the drivers name it: the first GPU to use, else the CPU."""
+    found = gpus()
+    if not found:
+        return cpu_name()
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        one = found[0]
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(one)) if one.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(one)
+        return str(pynvml.nvmlDeviceGetName(handle))
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def slots(workers: int | None, found: Sequence[str], per_gpu: int = 1) -> list[Slot]:
     """Shares this machine out: so many slots a GPU, or the CPU cores split between `workers` (default 1).
 

@@ -39,6 +39,7 @@ def write_dataset(
     unlabelled: float = UNLABELLED,
     density: float = DENSITY,
     *,
+    view: float = 1.0,
     val: int | None = None,
     test: int | None = None,
     holdout: int | None = None,
@@ -55,7 +56,9 @@ def write_dataset(
         size: (height, width) in pixels; a smaller picture shows the same kind of scene shrunk.
         seed: same seed, same pictures.
         unlabelled: share of the visible particles that the label files leave out.
-        density: mean number of particles a picture of the ratio 4:5.
+        density: mean number of particles a picture of the whole scene.
+        view: share of the scene that a picture shows: 0.1 are a tenth of its particles, each ten times as large
+            in area as in a picture of the same size that shows it whole.
         val, test, holdout: how many pictures; default a quarter of ``images``, at least 2.
         progress: called with (pictures done, pictures in all) after each picture.
 
@@ -67,7 +70,7 @@ def write_dataset(
     """
     given = {"val": val, "test": test, "holdout": holdout}
     counts = {"train": images, **{split: _quarter(images, count) for split, count in given.items()}}
-    _check(counts, size, seed, unlabelled, density)
+    _check(counts, size, seed, unlabelled, density, view)
     try:
         _refuse_filled(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +81,7 @@ def write_dataset(
                 entries: list[dict[str, Any]] = []
                 found: list[tuple[int, Instance]] = []
                 for index in range(count):
-                    picture, instances = generate(size, seed, split, index, unlabelled, density)
+                    picture, instances = generate(size, seed, split, index, unlabelled, density, view)
                     name = f"{split}_{index:05d}.png"
                     files.write_picture(part / split / name, picture)
                     entries.append({"id": index + 1, "file_name": name, "height": size[0], "width": size[1]})
@@ -109,6 +112,7 @@ def generate(
     index: int,
     unlabelled: float = UNLABELLED,
     density: float = DENSITY,
+    view: float = 1.0,
 ) -> tuple[NDArray[np.uint8], list[Instance]]:
     """One picture (height, width), 8-bit grey, and its visible particles."""
     import numpy as np
@@ -117,7 +121,7 @@ def generate(
     from runner.data.scene import draw_scene
 
     height, width = size
-    zoom = (height * width / (1024 * 1280)) ** 0.5
+    zoom = (height * width / (1024 * 1280 * view)) ** 0.5
     stream = [seed, SPLITS.index(split), index]
     rng = np.random.default_rng([*stream, 0])
     scene = draw_scene(rng, height / zoom, width / zoom, density)
@@ -146,7 +150,9 @@ def _quarter(images: int, given: int | None) -> int:
     return max(2, images // 4) if given is None else given
 
 
-def _check(counts: dict[str, int], size: tuple[int, int], seed: int, unlabelled: float, density: float) -> None:
+def _check(
+    counts: dict[str, int], size: tuple[int, int], seed: int, unlabelled: float, density: float, view: float
+) -> None:
     if min(counts.values()) < 1:
         raise UserError(f"at least 1 picture of each kind is generated, not {min(counts.values())}")
     if min(size) < 64 or max(size) > 16384:
@@ -157,6 +163,8 @@ def _check(counts: dict[str, int], size: tuple[int, int], seed: int, unlabelled:
         raise UserError(f"the unlabelled share must be 0 or more and less than 1, not {unlabelled:g}")
     if not 0 < density <= 200:
         raise UserError(f"the density must be more than 0 and at most 200 particles a picture, not {density:g}")
+    if not 0 < view <= 1:
+        raise UserError(f"the share of the scene in view must be more than 0 and at most 1, not {view:g}")
 
 
 def _refuse_filled(folder: Path) -> None:

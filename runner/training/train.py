@@ -130,7 +130,7 @@ def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdic
             report(EpochReport.model_validate(entry))
     kept = read_evidence(paths.last)
     hook = ReportHook(paths, lease.training(), lease.objective, history, report, kept, lease.images)
-    runner = _build(paths, hook)
+    runner = build(paths, hook)
     runner.register_hook(_Started(start, paths, lease))
     runner.fresh = BACKBONES[lease.combination.backbone.name].fresh
     parameters = sum(p.numel() for p in runner.model.parameters())
@@ -191,7 +191,8 @@ def _naming(lease: Lease) -> Iterator[None]:
         raise WeightsError(f"pretrained {wanted} of {parts}: {error}") from error
 
 
-def _build(paths: TrialPaths, hook: ReportHook) -> TrialRunner:
+def build(paths: TrialPaths, hook: Hook) -> TrialRunner:
+    """MMDetection's runner of the config that lies at `paths`, at the last checkpoint if there is one."""
     config = Config.fromfile(paths.config)
     config.work_dir = str(paths.folder)
     # ours saves after the validation and keeps its figures, see plugins/report.py
@@ -216,11 +217,16 @@ def _peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
+def device() -> str:
+    """What trains here: the GPU as torch names it, or the model of the CPU."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
+
+
 def _versions(machine: Machine) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
+        "device": device(),
         "threads": str(machine.threads),
         "loader_workers": str(machine.loader_workers),
     }

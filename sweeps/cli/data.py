@@ -113,6 +113,21 @@ def _read(file: Path) -> DataFile:
     metavar="SHARE",
     help="Share of the visible particles without a label.",
 )
+@click.option(
+    "--density",
+    type=click.FloatRange(0, 200, min_open=True),
+    default=26.0,
+    show_default=True,
+    help="Particles a picture that shows the whole scene.",
+)
+@click.option(
+    "--view",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the scene in a picture: less shows fewer particles, larger.",
+)
 def demo(
     folder: Path,
     images: int,
@@ -122,6 +137,8 @@ def demo(
     size: tuple[int, int],
     seed: int,
     unlabelled: float,
+    density: float,
+    view: float,
 ) -> None:
     """Generate pictures of particles in a fluid, with COCO masks, into DIR; print its data file's path."""
     from runner.data.generator import write_dataset
@@ -134,6 +151,8 @@ def demo(
             size,
             seed,
             unlabelled,
+            density,
+            view=view,
             val=val,
             test=test,
             holdout=holdout,

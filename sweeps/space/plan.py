@@ -37,8 +37,8 @@ def plan(
         ``study``; ``combinations`` (allowed ones, without seeds; None if infinite); ``trials`` (None if only time or a
         score limits them); ``epochs`` of one trial (a number, [min, max] where searched, None where it needs the data);
         ``fixed`` (with the defaults of what the space leaves open); ``adapted``; ``forbidden`` (how many combinations
-        the rules exclude; None if infinite); ``gpu_hours`` (None until measured); ``scale``; ``sampler``; ``varies``;
-        ``notes``.
+        the rules exclude; None if infinite); ``gpu_hours`` (None: see `sweeps.outlook`); ``scale``; ``sampler``;
+        ``varies``; ``notes``.
     """
     sampler, trials = walk.planned(space)
     combinations = walk.count(space, seeds=False)
@@ -120,8 +120,6 @@ def plan_table(document: dict[str, Any]) -> Table:
         table.add_row(f"fixed {key}", _text(value))
     for key, value in (document["adapted"] or {}).items():
         table.add_row(f"adapted {key}", _text(value))
-    hours = document["gpu_hours"]
-    table.add_row("GPU hours", "not measured yet" if hours is None else f"{hours:.1f}")
     return table
 
 

@@ -164,6 +164,14 @@ def test_a_large_picture_is_the_small_one_enlarged() -> None:
     assert np.corrcoef(shrunk.ravel(), small.ravel())[0, 1] > 0.8
 
 
+def test_a_part_of_the_scene_shows_fewer_particles_and_larger() -> None:
+    whole = [instance for n in range(8) for instance in generate(SMALL, 0, "train", n)[1]]
+    part = [instance for n in range(8) for instance in generate(SMALL, 0, "train", n, view=0.25)[1]]
+    assert 0.15 < len(part) / len(whole) < 0.4
+    areas = [float(np.median([instance.area for instance in seen])) for seen in (whole, part)]
+    assert 2.5 < areas[1] / areas[0] < 6
+
+
 def test_default_counts_and_progress(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     folder = tmp_path / "few"
@@ -179,6 +187,7 @@ def test_default_counts_and_progress(tmp_path: Path) -> None:
         ({"size": (32, 320)}, "pictures of 32x320: height and width must lie between 64 and 16384 pixels"),
         ({"seed": -1}, "the seed must be 0 or more, not -1"),
         ({"unlabelled": 1.0}, "the unlabelled share must be 0 or more and less than 1, not 1"),
+        ({"view": 0}, "the share of the scene in view must be more than 0 and at most 1, not 0"),
         ({"density": 0}, "the density must be more than 0 and at most 200 particles a picture, not 0"),
     ],
 )

@@ -1,0 +1,64 @@
+"""Copies what a study has recorded so far into the simulator's table.
+
+    python benchmarks/record_table.py --storage sqlite:///table.db [--study table] [--out benchmarks/table.json.gz]
+
+How the study is recorded stands at the head of benchmarks/table_space.yaml. The database is only read, so that this
+can be repeated while it grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from table import FILE, Row, Table, save, table
+
+from results.records import TrialRecord
+from results.store import Store
+
+
+def read(storage: str, name: str) -> Table:
+    """All trainings of a study that have ended."""
+    with Store.open(storage, readonly=True) as store:
+        study = store.study(name)
+        if study is None:
+            raise SystemExit(f"{storage} has no study {name}")
+        trials = [trial for trial in store.trials(name) if trial.finished_at]
+        rows = [_row(store, trial) for trial in trials]
+    about: dict[str, Any] = {
+        "name": name, "objective": study.objective, "scale": study.scale, "data_hash": study.data_hash,
+        "n_train": study.data["n_train"], "n_val": study.data["n_val"],
+        "versions": trials[0].versions if trials else {},
+        "trained_seconds": round(sum(trial.seconds or 0.0 for trial in trials), 1),
+    }  # fmt: skip
+    return table(about, rows)
+
+
+def _row(store: Store, trial: TrialRecord) -> Row:
+    epochs = store.epochs(trial.study, trial.number)
+    params = {key: value for key, value in trial.optuna_params.items() if key != "seed"}
+    return Row(
+        params, trial.seed, trial.state,
+        tuple(round(epoch.score or 0.0, 6) for epoch in epochs), tuple(round(epoch.seconds, 3) for epoch in epochs),
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--storage", required=True)
+    parser.add_argument("--study", default="table")
+    parser.add_argument("--out", type=Path, default=FILE)
+    given = parser.parse_args()
+    found = read(given.storage, given.study)
+    save(found, given.out)
+    best = max(found.means.values(), default=0.0)
+    print(
+        f"{given.out}: {len(found.rows)} trainings of {len(found.means)} combinations, "
+        f"{given.out.stat().st_size / 1000:.0f} kB, best mean {best:.4f}, "
+        f"{len(found.good) if found.rows else 0} within half a point of it"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Short measurements for `sweep plan`: which are needed, and where they are kept.
+
+Each searched part is varied on its own around the space's first combination, so that a space of many combinations
+needs few. They are kept in the user's cache folder by machine, data and combination.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from runner.machine import Slot
+from runner.paths import replace_with
+from runner.protocol import Combination, DataPaths, Lease, Scale, digest
+from runner.training.timing import Answer, Timer
+from sweeps.forecast import Forecast, Point, levels
+from sweeps.space.exclusion import first_allowed, forbidden
+from sweeps.space.resolve import resolve
+from sweeps.space.schema import Choice, SearchSpace
+from sweeps.space.walk import Assignment, Given, assignments, count, suggest
+
+_VARIED = ("model", "backbone", "augmentation", "optimizer", "image_size", "batch_size", "accumulate", "amp", "ema")
+_SAMPLE = 500  # combinations whose mean stands for a larger space
+Tell = Callable[[str], None]
+
+
+class Kept:
+    """Measurements in a file of the cache folder; a broken or missing file is an empty one.
+
+    Args:
+        data: their hash is part of what a measurement is known by, as are scale and machine.
+    """
+
+    def __init__(self, scale: Scale, data: DataPaths, device: str, threads: int) -> None:
+        self._about = {"scale": scale, "data": data.hash, "device": device, "threads": threads}
+        self._path = platformdirs.user_cache_path("sweep") / "measured" / f"{digest(self._about)[:16]}.json"
+
+    def points(self) -> list[Point]:
+        """All of them."""
+        return [
+            Point(one["levels"], one["seconds"], datetime.fromisoformat(one["at"])) for one in self._read().values()
+        ]
+
+    def add(self, point: Point) -> None:
+        """Keeps one, in place of an older one of the same."""
+        kept = self._read()
+        name = digest(dict(point.levels))[:16]
+        kept[name] = {"levels": dict(point.levels), "seconds": point.seconds, "at": point.at.isoformat()}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        replace_with(self._path, json.dumps({"about": self._about, "measured": kept}, ensure_ascii=False, indent=1))
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._path.read_text(encoding="utf-8"))["measured"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+
+def wanted(space: SearchSpace, scale: Scale, n_train: int) -> Iterator[Combination]:
+    """The combinations to measure: the first one, then each other choice of one part or setting."""
+    choices = {key: form.labels for key, form in space.search.items() if key in _VARIED and isinstance(form, Choice)}
+    rows: list[Assignment] = [{}, *({key: label} for key, labels in choices.items() for label in labels[1:])]
+    for row in rows:
+        chosen = first_allowed(space, {key: [label] for key, label in row.items()})
+        if chosen is not None:
+            yield resolve(space, suggest(space, Given({**chosen, **row})), scale, n_train)[0]
+
+
+def measure(
+    space: SearchSpace, scale: Scale, data: DataPaths, detections: int, slot: Slot, known: Sequence[Point], kept: Kept,
+    tell: Tell,
+) -> None:  # fmt: skip
+    """Measures what is wanted and not known yet, and keeps it.
+
+    Args:
+        slot: the place that a training would have.
+        known: what was measured already.
+        kept: takes what is measured.
+        tell: takes a line for each measurement.
+    """
+    forecast = Forecast(known)
+    missing = [one for one in wanted(space, scale, data.n_train) if forecast.missing(levels(one))]
+    with Timer(slot) as timer:
+        for number, combination in enumerate(missing, start=1):
+            answer = timer.time(_lease(space, scale, data, detections, combination))
+            names = " ".join(levels(combination)[part] for part in ("model", "backbone", "augmentation", "optimizer"))
+            tell(f"measuring {number} of {len(missing)}: {names}: {_line(answer)}")
+            if answer.error is None:
+                seconds = epoch_seconds(answer, combination, data)
+                kept.add(Point(levels(combination), seconds, datetime.now(UTC)))
+
+
+def epoch_seconds(answer: Answer, combination: Combination, data: DataPaths) -> float:
+    """Seconds of an epoch: its iterations, and its validation images."""
+    iterations = math.ceil(data.n_train / int(combination.settings["batch_size"]))
+    return answer.iteration * iterations + answer.image * data.n_val
+
+
+def mean_seconds(space: SearchSpace, scale: Scale, n_train: int, forecast: Forecast) -> tuple[float | None, list[str]]:
+    """(mean seconds of a trial of the space, what was never measured); without the one there is the other.
+
+    A space of very many combinations is judged by some of them, drawn at random.
+    """
+    total, number, missing = 0.0, 0, dict[str, None]()
+    for assignment in _some(space):
+        combination, _ = resolve(space, assignment, scale, n_train)
+        found = levels(combination)
+        missing |= dict.fromkeys(forecast.missing(found))
+        total += (forecast.seconds(found) or 0.0) * combination.settings["epochs"]
+        number += 1
+    return (None if missing or not number else total / number), list(missing)
+
+
+def _some(space: SearchSpace) -> Iterator[Assignment]:
+    size = count(space)
+    if size is not None and size <= _SAMPLE:
+        yield from assignments(space)
+        return
+    lots = _Lots(random.Random(0))
+    drawn = (suggest(space, lots) for _ in range(20 * _SAMPLE))
+    yield from itertools.islice((one for one in drawn if not forbidden(space, one)), _SAMPLE)
+
+
+class _Lots:
+    """Answers a space's questions at random; numbers move no seconds, so that their low end will do."""
+
+    def __init__(self, lots: random.Random) -> None:
+        self._lots = lots
+
+    def categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of them."""
+        return self._lots.choice(choices)
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        """The low end."""
+        return low
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        """Any, for epochs and batch sizes are such."""
+        return self._lots.randrange(low, high + 1, step)
+
+
+def _lease(space: SearchSpace, scale: Scale, data: DataPaths, detections: int, combination: Combination) -> Lease:
+    return Lease(
+        study="measure", trial=0, fence=1, combination=combination, seed=0, scale=scale, data=data,
+        objective=space.objective, detections=detections, work_dir=str(Path.cwd()), plugins=space.plugins,
+    )  # fmt: skip
+
+
+def _line(answer: Answer) -> str:
+    if answer.error:
+        return f"not measured: {answer.error}"
+    return f"{answer.iteration:.3f} s an iteration, {answer.image:.3f} s a validation image"

@@ -1,0 +1,173 @@
+"""Hours foretold: known factors are found again, what was never measured is named, and the error is what it is."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desk import NUCLEI, Desk
+from made_up import ASK, Bench, data, result
+
+from results.records import TrialRecord
+from runner.protocol import EpochReport
+from sweeps import calibration
+from sweeps.calibration import Kept, mean_seconds, wanted
+from sweeps.forecast import Forecast, Point, levels, points
+from sweeps.leases.coordinator import Coordinator
+from sweeps.outlook import lines, outlook
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MODELS = {"mask_rcnn": 1.0, "htc": 3.0, "solov2": 0.5}
+BACKBONES = {"resnet18": 2.0, "resnet50": 5.0}
+MACHINE = ("some CPU", 2)
+SPACE = """\
+study: made_up
+data: demo
+scale: tiny
+fixed: {epochs: 4}
+search: {seed: [0, 1], model: [mask_rcnn, htc, solov2], backbone: [resnet18, resnet50]}
+"""
+
+REAL = f"""\
+study: real
+data: {NUCLEI}
+scale: tiny
+fixed: {{epochs: 2, image_size: 128}}
+search: {{model: [mask_rcnn, rtmdet_ins], optimizer: [AdamW, SGD]}}
+"""
+
+
+def point(seconds: float, **chosen: str) -> Point:
+    return Point(chosen, seconds, NOW)
+
+
+def test_factors_are_found_again_from_each_choice_alone() -> None:
+    known = [
+        point(2.0, model="mask_rcnn", backbone="resnet18"),
+        point(6.0, model="htc", backbone="resnet18"),
+        point(1.0, model="solov2", backbone="resnet18"),
+        point(5.0, model="mask_rcnn", backbone="resnet50"),
+    ]
+    forecast = Forecast(known)
+    for model, backbone in itertools.product(MODELS, BACKBONES):
+        found = forecast.seconds({"model": model, "backbone": backbone})
+        assert found == pytest.approx(MODELS[model] * BACKBONES[backbone], rel=0.01)
+
+
+def test_what_was_never_measured_is_named_and_not_guessed() -> None:
+    forecast = Forecast([point(2.0, model="mask_rcnn")])
+    assert forecast.seconds({"model": "htc"}) is None
+    assert forecast.missing({"model": "htc"}) == ["model htc"]
+    assert Forecast([]).seconds({"model": "htc"}) is None
+
+
+def test_the_space_s_mean_weighs_every_combination(tmp_path: Path) -> None:
+    space = Bench(tmp_path, SPACE).space()
+    combinations = list(wanted(space, "tiny", 10))
+    assert [(one.model.name, one.backbone.name) for one in combinations] == [
+        ("mask_rcnn", "resnet18"), ("htc", "resnet18"), ("solov2", "resnet18"), ("mask_rcnn", "resnet50")
+    ]  # fmt: skip
+    known = [Point(levels(one), MODELS[one.model.name] * BACKBONES[one.backbone.name], NOW) for one in combinations]
+    mean, missing = mean_seconds(space, "tiny", 10, Forecast(known))
+    assert missing == []
+    assert mean == pytest.approx(4 * (1 + 3 + 0.5) / 3 * (2 + 5) / 2, rel=0.01)
+    mean, missing = mean_seconds(space, "tiny", 10, Forecast(known[:3]))
+    assert (mean, missing) == (None, ["backbone resnet50"])
+
+
+def train_all(bench: Bench, seconds: dict[str, float]) -> list[TrialRecord]:
+    """A study of made-up trainings: so many seconds an epoch, by model."""
+    with bench.study() as study:
+        coordinator = Coordinator(study)
+        while lease := coordinator.lease(ASK).lease:
+            taken = seconds[lease.combination.model.name]
+            for epoch in range(1, 5):
+                told = EpochReport(epoch=epoch, metrics={"segm_mAP": 0.1}, seconds=taken)
+                coordinator.report(lease.trial, lease.fence, told)
+            versions = {"device": MACHINE[0], "threads": str(MACHINE[1])}
+            coordinator.finish(lease.trial, lease.fence, result(seconds=4 * taken, versions=versions))
+        return study.store.trials("made_up")
+
+
+def foretold(bench: Bench, trials: list[TrialRecord], measured: list[Point]) -> dict[str, Any]:
+    found = outlook(bench.space(), "tiny", data(), trials, measured, MACHINE)
+    return {"gpu_hours": found.pop("gpu_hours"), "forecast": found}
+
+
+def test_a_study_is_foretold_from_others_and_compared_with_what_it_took(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SPACE)
+    trials = train_all(bench, {"mask_rcnn": 10.0, "htc": 30.0, "solov2": 20.0})
+    measured = [
+        Point(levels(one), {"mask_rcnn": 8.0, "htc": 24.0, "solov2": 16.0}[one.model.name], NOW)
+        for one in wanted(bench.space(), "tiny", 10)
+    ]
+    found = foretold(bench, trials, measured)
+    review = found["forecast"]["review"]
+    assert review["trials"] == 12
+    assert review["took_hours"] == pytest.approx(12 * 4 * 20 / 3600)
+    assert review["foretold_hours"] == pytest.approx(0.8 * review["took_hours"], rel=0.01)
+    assert review["error"] == pytest.approx(0.2, abs=0.01)
+    assert dict(lines(found))["took so far"] == ("16.0 min in 12 complete trials, foretold at 12.8 min: error 20%")
+    late = [replace(one, at=datetime.now(UTC) + timedelta(days=1)) for one in measured]
+    assert foretold(bench, trials, late)["forecast"]["review"] is None, "a forecast made afterwards is none"
+
+
+def test_its_own_trials_say_what_is_left_but_not_what_was_foretold(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SPACE)
+    trials = train_all(bench, {"mask_rcnn": 10.0, "htc": 30.0, "solov2": 20.0})
+    found = foretold(bench, trials, [])
+    assert found["gpu_hours"] == pytest.approx(12 * 4 * 20 / 3600, rel=0.01)
+    assert found["forecast"]["review"] is None
+    assert found["forecast"]["from"] == {"trials": 12, "measurements": 0}
+    assert dict(lines(found)) == {"GPU hours": "16.0 min, from 12 earlier trials"}
+
+
+def test_the_plan_names_what_to_measure_first(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, SPACE)
+    known = [Point(levels(one), 1.0, NOW) for one in wanted(bench.space(), "tiny", 10) if one.model.name != "htc"]
+    found = foretold(bench, [], known)
+    assert found["gpu_hours"] is None
+    assert dict(lines(found)) == {"GPU hours": "not measured: model htc; `sweep plan SPACE --measure` does it"}
+
+
+def test_trials_of_another_machine_say_nothing(tmp_path: Path) -> None:
+    trials = train_all(Bench(tmp_path, SPACE), {"mask_rcnn": 10.0, "htc": 30.0, "solov2": 20.0})
+    assert len(points(trials, *MACHINE)) == 12
+    assert points(trials, "another", 2) == points(trials, MACHINE[0], 4) == []
+
+
+def test_measurements_are_kept_by_machine_and_a_broken_file_is_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration.platformdirs, "user_cache_path", lambda _: tmp_path)
+    kept = Kept("tiny", data(), *MACHINE)
+    kept.add(point(2.0, model="mask_rcnn"))
+    kept.add(point(3.0, model="mask_rcnn"))
+    assert Kept("tiny", data(), *MACHINE).points() == [point(3.0, model="mask_rcnn")]
+    assert Kept("tiny", data(), "another", 2).points() == []
+    assert Kept("tiny", data("cd" * 32), *MACHINE).points() == []
+    next((tmp_path / "measured").iterdir()).write_text("{")
+    assert Kept("tiny", data(), *MACHINE).points() == []
+
+
+@pytest.mark.slow
+def test_plan_measures_and_foretells_a_real_sweep(desk: Desk) -> None:
+    desk.write(REAL)
+    before = json.loads(desk.run("plan", "space.yaml", "--format", "json").stdout)
+    assert before["gpu_hours"] is None
+    assert "model rtmdet_ins" in before["forecast"]["missing"]
+    measured = desk.run("plan", "space.yaml", "--measure", "--format", "json")
+    assert measured.returncode == 0, measured.stderr
+    assert measured.stderr.count("s an iteration") == 3
+    assert json.loads(measured.stdout)["gpu_hours"] > 0
+    again = desk.run("plan", "space.yaml", "--measure")
+    assert "measuring" not in again.stderr.replace("measuring train", ""), "what is known is not measured again"
+    assert desk.run("start", "space.yaml").returncode == 0
+    review = json.loads(desk.run("plan", "space.yaml", "--format", "json").stdout)["forecast"]["review"]
+    assert review["trials"] == 4
+    assert review["took_hours"] > 0
