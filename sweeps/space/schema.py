@@ -130,9 +130,9 @@ PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
 class SamplerSpec:
     """Who proposes.
 
-    ``auto`` is exhaustive where all combinations fit the budget, else TPE; ``pairwise`` tries every pair of choices
-    in as few trials as it can, of which `shard` (number from 1, of how many) takes a part. ``nsga2`` breeds each
-    generation from the best of a `population`.
+    ``auto`` is exhaustive where all combinations fit the budget, else `walk.planned` says which; ``pairwise`` tries
+    every pair of choices in as few trials as it can, of which `shard` (number from 1, of how many) takes a part.
+    ``nsga2`` breeds each generation from the best of a `population`.
     """
 
     kind: SamplerKind = "auto"

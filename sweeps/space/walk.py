@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Protocol
 
 from runner.protocol import Scalar
@@ -22,6 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 MANY = 1000  # a range of more values counts as infinite: nobody tries them all
+MODELLED = 5_000  # combinations of a space that a Gaussian process weighs all
 
 
 class Suggester(Protocol):
@@ -183,11 +185,17 @@ def planned(space: SearchSpace) -> tuple[SamplerKind, int | None]:
     kind = space.sampler.kind
     if kind == "auto":
         fits = number is not None and (budget is None or number <= budget)
-        kind = "exhaustive" if fits else "tpe"
+        kind = "exhaustive" if fits else "gp" if _modelled(space, number) else "tpe"
     if kind == "pairwise":
         number = len(pairwise.rows(space))
     trials = [n for n in (number, budget) if n is not None]
     return kind, min(trials, default=None)
+
+
+def _modelled(space: SearchSpace, number: int | None) -> bool:
+    """Whether a Gaussian process is the better choice: a space of so few combinations that it weighs them all."""
+    few = number is not None and number <= MODELLED
+    return few and find_spec("torch") is not None and space.objective.against is None
 
 
 def _product(sizes: Iterator[int | None]) -> int | None:

@@ -73,9 +73,9 @@ def test_a_finite_space_is_tried_in_the_order_of_the_file(bench: Bench) -> None:
         assert not study.more_to_try()
 
 
-def test_auto_is_exhaustive_where_the_space_fits_the_budget_else_tpe(bench: Bench) -> None:
+def test_auto_is_exhaustive_where_the_space_fits_the_budget_else_a_model(bench: Bench) -> None:
     assert Proposer(bench.space("budget.trials=4"), []).kind == "exhaustive"
-    assert Proposer(bench.space("budget.trials=3"), []).kind == "tpe"
+    assert Proposer(bench.space("budget.trials=3"), []).kind == "gp"
     assert Proposer(bench.space(INFINITE, "budget.trials=9"), []).kind == "tpe"
 
 

@@ -173,7 +173,7 @@ def test_a_suggester_is_asked_in_the_order_of_the_file(space: Load) -> None:
     [
         ("search: {lr: [1, 2, 3]}", ("exhaustive", 3)),
         ("search: {lr: [1, 2, 3]}\nbudget: {trials: 9}", ("exhaustive", 3)),
-        ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}", ("tpe", 2)),
+        ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}", ("gp", 2)),
         ("search: {lr: [1, 2, 3]}\nsampler: {kind: random}\nbudget: {trials: 9}", ("random", 3)),
         ("search: {lr: {float: [1, 2]}}\nbudget: {trials: 9}", ("tpe", 9)),
         ("search: {lr: {float: [1, 2]}}\nbudget: {hours: 8}", ("tpe", None)),
