@@ -72,7 +72,9 @@ def sampler(space: SearchSpace, kind: SamplerKind, seed: int, refused: Refused) 
                         "sampler gp needs torch where the study is kept, and it is not installed here; "
                         "install it (the CPU build suffices), or write sampler: {kind: tpe}"
                     ) from error
-                return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+                from sweeps.study.joint import JointGp
+
+                return JointGp(space, seed, refused)
             case "nsga2":
                 return optuna.samplers.NSGAIISampler(seed=seed, population_size=space.sampler.population)
             case "qmc":
