@@ -113,4 +113,9 @@ def captions(stages: Stages) -> list[str]:
             f"all stages together: {total}; the best is trial {winner.trial.number} of study {winner.record.name}: "
             f"sweep best --study {stages.campaign} --export config"
         )
+        if winner.record.data.get("holdout"):
+            lines.append(
+                "no stage has seen the images held out; what they say of the best, and of the first of its stage: "
+                f"sweep confirm --study {winner.record.name} --top 1 --seeds 3"
+            )
     return lines

@@ -14,6 +14,7 @@ from made_up import data
 from results.records import TrialRecord
 from results.store import Store
 from runner.errors import UserError
+from runner.protocol import Holdout
 from sweeps.campaign.show import stages_of
 from sweeps.campaign.start import start_there
 from sweeps.cli import main
@@ -45,6 +46,16 @@ def test_each_stage_starts_from_the_winner_of_the_one_before(tmp_path: Path, cap
     ]  # fmt: skip
     out = capsys.readouterr().out
     assert "all stages together: +0.2500; the best is trial 1 of study particles.backbones" in out
+
+
+def test_the_end_says_how_to_look_at_the_images_held_out(tmp_path: Path, capsys: Captured) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start()
+    assert "sweep confirm" not in capsys.readouterr().out
+    (tmp_path / "held").mkdir()
+    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
+    Bench(tmp_path / "held", score, data=data().model_copy(update={"holdout": held})).start()
+    assert "sweep confirm --study particles.backbones --top 1 --seeds 3" in capsys.readouterr().out
 
 
 def test_a_second_start_trains_nothing_and_says_the_same(tmp_path: Path, capsys: Captured) -> None:
