@@ -55,6 +55,7 @@ class Order:
         latest: number of the study's last trial then.
         baseline: combination of the first complete trial.
         entries: by rank; the baseline last if it is not among them.
+        complete: numbers of the trials that were complete then.
     """
 
     top: int
@@ -62,6 +63,7 @@ class Order:
     latest: int
     baseline: str
     entries: tuple[Entry, ...]
+    complete: tuple[int, ...]
 
     def entry(self, combination: str) -> Entry:
         """The entry of a combination."""
@@ -78,20 +80,21 @@ class Order:
             Entry(**{**one, "trials": tuple(one["trials"]), "seeds": tuple(one["seeds"])})
             for one in document["entries"]
         )
-        return cls(**{**document, "entries": entries})
+        return cls(**{**document, "entries": entries, "complete": tuple(document["complete"])})
 
 
 def _complete(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return sorted((one for one in trials if one.state == "complete" and one.score is not None), key=lambda t: t.number)
 
 
-def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | None = None) -> Order:
+def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | None = None, highest: int = -1) -> Order:
     """What a confirmation trains.
 
     Args:
         trials: all of the study.
         top: how many of the ranking.
         seeds: further ones for each of them, and for the baseline.
+        highest: seed that the space itself may still propose; further ones are above it.
         before: the last order. It stands as long as nothing else is asked and nothing else was tried; a combination
             that was in it keeps what it had promised then, and seeds that were not part of the choice count.
 
@@ -113,16 +116,20 @@ def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | N
         first = had.trials if had else by_name[name].trials
         promised = had.promised if had else by_name[name].mean
         fresh = len(by_name[name].trials) - len(first)
-        used = max(one.seed for one in trials if one.combination == name)
+        used = max([highest, *(one.seed for one in trials if one.combination == name)])
         further = tuple(range(used + 1, used + 1 + max(0, seeds - fresh)))
         entries.append(Entry(name, first, promised, further, name in chosen))
-    return Order(top, seeds, max(one.number for one in trials), baseline, tuple(entries))
+    complete = tuple(one.number for one in _complete(trials))
+    return Order(top, seeds, max(one.number for one in trials), baseline, tuple(entries), complete)
 
 
 def _news(trials: Sequence[TrialRecord], before: Order) -> bool:
-    """Whether anything but the order's own was tried since."""
+    """Whether anything but the order's own was tried since, or came to its end."""
     ours = {one.combination for one in before.entries}
-    return any(one.number > before.latest and one.combination not in ours for one in trials)
+    others = [one for one in trials if one.combination not in ours]
+    return any(one.number > before.latest for one in others) or any(
+        one.number not in before.complete for one in _complete(others)
+    )
 
 
 def owed(order: Order, trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord, int]]:

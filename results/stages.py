@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from results import tried
@@ -147,7 +148,8 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
         studies: each stage's study and its trials, in order.
         evidence: what trials of a study have kept of their images (`Reader.evidence`).
     """
-    stages = [_stage(record, trials) for record, trials in studies]
+    records = [record for record, _ in studies]
+    stages = [_stage(record, trials, decided(record, records)) for record, trials in studies]
     noise = _noise(stages)
     incumbent: tuple[Stage, Standing] | None = None
     baseline, images = _baseline(stages[0]) if stages else None, 0
@@ -167,9 +169,24 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
     return Stages(campaign, tuple(stages), label, total, images, noise.deviation if noise else None)
 
 
-def _stage(record: StudyRecord, trials: Sequence[TrialRecord]) -> Stage:
+def decided(record: StudyRecord, studies: Sequence[StudyRecord]) -> datetime | None:
+    """When it was decided what a stage had found: the next one of its campaign began. None if none has.
+
+    What ends later (seeds of a confirmation, a trial tried again) changes the stage's ranking, but not the campaign.
+    """
+    campaign = record.name.rpartition(".")[0]
+    later = [one.created_at for one in studies if one.name.rpartition(".")[0] == campaign]
+    return min((at for at in later if at > record.created_at), default=None)
+
+
+def in_time(trials: Sequence[TrialRecord], until: datetime | None) -> list[TrialRecord]:
+    """The trials that had ended by then."""
+    return [one for one in trials if until is None or (one.finished_at is not None and one.finished_at <= until)]
+
+
+def _stage(record: StudyRecord, trials: Sequence[TrialRecord], until: datetime | None) -> Stage:
     stage = Stage(record, tuple(sorted(trials, key=lambda trial: trial.number)))
-    standings = stand(trials).standings
+    standings = stand(in_time(trials, until)).standings
     return replace(stage, best=standings[0], label=_label(stage, standings[0])) if standings else stage
 
 

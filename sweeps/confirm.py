@@ -18,7 +18,7 @@ from runner.data.files import write_bytes
 from runner.paths import TrialPaths
 from runner.protocol import DataPaths, Holdout
 from sweeps import confirmed
-from sweeps.space.schema import SearchSpace
+from sweeps.space.schema import Choice, IntRange, SearchSpace
 from sweeps.study.further import Proposal
 from sweeps.study.study import Study
 
@@ -45,7 +45,7 @@ class Confirm:
         """
         name = study.record.name
         trials = study.store.trials(name)
-        wanted = order(trials, self.top, self.seeds, _known(study.record))
+        wanted = order(trials, self.top, self.seeds, _known(study.record), _highest_seed(study.space))
         if study.data.holdout:
             scoring.check(study.data.holdout)
         study.store.confirm(name, wanted.document())
@@ -79,6 +79,16 @@ class Confirm:
         else:
             confirmed.print_table(shown, sys.stdout)
         return 0
+
+
+def _highest_seed(space: SearchSpace) -> int:
+    """That the space may propose; -1 where it searches none."""
+    match space.search.get("seed"):
+        case Choice(labels=labels):
+            return max((label for label in labels if isinstance(label, int)), default=-1)
+        case IntRange(high=high):
+            return high
+    return -1
 
 
 def _known(record: StudyRecord) -> Order | None:

@@ -93,7 +93,7 @@ def print_table(shown: Confirmed, stream: TextIO) -> None:
     )
     lines = [
         f"{shown.record.name}: validation {name}. promised: the mean when the {shown.order.top} best were chosen; "
-        "fresh seeds: the mean of those trained since, by which nothing was chosen; luck: the difference",
+        "fresh seeds: the mean of those trained since; luck: the difference",
     ]
     if other := shown.overlooked:
         lines.append(
@@ -137,19 +137,26 @@ def _held(shown: Confirmed, held: Outcome) -> list[str]:
         lines.append(f"  winner - baseline  {gap:+.4f}, 95 % {low:+.4f} to {high:+.4f}: {held.verdict}")
     else:
         lines.append(f"  {held.verdict}")
-    lines += _promise(held)
+    lines += _promise(shown, held)
     if held.looks > 2:
         lines.append(f"{held.looks} combinations were scored there so far: with each look they tell a little less")
     return lines
 
 
-def _promise(held: Outcome) -> list[str]:
-    """How much the ranking had promised too much, and whose luck that was."""
+def _promise(shown: Confirmed, held: Outcome) -> list[str]:
+    """How much the ranking had promised too much, and whose luck that was.
+
+    Where several were confirmed, the winner is who did best with its fresh seeds too: what these say of it is lucky as
+    well. The mean over all that were confirmed is not, since they were chosen before.
+    """
     side = held.winner
     more = side.promised - side.mean
     much = f"{more:.4f} too much" if more > 0 else f"{-more:.4f} too little"
     line = f"the ranking had promised {side.promised:.4f} for the winner: {much}"
-    if side.fresh is not None:
+    lucks = [row["promised"] - row["fresh"] for row in shown.rows() if row["chosen"] and row["fresh"] is not None]
+    if len(lucks) > 1:
+        line += f"; by their seeds the {len(lucks)} best had promised {fmean(lucks):+.4f} too much on average"
+    elif side.fresh is not None:
         line += f" ({side.promised - side.fresh:+.4f} its seeds, {side.fresh - side.mean:+.4f} its images)"
     if held.difference is None:
         return [line]

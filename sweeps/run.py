@@ -191,7 +191,6 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
     study = Study(plan.storage, store, record, plan.space, plan.data)
     if plan.confirm:
         plan.confirm.begin(study)
-        store.touch_study(record.name, state="running")
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
     hall = Hall()

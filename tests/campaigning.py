@@ -70,7 +70,7 @@ class Bench:
         with Store.open(self.storage) as self.reader:
             return conduct(campaign, ALONE, self, "tiny", self.data, "sweep start campaign.yaml")
 
-    def finished(self, record: StudyRecord) -> bool:
+    def finished(self, record: StudyRecord, space: SearchSpace) -> bool:
         return record.state == "finished"
 
     def run(self, space: SearchSpace) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from results.reader import Reader
+from results.stages import decided, in_time
 from results.standings import stand
 from runner.protocol import Combination, Scalar, Scale
 from sweeps.remote import Remote
@@ -85,7 +86,10 @@ class Course:
 
 def found(reader: Reader | Remote, space: SearchSpace) -> Found | None:
     """What the stage of a space found, by the ranking's own order; None where no trial is complete."""
-    trials = reader.trials(space.study)
+    studies = {one.name: one for one in reader.studies()}
+    record = studies.get(space.study)
+    until = decided(record, list(studies.values())) if record else None
+    trials = in_time(reader.trials(space.study), until)
     by_number = {trial.number: trial for trial in trials}
     bests = [Best(space, by_number[one.trials[0]].optuna_params, one.mean) for one in stand(trials).standings]
     return Found(space, tuple(bests)) if bests else None

@@ -25,6 +25,7 @@ from sweeps.source import Source
 from sweeps.space.schema import SearchSpace
 from sweeps.space.travel import budget
 from sweeps.space.walk import planned
+from sweeps.study.study import Study
 from sweeps.submit import submit, watch
 
 _LOOK_SECONDS = 0.5  # between two looks for the next stage
@@ -38,8 +39,8 @@ class Place(Protocol):
     def reader(self) -> Reader | Remote:
         """Of the studies there."""
 
-    def finished(self, record: StudyRecord) -> bool:
-        """Whether a study has come to its end."""
+    def finished(self, record: StudyRecord, space: SearchSpace) -> bool:
+        """Whether a stage has come to its end: it begins no new trial."""
 
     def run(self, space: SearchSpace) -> Outcome:
         """Runs a stage, or goes on with it, until it ends or is ended."""
@@ -63,9 +64,12 @@ class Here:
         """The store."""
         return self.store
 
-    def finished(self, record: StudyRecord) -> bool:
-        """Whether its last run came to its end."""
-        return record.state == "finished"
+    def finished(self, record: StudyRecord, space: SearchSpace) -> bool:
+        """Whether its last run came to its end; a team's server, or who was killed, has not written so."""
+        if record.state == "finished":
+            return True
+        data = DataPaths.model_validate(record.data)
+        return not Study(self.plan.storage, self.store, record, space, data).more_to_try()
 
     def run(self, space: SearchSpace) -> Outcome:
         """Trains it; whoever ended it between two stages does not see another one begin."""
@@ -82,7 +86,7 @@ class There:
     scale: Scale
     data: DataPaths
 
-    def finished(self, record: StudyRecord) -> bool:
+    def finished(self, record: StudyRecord, space: SearchSpace) -> bool:
         """Whether the server says so."""
         return bool(self.reader.status(record.name)["state"] == "finished")
 
@@ -141,8 +145,10 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
         space = _checked(campaign, stage, course, options, place.reader, data)
         record = known.get(space.study)
         head = f"stage {number} of {len(campaign.stages)}, {stage}"
-        if record is None or not _done(place, record, space):
+        done = record is not None and _done(place, record, space)
+        if not done:
             _check_later(campaign, stage, known, space)
+        if not done or _waits(place, space):
             _announce(head, space)
             outcome = place.run(space)
             if outcome.state != "finished":
@@ -174,7 +180,13 @@ def _checked(
 
 def _done(place: Place, record: StudyRecord, space: SearchSpace) -> bool:
     """Whether a stage has ended with the budget that it has now."""
-    return place.finished(record) and _limits(record.budget) == _limits(asdict(space.budget))
+    return place.finished(record, space) and _limits(record.budget) == _limits(asdict(space.budget))
+
+
+def _waits(place: Place, space: SearchSpace) -> bool:
+    """Whether a stage that has ended has trials to train all the same: somebody tries one again, or confirms."""
+    counts = place.reader.counts(space.study)
+    return bool(counts["waiting"] or counts["running"])
 
 
 def _limits(entries: dict[str, object]) -> dict[str, object]:

@@ -7,6 +7,7 @@ not done twice.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
@@ -171,9 +173,10 @@ class Ledger:
         self._waiting.clear()
 
     def mark(self, number: int, key: str, value: Any) -> None:
-        """Sets what Optuna's pruners remember about a trial."""
+        """Sets what Optuna's pruners remember about a trial; one that somebody has ended in the dashboard stays so."""
         if self._known(number):
-            self._steadily(lambda: self._storage.set_trial_system_attr(self._ids[number], key, value))
+            with contextlib.suppress(UpdateFinishedTrialError):
+                self._steadily(lambda: self._storage.set_trial_system_attr(self._ids[number], key, value))
 
     def end(
         self,

@@ -94,7 +94,12 @@ class Proposer:
     @property
     def exhausted(self) -> bool:
         """Whether a finite space has been tried out."""
-        return self._all_tried and (self._repeating is None or self._repeating.next() is None)
+        return self._all_tried and not self.repeats
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a combination gets a further seed, for places are close."""
+        return self._repeating is not None and self._repeating.next() is not None
 
     @property
     def _all_tried(self) -> bool:
@@ -106,8 +111,7 @@ class Proposer:
         if self.exhausted:
             return None
         due = self._repeating and (self._all_tried or self._repeating.due)
-        if self._repeating and due and (again := self._repeating.next()):
-            self._repeating.begun(again)
+        if due and (again := self.repeat()):
             return again
         if self.listed:
             chosen = next((a for a in self._order if _key(a) not in self._seen), None)
@@ -120,6 +124,13 @@ class Proposer:
         if chosen is not None:
             self._saw(chosen)
         return chosen
+
+    def repeat(self) -> Assignment | None:
+        """A combination with a further seed, None where places are not close."""
+        again = self._repeating.next() if self._repeating else None
+        if self._repeating and again:
+            self._repeating.begun(again)
+        return again
 
     def _saw(self, assignment: Assignment) -> None:
         """The assignment is not proposed again; nor, where repeats are adaptive, its other seeds as something new."""

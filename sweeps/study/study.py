@@ -62,8 +62,7 @@ class Study:
         rows = store.trials(record.name)
         self._ordered: deque[Proposal] | None = None  # trained in the place of what the sampler would propose
         self.further = {row.number for row in rows if is_further(space, row)}
-        self._tally = Tally(rows)
-        self._tally.begun -= len(self.further)
+        self._tally = Tally(row for row in rows if row.number not in self.further)
         for row in rows:
             if row.state == "running" and not workers_survive:
                 self.store.release(record.name, row.number, "stopped", "the study's owner ended")
@@ -93,7 +92,11 @@ class Study:
     def _propose(self) -> Proposal | None:
         if self._ordered is not None:
             return self._ordered.popleft() if self._ordered else None
-        assignment = self.followers.proposer.propose() if self.budget_left() else None
+        if self._limit() is not None:
+            return None
+        proposer = self.followers.proposer
+        # further seeds may show that another combination is the best, and that there was a gain
+        assignment = proposer.propose() if self._no_gain() is None else proposer.repeat()
         return None if assignment is None else Proposal(assignment)
 
     def ask(self) -> int | None:
@@ -136,11 +139,7 @@ class Study:
             data_hash=self.data.hash,
         )  # fmt: skip
 
-    def budget_left(self) -> bool:
-        """Whether the budget allows another trial."""
-        return self._spent() is None
-
-    def _spent(self) -> str | None:
+    def _limit(self) -> str | None:
         """Which limit of the budget is reached, for people; None while all allow another trial."""
         budget, tally = self.space.budget, self._tally
         if budget.trials is not None and tally.begun >= budget.trials:
@@ -151,7 +150,7 @@ class Study:
             return f"budget.hours {budget.hours:g} have passed"
         if budget.until is not None and tally.best >= budget.until:
             return f"{self.record.objective} {tally.best:.4f} has reached budget.until {budget.until:g}"
-        return self._no_gain()
+        return None
 
     def _no_gain(self) -> str | None:
         budget = self.space.budget
@@ -173,13 +172,15 @@ class Study:
 
     def end(self) -> str | None:
         """Why no new trial begins, for people; None while one would."""
-        return "everything was tried" if self.followers.proposer.exhausted else self._spent()
+        if self.followers.proposer.exhausted:
+            return "everything was tried"
+        return self._limit() or (None if self.followers.proposer.repeats else self._no_gain())
 
     def trials_left(self) -> int | None:
         """How many trials may still begin; None if only time or a score limits them."""
         if self._ordered is not None:
             return len(self._ordered)
-        if self.space.adaptive and not self.more_to_try():
+        if not self.more_to_try():
             return 0
         limits = [n for n in (self.space.budget.trials, self.followers.proposer.size) if n is not None]
         return max(0, min(limits) - self._tally.begun) if limits else None
@@ -257,7 +258,8 @@ class Study:
             versions=result.versions, config=result.config,
         )  # fmt: skip
         row = self.row(number)
-        self._tally.ended(row)
+        if number not in self.further:
+            self._tally.ended(row)
         self._epochs.pop(number, None)
         self.followers.ended(row)
 

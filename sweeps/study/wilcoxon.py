@@ -68,20 +68,22 @@ class Wilcoxon:
         self._seen[number] = {}
 
     def ended(self, number: int, state: TrialState, score: float | None) -> None:
-        """The trial has ended; what the best of a group had is kept."""
-        if number not in self._groups:
+        """The trial has ended; what the best of a group had is kept. Told again if that could not be."""
+        if number not in self._groups or number not in self._seen:
             return
-        if state == TrialState.COMPLETE and self._seen[number] and self._compare(number, score):
-            self._mark(number, IMAGES, {epoch: _rounded(images) for epoch, images in self._seen[number].items()})
-        self._seen.pop(number, None)
+        seen = self._seen[number]
+        if state == TrialState.COMPLETE and seen:
+            self._compare(number, score)
+            if self._best.get(self._groups[number], (0.0, {}))[1] is seen:
+                self._mark(number, IMAGES, {epoch: _rounded(images) for epoch, images in seen.items()})
+        self._seen.pop(number)
 
-    def _compare(self, number: int, score: float | None) -> bool:
-        """Whether the trial is the best of its group that told of its images."""
+    def _compare(self, number: int, score: float | None) -> None:
+        """Keeps the best trial of a group that told of its images."""
         group, seen = self._groups[number], self._seen[number]
         better = bool(seen) and score is not None and (group not in self._best or score > self._best[group][0])
         if better and score is not None:
             self._best[group] = score, seen
-        return better
 
     def _worse(self, images: Images, best: Images) -> bool:
         study = optuna.create_study(direction="maximize")

@@ -77,6 +77,18 @@ def test_an_interrupted_order_goes_on_with_what_it_owes(four: list[TrialRecord],
     ]  # fmt: skip
 
 
+def test_what_ends_late_is_looked_at_again(four: list[TrialRecord], run_of: TrialMaker) -> None:
+    waits = [*four[:3], run_of(3, "d", 0, None, state="waiting")]
+    first = order(waits, top=1, seeds=1)
+    assert [one.combination for one in first.entries if one.chosen] == ["b"]
+    again = order([*four, run_of(4, "b", 1), run_of(5, "a", 1)], top=1, seeds=1, before=first)
+    assert [one.combination for one in again.entries if one.chosen] == ["d"]
+
+
+def test_further_seeds_are_above_those_of_the_space(four: list[TrialRecord]) -> None:
+    assert {one.seeds for one in order(four, top=2, seeds=2, highest=4).entries} == {(5, 6)}
+
+
 def test_more_seeds_and_new_trials_are_a_new_order_with_the_old_promise(
     four: list[TrialRecord], run_of: TrialMaker
 ) -> None:

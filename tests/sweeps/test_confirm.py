@@ -75,6 +75,29 @@ def test_an_interrupted_one_goes_on_and_a_second_one_has_nothing_to_train(bench:
         assert len(study.store.trials("made_up")) == 10
 
 
+def test_the_spaces_own_seeds_are_left_to_the_space(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, REPEATED)
+    with bench.study("budget.trials=3", "repeats=3") as study:
+        run(Coordinator(study))
+        Confirm(top=1, seeds=2).begin(study)
+        run(Coordinator(study))
+    with bench.study("budget.trials=9", "repeats=3") as study:
+        assert run(Coordinator(study))
+        pairs = [(row.combination, row.seed) for row in study.store.trials("made_up")]
+    assert len(set(pairs)) == len(pairs) > 9
+
+
+def test_its_time_and_scores_are_not_the_budgets(bench: Bench) -> None:
+    with bench.study() as study:
+        seconds = study._tally.seconds
+        BEST.begin(study)
+        run(Coordinator(study), lambda trial, epoch: 0.9)
+        assert (study._tally.seconds, study._tally.begun) == (seconds, 4)
+    with bench.study("budget={until: 0.8}") as study:
+        assert (study._tally.seconds, study._tally.begun) == (seconds, 4)
+        assert study.end() == "everything was tried", "not until 0.8"
+
+
 def test_one_that_runs_when_it_ends_is_trained_on_and_not_twice(bench: Bench) -> None:
     with bench.study() as study:
         BEST.begin(study)

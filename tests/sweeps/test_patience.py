@@ -67,6 +67,25 @@ def test_a_study_ends_without_gain_and_goes_on_when_one_comes(tmp_path: Path) ->
         assert run(Coordinator(study), lambda trial, epoch: scores[trial])[-1] == 10
 
 
+def test_what_has_ended_has_no_trials_left(tmp_path: Path) -> None:
+    with Bench(tmp_path, RANGE).study("budget={trials: 100, patience: 3}") as study:
+        coordinator = Coordinator(study)
+        assert study.trials_left() == 100
+        assert run(coordinator, lambda trial, epoch: 0.1) == [0, 1, 2, 3]
+        status = coordinator.status()
+        assert (status["state"], study.trials_left(), status["eta_seconds"]) == ("finished", 0, 0.0)
+
+
+def test_close_places_get_their_further_seeds_all_the_same(tmp_path: Path) -> None:
+    scores = [0.5, 0.4999, 0.4998, 0.4997]
+    with Bench(tmp_path, RANGE).study("repeats={most: 3}", "budget={trials: 60, patience: 3}") as study:
+        run(Coordinator(study), lambda trial, epoch: scores[trial] if trial < 4 else 0.4)
+        rows = study.store.trials("made_up")
+        assert len({row.combination for row in rows[:4]}) == 4
+        again = [row for row in rows[4:] if row.combination in {one.combination for one in rows[:4]}]
+        assert again and study.end()
+
+
 @pytest.mark.parametrize(
     ("override", "why"),
     [

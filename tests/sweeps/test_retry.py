@@ -126,7 +126,7 @@ def test_time_is_counted_once(bench: Bench) -> None:
         study.retry(0)
         assert run(Coordinator(study), trials=1) == [0]
         assert study._tally.seconds == 60.0
-        assert not study.budget_left()
+        assert study.end()
     with bench.study("budget.gpu_hours=0.01") as study:
         assert study._tally.seconds == 60.0
 

@@ -6,14 +6,18 @@ import base64
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 from evidence import packed, training
 from made_up import ASK, Bench, result
+from optuna.trial import TrialState
 
+from results.errors import ResultsError
 from results.perimage import Evidence
 from runner.protocol import EpochReport
 from sweeps.evidence import each_image
 from sweeps.leases.coordinator import Coordinator
+from sweeps.study.wilcoxon import Wilcoxon
 
 TEXT = """\
 study: made_up
@@ -95,3 +99,37 @@ def test_of_many_images_some_stand_for_all() -> None:
 @pytest.mark.parametrize("text", ["no base64!", base64.b64encode(b"no evidence").decode()])
 def test_what_cannot_be_read_stops_nobody(text: str) -> None:
     assert each_image(text, "segm_mAP") is None
+
+
+def test_an_end_that_could_not_be_kept_is_told_again(tmp_path: Path) -> None:
+    kept, away = list[int](), [True]
+
+    def mark(number: int, key: str, value: object) -> None:
+        if away.pop():
+            raise ResultsError("the database is away")
+        kept.append(number)
+
+    pruner = Wilcoxon(Bench(tmp_path, TEXT).space(), [], {}, mark)
+    pruner.begun(0, "ResNet")
+    pruner.report(0, 1, 0.5, {1: 0.4, 2: 0.6})
+    with pytest.raises(ResultsError):
+        pruner.ended(0, TrialState.COMPLETE, 0.5)
+    away += [False, False]
+    for _ in range(2):
+        pruner.ended(0, TrialState.COMPLETE, 0.5)
+    assert kept == [0]
+
+
+def test_a_trial_that_somebody_ended_in_optunas_tables_goes_on_here(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    with bench.study("pruner={kind: asha, min_epochs: 1}", "fixed.epochs=9") as study:
+        coordinator = Coordinator(study)
+        lease = coordinator.lease(ASK).lease
+        assert lease
+        storage = optuna.storages.RDBStorage(bench.storage)
+        (number,) = [trial._trial_id for trial in storage.get_all_trials(storage.get_all_studies()[0]._study_id)]
+        storage.set_trial_state_values(number, TrialState.FAIL)
+        for epoch in range(1, 10):
+            coordinator.report(lease.trial, lease.fence, EpochReport(epoch=epoch, metrics={"segm_mAP": 0.5}))
+        coordinator.finish(lease.trial, lease.fence, result())
+        assert study.row(0).state == "complete"

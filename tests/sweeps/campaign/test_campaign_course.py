@@ -12,15 +12,21 @@ from evidence import packed, training
 from made_up import data
 
 from results.records import TrialRecord
+from results.standings import stand
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Holdout
+from sweeps.campaign.course import Course
 from sweeps.campaign.show import stages_of
+from sweeps.campaign.stages import stage_space
 from sweeps.campaign.start import start_there
 from sweeps.cli import main
+from sweeps.leases.coordinator import Coordinator
 from sweeps.server.app import Server, create_app
 from sweeps.server.team import Team
 from sweeps.source import Source
+from sweeps.study.further import Proposal
+from sweeps.study.study import Study
 
 MODELS = {"mask_rcnn": 0.3, "cascade_mask_rcnn": 0.5, "solov2": 0.1}
 BACKBONES = {"resnet18": 0.0, "resnet50": 0.05}
@@ -309,3 +315,56 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(tmp_path: Path, monkeypatch:
                 worker.join()
         assert [tried(row, "backbone") for row in store.trials("particles.backbones")] == ["resnet18", "resnet50"]
         assert [row.created_at for row in store.trials("particles.backbones")] == before
+
+
+def further(bench: Bench, stage: str, found: float, tries: int = 3) -> None:
+    """Seeds of a confirmation, of the combination that came last; they score far better than the first one did."""
+    space = bench.read()
+    with Store.open(bench.storage) as store:
+        record = store.study(f"particles.{stage}")
+        assert record
+        study = Study(bench.storage, store, record, stage_space(space, stage, Course("tiny"), ALONE), bench.data)
+        last = store.trials(record.name)[-1]
+        study.order(Proposal(last.optuna_params, seed, last.number) for seed in range(100, 100 + tries))
+        trained(Coordinator(study), lambda row: found)
+        store.set_state(record.name, "finished", "everything was tried")
+
+
+def test_a_confirmation_of_a_stage_does_not_lock_the_campaign(tmp_path: Path, capsys: Captured) -> None:
+    bench = Bench(tmp_path, score)
+    bench.start()
+    before, _ = capsys.readouterr()
+    further(bench, "models", 0.9)
+    with Store.open(bench.storage, readonly=True) as store:
+        assert stand(store.trials("particles.models")).standings[0].trials[0] == 2, "solov2 leads its study now"
+    bench.ran.clear()
+    assert bench.start() == 0
+    assert bench.ran == []
+    assert capsys.readouterr().out == before.replace("models      3 ", "models      6 "), "six trials, the same winner"
+
+
+def test_one_before_the_next_stage_counts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score, stop_in="backbones")
+    bench.scores = lambda row: score(row) if tried(row, "backbone") == "resnet18" else 0.0
+    bench.text = TWO_STAGES
+    first = bench.read()
+    with Store.open(bench.storage) as bench.reader:
+        bench.run(stage_space(first, "models", Course("tiny"), ALONE))
+    further(bench, "models", 0.9)
+    bench.stop_in = None
+    assert bench.start() == 0
+    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"solov2"}
+
+
+def test_a_trial_of_an_ended_stage_that_is_tried_again_is_trained(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lambda row: None if tried(row, "model") == "solov2" else score(row))
+    bench.start()
+    with Store.open(bench.storage) as store:
+        record = store.study("particles.models")
+        assert record
+        space = stage_space(bench.read(), "models", Course("tiny"), ALONE)
+        Coordinator(Study(bench.storage, store, record, space, bench.data)).retry(2)
+    bench.scores, bench.ran = score, []
+    assert bench.start() == 0
+    assert bench.ran == ["models"]
+    assert rows(bench, "models")[2].state == "complete"
