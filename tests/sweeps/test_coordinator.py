@@ -313,7 +313,8 @@ class CoordinatorMachine(RuleBasedStateMachine):
         for row in rows:
             epochs = [epoch.epoch for epoch in self.study.store.epochs("made_up", row.number)]
             assert epochs == list(range(1, len(epochs) + 1)), "an epoch is missing, or there twice"
-            assert (row.state == "complete") == (row.score == figure(row.number, EPOCHS)), row
+            # one that was cancelled, or timed out, after its last report has that score too
+            assert row.state != "complete" or row.score == figure(row.number, EPOCHS), row
             attempts = self.study.store.attempts("made_up", row.number)
             assert [one.fence for one in attempts] == list(range(1, row.fence + 1))
             assert all(one.ended_at and one.end for one in attempts)
