@@ -259,9 +259,14 @@ def test_what_a_server_says_moves_no_cursor(hostile: tuple[str, Script], shared:
         "failure": CURSES,
     }
     status = {**shared.ask("GET", "/studies/mine/status").json(), "study": CURSES}
+    row = {
+        "owner": CURSES, "what": CURSES, "metric": CURSES, "score": 0.5, "assignment": None, "note": CURSES,
+        "source": CURSES, "line": 2, "content": "0" * 64, "imported_at": "2026-01-01T00:00:00+00:00",
+    }  # fmt: skip
     script.replies = {
         "/studies": [record(shared, reason=CURSES, objective=CURSES)],
         "/studies/mine/trials": [json.dumps([trial], ensure_ascii=False).encode()],
+        "/studies/mine/imports": [json.dumps([row], ensure_ascii=False).encode()],
         "/studies/mine/trials/1/epochs": [b"[]"],
         "/studies/mine/trials/1/attempts": [b"[]"],
         "/studies/mine/status": [json.dumps(status).encode()],

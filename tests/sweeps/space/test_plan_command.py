@@ -24,4 +24,4 @@ def test_plan_reads_the_data_and_keeps_nothing(
     assert found["adapted"]["detections"] == 100
     assert list(tmp_path.iterdir()) == []
     assert main(arguments) == 0
-    assert "not measured yet" in capsys.readouterr().out
+    assert "GPU hours            │ not measured: model mask_rcnn" in capsys.readouterr().out
