@@ -169,13 +169,18 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
     return Stages(campaign, tuple(stages), label, total, images, noise.deviation if noise else None)
 
 
+def campaign_of(study: str) -> str:
+    """The campaign that a study would be a stage of, by its name (`Campaign.study` makes it); "" for none."""
+    return study.rpartition(".")[0]
+
+
 def decided(record: StudyRecord, studies: Sequence[StudyRecord]) -> datetime | None:
     """When it was decided what a stage had found: the next one of its campaign began. None if none has.
 
     What ends later (seeds of a confirmation, a trial tried again) changes the stage's ranking, but not the campaign.
     """
-    campaign = record.name.rpartition(".")[0]
-    later = [one.created_at for one in studies if one.name.rpartition(".")[0] == campaign]
+    campaign = campaign_of(record.name)
+    later = [one.created_at for one in studies if campaign_of(one.name) == campaign]
     return min((at for at in later if at > record.created_at), default=None)
 
 

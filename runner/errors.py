@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
+INTERRUPTED = 130  # exit code after Ctrl-C or SIGTERM
 # errors of a disk that nobody can train with until somebody mends it
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 

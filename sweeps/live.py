@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from results.records import StudyRecord
+from sweeps.status import counted
 
 if TYPE_CHECKING:
     from sweeps.leases.coordinator import Coordinator
@@ -65,7 +66,7 @@ class Live:
     def _render(self) -> Group:
         assert self._coordinator
         status = self._coordinator.status()
-        counts = ", ".join(f"{number} {state}" for state, number in status["trials"].items() if number)
+        counts = counted(status)
         left = self._trials_left()
         head = f"study {self._record.name}: {counts or 'starting (torch and MMDetection load once)'}"
         if left:

@@ -17,7 +17,7 @@ import httpx
 
 from results.records import StudyRecord, StudyState
 from results.store import Store
-from runner.errors import UserError
+from runner.errors import INTERRUPTED, UserError
 from runner.machine import slots
 from runner.pool import Pool
 from runner.pool.claims import Claims
@@ -33,12 +33,12 @@ from sweeps.server.app import Address, Server, create_app
 from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
 from sweeps.session import check_identity, open_study, reopened
-from sweeps.show import judged, print_ranking
+from sweeps.show import print_standing
 from sweeps.space.schema import SearchSpace
+from sweeps.status import counted
 from sweeps.study.study import Study
 
 _TICK_SECONDS = 0.5
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -221,9 +221,10 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
             housekeeper.tidy()
     state: StudyState = "finished" if coordinator.finished() else "stopped"
     if not coordinator.tripped:  # else it is paused, and says why
-        store.set_state(record.name, state, study.end() if state == "finished" else None)
         if plan.confirm and known:  # it leaves the study as it was
             store.set_state(record.name, "stopped" if known.state == "running" else known.state, known.reason)
+        else:
+            store.set_state(record.name, state, study.end() if state == "finished" else None)
     fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
     return Outcome(state, interrupts.count > 0, fault)
 
@@ -282,18 +283,14 @@ def _fault(pool: Pool | None) -> str | None:
 def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
     """Prints the ranking and how to go on; returns the exit code."""
     name = plan.space.study
-    record = store.study(name)
-    assert record
-    ranking = judged(store, record)
-    if ranking.rows:
-        print_ranking(ranking, "table", sys.stdout)
+    ranked = print_standing(store, name)
     if outcome.state != "finished":
         if outcome.fault and not outcome.interrupted:
             click.echo(f"sweep: {outcome.fault}", err=True)
         click.echo(f"study {name} is not finished; go on with: {plan.command}", err=True)
     if outcome.interrupted:
         return INTERRUPTED
-    return 0 if ranking.rows and not (outcome.fault and outcome.state != "finished") else 1
+    return 0 if ranked and not (outcome.fault and outcome.state != "finished") else 1
 
 
 def _check_writable(work_dir: Path) -> None:
@@ -320,12 +317,7 @@ def _watch(plan: Plan) -> int:
     with Store.open(plan.storage, readonly=True) as store:
         check_identity(store, plan.space, plan.scale, plan.data)
         follow(run)
-        record = store.study(run.study)
-        assert record
-        ranking = judged(store, record)
-        if ranking.rows:
-            print_ranking(ranking, "table", sys.stdout)
-        return 0 if ranking.rows else 1
+        return 0 if print_standing(store, run.study) else 1
 
 
 def owner(storage: str) -> runfile.RunFile:
@@ -359,7 +351,7 @@ def follow(run: runfile.RunFile) -> None:
                 document = client.status(run.study)
             except httpx.HTTPError:
                 return
-            counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
+            counts = counted(document)
             if counts != told:
                 click.echo(counts, err=True)
                 told = counts

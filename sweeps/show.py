@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO, cast
@@ -37,6 +38,16 @@ def print_ranking(ranking: Ranking, form: str, stream: TextIO) -> None:
     terminal = stream.isatty()
     width = shutil.get_terminal_size().columns if terminal else 100
     click.echo(render(ranking, cast(Format, form), width, color=terminal).rstrip("\n"), file=stream)
+
+
+def print_standing(reader: Reader | Remote, study: str) -> bool:
+    """Writes the ranking of a study as it stands to stdout; whether there is any."""
+    record = reader.study(study)
+    assert record
+    ranking = judged(reader, record)
+    if ranking.rows:
+        print_ranking(ranking, "table", sys.stdout)
+    return bool(ranking.rows)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from results.ranking import rank
 from results.reader import Reader
 from results.records import StudyRecord
+
+
+def counted(document: Mapping[str, Any]) -> str:
+    """How many trials of a status document are in which state, as ``1 running, 8 complete``; "" for none."""
+    return ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
 
 
 def document(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import click
 import httpx
 
-from runner.errors import UserError
+from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Scale
 from runner.wire.artifacts import Transfer
 from sweeps.remote import Remote
 from sweeps.server.submission import AWAITED, PluginText, Submission
-from sweeps.show import judged, print_ranking
+from sweeps.show import print_standing
 from sweeps.source import Source
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
+from sweeps.status import counted
 
 _POLL_SECONDS = 2.0
-INTERRUPTED = 130
 
 
 def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: DataPaths) -> int:
@@ -41,14 +40,11 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
         except KeyboardInterrupt:
             click.echo(f"\nthe study goes on; watch it with: sweep status --watch --study {space.study}", err=True)
             return INTERRUPTED
-        record = server.study(space.study)
-        assert record
-        ranking = judged(server, record)
-        if ranking.rows:
-            print_ranking(ranking, "table", sys.stdout)
+        ranked = print_standing(server, space.study)
         if state == "paused":
-            click.echo(f"study {space.study} is paused: {record.reason or 'by a user'}", err=True)
-        return 0 if ranking.rows else 1
+            record = server.study(space.study)
+            click.echo(f"study {space.study} is paused: {(record and record.reason) or 'by a user'}", err=True)
+        return 0 if ranked else 1
 
 
 def submit(server: Remote, space: SearchSpace, scale: Scale, data: DataPaths) -> None:
@@ -78,7 +74,7 @@ def watch(server: Remote, study: str) -> str:
     told = ""
     while True:
         document = server.status(study)
-        counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
+        counts = counted(document)
         best = document["best"]
         line = f"{counts or 'no trial yet'}; {len(document['workers'])} workers"
         line += f"; best {best['score']:.10f} (trial {best['trial']})" if best else ""

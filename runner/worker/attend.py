@@ -15,14 +15,13 @@ from typing import Literal
 
 import platformdirs
 
-from runner.errors import UserError
+from runner.errors import INTERRUPTED, UserError
 from runner.machine import Slot, gpus, slots
 from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import digest
 
 _TICK_SECONDS = 0.5
-INTERRUPTED = 130
 log = logging.getLogger("sweep.worker")
 
 

@@ -9,7 +9,7 @@ import click
 
 from results.reader import Reader
 from results.records import StudyRecord
-from results.stages import Gain, Stage, Stages, weigh
+from results.stages import Gain, Stage, Stages, campaign_of, weigh
 from runner.errors import UserError
 from sweeps.remote import Remote
 from sweeps.show import print_table
@@ -17,7 +17,7 @@ from sweeps.show import print_table
 
 def campaigns(studies: list[StudyRecord]) -> list[str]:
     """The campaigns among the studies, by what stands before the last dot of their names; the latest at the end."""
-    names = [study.name.rpartition(".")[0] for study in studies]
+    names = [campaign_of(study.name) for study in studies]
     return list(dict.fromkeys(name for name in reversed(names) if name))[::-1]
 
 
@@ -50,7 +50,7 @@ def winning(reader: Reader | Remote, name: str) -> str:
 
 def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
     """The stages of a campaign that have begun, in the order in which they did."""
-    begun = [study for study in reader.studies() if study.name.rpartition(".")[0] == campaign]
+    begun = [study for study in reader.studies() if campaign_of(study.name) == campaign]
     begun.sort(key=lambda study: study.created_at)
     if isinstance(reader, Remote):  # a server knows when a study has ended, its store does not
         stands = [reader.status(study.name) for study in begun]

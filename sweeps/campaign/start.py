@@ -11,7 +11,7 @@ import click
 from results.reader import Reader
 from results.records import StudyRecord
 from results.store import Store
-from runner.errors import UserError
+from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Scale
 from sweeps import runfile
 from sweeps.campaign.course import Course, found
@@ -19,7 +19,7 @@ from sweeps.campaign.document import Campaign
 from sweeps.campaign.show import print_stages, stages_of
 from sweeps.campaign.stages import Options, stage_space
 from sweeps.remote import Remote
-from sweeps.run import INTERRUPTED, Interrupts, Outcome, Plan, follow, owner, owning, run_study
+from sweeps.run import Interrupts, Outcome, Plan, follow, owner, owning, run_study
 from sweeps.session import check_identity
 from sweeps.source import Source
 from sweeps.space.schema import SearchSpace

@@ -62,7 +62,9 @@ def current(source: Source, study: str | None) -> dict[str, Any]:
 
 def table(document: dict[str, Any]) -> str:
     """The document in a few aligned lines."""
-    counts = ", ".join(f"{number} {state}" for state, number in document["trials"].items() if number)
+    from sweeps.status import counted
+
+    counts = counted(document)
     lines = [f"study    {document['study']}: {document['state']}", f"trials   {counts or 'none yet'}"]
     if document["reason"]:
         lines.append(f"why      {document['reason']}")

@@ -19,12 +19,13 @@ def stop(storage: str, study: str | None) -> None:
 
     A study of a team's server is halted with `sweep pause`.
     """
+    from results.stages import campaign_of
     from runner.errors import UserError
     from sweeps import runfile
     from sweeps.remote import Remote
 
     run = runfile.read(storage)
-    if run is None or study not in (None, run.study, run.study.rpartition(".")[0]):  # a campaign's stage
+    if run is None or study not in (None, run.study, campaign_of(run.study)):  # a campaign's stage
         raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {storage}")
     with Remote(run.url, run.token, run.certificate or None) as owner:
         owner.order("stop")

@@ -64,11 +64,14 @@ class Followers:
         self._catch_up(store.trials(name), adopt)
         rows = store.trials(name)
         self.ledger.start_after(max([-1, *(row.number for row in rows), *self._aliases.values()]))
-        self.change(space)
+        self._follow(space, rows)
 
     def change(self, space: SearchSpace) -> None:
         """Takes the space's sampler and pruner, which may change; they learn of all trials anew."""
-        self._space, rows = space, self._store.trials(self._name)
+        self._follow(space, self._store.trials(self._name))
+
+    def _follow(self, space: SearchSpace, rows: Sequence[TrialRecord]) -> None:
+        self._space = space
         scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
         self.proposer = Proposer(space, rows, scores, opening(space, self._scale, self._n_train))
         for number, prior in enumerate(self._store.imports(self._name), start=1):

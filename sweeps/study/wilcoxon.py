@@ -81,8 +81,7 @@ class Wilcoxon:
     def _compare(self, number: int, score: float | None) -> None:
         """Keeps the best trial of a group that told of its images."""
         group, seen = self._groups[number], self._seen[number]
-        better = bool(seen) and score is not None and (group not in self._best or score > self._best[group][0])
-        if better and score is not None:
+        if seen and score is not None and (group not in self._best or score > self._best[group][0]):
             self._best[group] = score, seen
 
     def _worse(self, images: Images, best: Images) -> bool:
