@@ -30,6 +30,7 @@ search:
   lr: {{float: [0.0001, 0.1], log: true}}
   batch_size: [1, 2, 3, 4]
 sampler: {{kind: {sampler}}}
+pruner: {{kind: none}}
 budget: {{trials: {trials}}}
 """
 FIGURES = ("segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s", "segm_mAP_m", "segm_mAP_l", "bbox_mAP")

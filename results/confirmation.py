@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from results.errors import ResultsError
+from results.heldout import Contender, Outcome, compared, seed_noise
 from results.records import HeldRecord, TrialRecord
-from results.standings import Standing, runs_of, stand
-
-if TYPE_CHECKING:
-    from results.confidence import Runs
-    from results.seednoise import SeedNoise
+from results.standings import Standing, stand
 
 
 @dataclass(frozen=True)
@@ -156,85 +153,6 @@ def judges(entry: Entry, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return entry.fresh(trials) or [one for one in trials if one.number in entry.trials]
 
 
-@dataclass(frozen=True)
-class Side:
-    """A combination on the held-out images.
-
-    Attributes:
-        trials: whose checkpoints were scored.
-        mean: over them.
-        low, high: its 95 % interval.
-        promised: what the ranking said when it was chosen.
-        fresh: mean validation score of the seeds that had no part in the choice, None without any.
-    """
-
-    combination: str
-    trials: tuple[int, ...]
-    mean: float
-    low: float
-    high: float
-    promised: float
-    fresh: float | None
-
-    def document(self) -> dict[str, Any]:
-        """As JSON has it."""
-        found = asdict(self) | {"interval": [self.low, self.high], "promised_too_much": self.promised - self.mean}
-        for gone in ("low", "high"):
-            del found[gone]
-        return found
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the held-out images say.
-
-    Attributes:
-        images: how many.
-        winner, baseline: the same where the baseline won.
-        difference: winner - baseline, with its 95 % interval; None where they are the same.
-        noise: standard deviation between seeds that the intervals hold; None where they are over images only.
-        looks: combinations of the study that were ever scored there.
-    """
-
-    objective: str
-    images: int
-    winner: Side
-    baseline: Side
-    difference: tuple[float, float, float] | None
-    noise: float | None
-    looks: int
-
-    @property
-    def verdict(self) -> str:
-        """What may be said, in one line."""
-        if self.difference is None:
-            return "the baseline is the winner: nothing that was confirmed is better"
-        _, low, high = self.difference
-        over = "" if self.noise is not None else ", over images only: with one seed each nothing is known of the next"
-        if low > 0 and self.noise is not None:
-            return "the winner beats the baseline: the interval excludes 0"
-        if high < 0 and self.noise is not None:
-            return "the baseline beats the winner: the interval excludes 0"
-        return f"not told apart: the interval {'includes' if low <= 0 <= high else 'excludes'} 0{over}"
-
-    def document(self) -> dict[str, Any]:
-        """As JSON has it."""
-        gap = self.difference
-        return {
-            "objective": self.objective,
-            "images": self.images,
-            "winner": self.winner.document(),
-            "baseline": self.baseline.document(),
-            "difference": gap[0] if gap else None,
-            "interval": list(gap[1:]) if gap else None,
-            "promised_difference": self.winner.promised - self.baseline.promised if gap else None,
-            "covers": "images" if self.noise is None else "images and seeds",
-            "seed_noise": self.noise,
-            "verdict": self.verdict,
-            "looks": self.looks,
-        }
-
-
 def outcome(
     objective: str,
     order: Order,
@@ -242,10 +160,9 @@ def outcome(
     trials: Sequence[TrialRecord],
     held: Mapping[int, HeldRecord],
 ) -> Outcome:
-    """The winner and the baseline on the held-out images.
+    """The winner and the baseline on the held-out images (`results.heldout`).
 
-    Intervals are those of `results.confidence`. The noise between seeds is that of the scores on these very images;
-    with one seed of each it is the one of the validation scores, if that is known.
+    With one seed of each the noise between seeds is the one of the validation scores, if that is known.
 
     Args:
         objective: the figure that counts.
@@ -257,61 +174,18 @@ def outcome(
     Raises:
         ResultsError: one of the two has no score there, or a score lacks its evidence.
     """
-    from results import confidence, seednoise
-    from results.evidence import unpack
-
     names = list(dict.fromkeys([best.combination, order.baseline]))
-    sides = {name: [one for one in judges(order.entry(name), trials) if one.number in held] for name in names}
-    for name in (name for name, side in sides.items() if not side):
+    sides = [_contender(order.entry(name), trials, held) for name in names]
+    for side in (side for side in sides if not side.trials):
         raise ResultsError(
-            f"no checkpoint of combination {name} is left to be scored on the held-out images; train one more with: "
-            f"sweep confirm --top {order.top} --seeds {order.seeds + 1}"
+            f"no checkpoint of combination {side.combination} is left to be scored on the held-out images; train one "
+            f"more with: sweep confirm --top {order.top} --seeds {order.seeds + 1}"
         )
-    evidence, scores = {}, {}
-    for number in [one.number for side in sides.values() for one in side]:
-        score, blob = held[number].metrics.get(objective), held[number].evidence
-        if score is None or blob is None:
-            raise ResultsError(f"trial {number} has no {objective} on the held-out images: they have no such objects")
-        evidence[number], scores[number] = unpack(blob), score
-    standings = [Standing(name, tuple(one.number for one in sides[name]), 1, 0.0, 1, None) for name in names]
-    runs = runs_of(objective, standings, evidence, scores)
-    noise = seednoise.learnt([one.scores for one in runs]) or _validation_noise(trials)
-    images = len(next(iter(evidence.values())).images)
-    found = {
-        name: _side(order.entry(name), sides[name], trials, one, noise, images)
-        for name, one in zip(names, runs, strict=True)
-    }
-    gap = confidence.difference(runs[0], runs[1], noise, images) if len(names) == 2 else None
-    combinations = {one.combination for one in trials if one.number in held}
-    return Outcome(
-        objective, images, found[best.combination], found[order.baseline],
-        (gap.value, *gap.interval()) if gap else None, noise.deviation if noise else None, len(combinations),
-    )  # fmt: skip
+    looks = len({one.combination for one in trials if one.number in held})
+    return compared(objective, sides[0], sides[-1], looks, lambda: seed_noise([(trials, stand(trials).standings)]))
 
 
-def _validation_noise(trials: Sequence[TrialRecord]) -> SeedNoise | None:
-    import numpy as np
-
-    from results import seednoise
-
-    scores = {one.number: float(one.score) for one in trials if one.score is not None}
-    return seednoise.learnt([np.array([scores[n] for n in one.trials]) for one in stand(trials).standings])
-
-
-def _side(
-    entry: Entry,
-    scored: Sequence[TrialRecord],
-    trials: Sequence[TrialRecord],
-    runs: Runs,
-    noise: SeedNoise | None,
-    images: int,
-) -> Side:
-    from results import confidence
-
-    low, high = confidence.mean(runs, noise, images).interval()
+def _contender(entry: Entry, trials: Sequence[TrialRecord], held: Mapping[int, HeldRecord]) -> Contender:
     fresh = [one.score for one in entry.fresh(trials) if one.score is not None]
-    numbers = tuple(one.number for one in scored)
-    return Side(
-        entry.combination, numbers, runs.mean, max(0.0, low), min(1.0, high), entry.promised,
-        fmean(fresh) if fresh else None,
-    )  # fmt: skip
+    scored = {one.number: held[one.number] for one in judges(entry, trials) if one.number in held}
+    return Contender(entry.combination, entry.promised, fmean(fresh) if fresh else None, scored)

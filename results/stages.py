@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from results import tried
+from results.confirmation import Order
+from results.heldout import Contender, Outcome, compared, seed_noise
 from results.ranking import ranked
-from results.records import StudyRecord, TrialRecord
+from results.records import HeldRecord, StudyRecord, TrialRecord
 from results.rows import finite
 from results.standings import Standing, runs_of, stand, unpacked
 
@@ -150,7 +153,7 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
     """
     records = [record for record, _ in studies]
     stages = [_stage(record, trials, decided(record, records)) for record, trials in studies]
-    noise = _noise(stages)
+    noise = between_seeds(stages)
     incumbent: tuple[Stage, Standing] | None = None
     baseline, images = _baseline(stages[0]) if stages else None, 0
     for number, stage in enumerate(stages):
@@ -189,6 +192,60 @@ def in_time(trials: Sequence[TrialRecord], until: datetime | None) -> list[Trial
     return [one for one in trials if until is None or (one.finished_at is not None and one.finished_at <= until)]
 
 
+def between_seeds(stages: Sequence[Stage]) -> SeedNoise | None:
+    """The noise between seeds of validation scores, learnt from all stages together."""
+    return seed_noise([(stage.trials, stand(stage.trials).standings) for stage in stages])
+
+
+def held_out(stages: Stages, held: Callable[[str], Mapping[int, HeldRecord]]) -> Outcome | None:
+    """The campaign's best and its baseline on the images that no stage has seen; None until both are scored there.
+
+    Seeds that were trained after the choice stand for a combination, where there are any.
+
+    Args:
+        stages: of the campaign.
+        held: study -> scores on these images by trial (`Reader.holdout`).
+
+    Raises:
+        ResultsError: a score lacks its figure or its evidence.
+    """
+    sides = finalists(stages)
+    if not sides:
+        return None
+    scores = {stage.record.name: held(stage.record.name) for stage in stages.stages}
+    known = [_contender(*side, scores[side[0].record.name]) for side in sides]
+    if not all(one.trials for one in known):
+        return None
+    seen = {
+        trial.combination for stage in stages.stages for trial in stage.trials
+        if trial.number in scores[stage.record.name]
+    }  # fmt: skip
+    objective = stages.stages[0].record.objective
+    return compared(objective, known[0], known[1], len(seen), lambda: between_seeds(stages.stages))
+
+
+def finalists(stages: Stages) -> tuple[tuple[Stage, Standing], tuple[Stage, Standing]] | None:
+    """The campaign's best and its baseline, each in its stage; None where nothing is complete."""
+    winner, baseline = stages.winner, _baseline(stages.stages[0]) if stages.stages else None
+    if not winner or not winner.best or not baseline:
+        return None
+    return (winner, winner.best), (stages.stages[0], baseline)
+
+
+def _contender(stage: Stage, standing: Standing, held: Mapping[int, HeldRecord]) -> Contender:
+    chosen, promised = standing.trials, standing.mean
+    if stage.record.confirmation:  # says what the choice was made by
+        entries = {one.combination: one for one in Order.read(stage.record.confirmation).entries}
+        if entry := entries.get(standing.combination):
+            chosen, promised = entry.trials, entry.promised
+    runs = [one for one in stage.trials if one.combination == standing.combination and ranked(one)]
+    later = [one for one in runs if one.number not in chosen]
+    fresh = [one.score for one in later if one.score is not None]
+    judges = [one for one in later if one.number in held] or runs
+    scored = {one.number: held[one.number] for one in judges if one.number in held}
+    return Contender(standing.combination, promised, fmean(fresh) if fresh else None, scored)
+
+
 def _stage(record: StudyRecord, trials: Sequence[TrialRecord], until: datetime | None) -> Stage:
     stage = Stage(record, tuple(sorted(trials, key=lambda trial: trial.number)))
     standings = stand(in_time(trials, until)).standings
@@ -204,23 +261,6 @@ def _baseline(stage: Stage) -> Standing | None:
     """The combination of the complete trial with the lowest number, as in the ranking."""
     first = next((trial for trial in stage.trials if ranked(trial)), None)
     return stand(stage.trials).of(first.combination) if first else None
-
-
-def _noise(stages: Sequence[Stage]) -> SeedNoise | None:
-    """Between seeds, learnt from all stages together."""
-    scores = [
-        [float(trial.score) for trial in stage.trials if trial.number in one.trials and trial.score is not None]
-        for stage in stages
-        for one in stand(stage.trials).standings
-        if one.seeds > 1
-    ]
-    if not scores:
-        return None
-    import numpy as np
-
-    from results import seednoise
-
-    return seednoise.learnt([np.array(one) for one in scores])
 
 
 def _gain(

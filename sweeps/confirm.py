@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 from collections.abc import Sequence
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 
 import click
 
-from results.confirmation import Order, Outcome, judges, order, outcome, owed, winner
-from results.records import HeldRecord, StudyRecord, TrialRecord, now
+from results.confirmation import Order, judges, order, outcome, owed, winner
+from results.heldout import Outcome
+from results.records import StudyRecord
 from results.store import Store
 from runner import scoring
-from runner.data.files import write_bytes
-from runner.paths import TrialPaths
-from runner.protocol import DataPaths, Holdout
-from sweeps import confirmed
+from runner.protocol import DataPaths
+from sweeps import confirmed, heldout
 from sweeps.space.schema import Choice, IntRange, SearchSpace
 from sweeps.study.further import Proposal
 from sweeps.study.study import Study
@@ -69,9 +67,8 @@ class Confirm:
         data = DataPaths.model_validate(found.data)
         if data.holdout:
             names = dict.fromkeys([best.combination, wanted.baseline])
-            for trial in [one for name in names for one in judges(wanted.entry(name), trials)]:
-                if trial.number not in store.holdout(found.name):
-                    _score(store, found, space, data.holdout, trial, gpus)
+            look_at = [one for name in names for one in judges(wanted.entry(name), trials)]
+            heldout.score(store, found, space.plugins, data.holdout, look_at, gpus)
             held = outcome(found.objective, wanted, best, trials, store.holdout(found.name))
         shown = confirmed.Confirmed(found, wanted, trials, best, held)
         if self.form == "json":
@@ -93,27 +90,3 @@ def _highest_seed(space: SearchSpace) -> int:
 
 def _known(record: StudyRecord) -> Order | None:
     return Order.read(record.confirmation) if record.confirmation else None
-
-
-def _score(
-    store: Store, record: StudyRecord, space: SearchSpace, holdout: Holdout, trial: TrialRecord, gpus: Sequence[str]
-) -> None:
-    """Scores a trial's checkpoint on the images held out and keeps that; one that is gone is told and left out."""
-    paths = TrialPaths.of(record.work_dir, record.name, trial.number)
-    checkpoint = paths.best if record.at == "best" else paths.last
-    text = store.config(record.name, trial.number)
-    if not checkpoint.is_file() or text is None:
-        click.echo(f"trial {trial.number} is not scored: its checkpoint {checkpoint} is gone", err=True)
-        return
-    click.echo(f"trial {trial.number}: scoring {holdout.count} held-out images", err=True)
-    folder = paths.folder / "holdout"
-    config = folder / "config.py"
-    write_bytes(config, text.encode())
-    asked = scoring.Order(
-        config=str(config), checkpoint=str(checkpoint), holdout=holdout, kind=record.objective.split("_", 1)[0],
-        plugins=space.plugins,
-    )  # fmt: skip
-    environment = {"CUDA_VISIBLE_DEVICES": gpus[0] if gpus else "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    found = scoring.score(asked, folder, environment)
-    blob = base64.b64decode(found.evidence) if found.evidence else None
-    store.add_holdout(record.name, trial.number, HeldRecord(dict(found.metrics), blob, now()))

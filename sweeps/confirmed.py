@@ -13,9 +13,11 @@ import click
 
 from results import tried
 from results.columns import clean
-from results.confirmation import Entry, Order, Outcome, Side
+from results.confirmation import Entry, Order
+from results.heldout import Outcome
 from results.records import StudyRecord, TrialRecord
 from results.standings import Standing, stand
+from sweeps import heldout
 from sweeps.show import print_table as print_columns
 
 
@@ -98,7 +100,7 @@ def print_table(shown: Confirmed, stream: TextIO) -> None:
     if other := shown.overlooked:
         lines.append(
             f"combination {other.combination} ({shown.label(other.combination)}) has the mean {other.mean:.4f} with "
-            f"{_seeds(other.seeds)} and was not confirmed: a larger --top includes it"
+            f"{heldout.seeds(other.seeds)} and was not confirmed: a larger --top includes it"
         )
     lines += ["", *(_held(shown, shown.held) if shown.held else _unheld(shown))]
     width = shutil.get_terminal_size().columns if stream.isatty() else 100
@@ -128,50 +130,11 @@ def _unheld(shown: Confirmed) -> list[str]:
 
 
 def _held(shown: Confirmed, held: Outcome) -> list[str]:
-    over = f"{held.images} held-out images" + ("" if held.noise is None else " and seeds")
-    lines = [f"on {held.images} images that no trial and no ranking saw, {held.objective}, 95 % over {over}:"]
-    lines.append(f"  winner    {_side(held.winner)}  {_name(shown, held.winner.combination)}")
-    if held.difference:
-        gap, low, high = held.difference
-        lines.append(f"  baseline  {_side(held.baseline)}  {_name(shown, held.baseline.combination)}")
-        lines.append(f"  winner - baseline  {gap:+.4f}, 95 % {low:+.4f} to {high:+.4f}: {held.verdict}")
-    else:
-        lines.append(f"  {held.verdict}")
-    lines += _promise(shown, held)
-    if held.looks > 2:
-        lines.append(f"{held.looks} combinations were scored there so far: with each look they tell a little less")
-    return lines
-
-
-def _promise(shown: Confirmed, held: Outcome) -> list[str]:
-    """How much the ranking had promised too much, and whose luck that was.
-
-    Where several were confirmed, the winner is who did best with its fresh seeds too: what these say of it is lucky as
-    well. The mean over all that were confirmed is not, since they were chosen before.
-    """
-    side = held.winner
-    more = side.promised - side.mean
-    much = f"{more:.4f} too much" if more > 0 else f"{-more:.4f} too little"
-    line = f"the ranking had promised {side.promised:.4f} for the winner: {much}"
-    lucks = [row["promised"] - row["fresh"] for row in shown.rows() if row["chosen"] and row["fresh"] is not None]
-    if len(lucks) > 1:
-        line += f"; by their seeds the {len(lucks)} best had promised {fmean(lucks):+.4f} too much on average"
-    elif side.fresh is not None:
-        line += f" ({side.promised - side.fresh:+.4f} its seeds, {side.fresh - side.mean:+.4f} its images)"
-    if held.difference is None:
-        return [line]
-    promised, kept = side.promised - held.baseline.promised, held.difference[0]
-    return [line, f"it had promised a gain of {promised:+.4f} over the baseline; {kept:+.4f} is left of it"]
-
-
-def _side(side: Side) -> str:
-    return f"{side.mean:.4f}, {side.low:.4f} to {side.high:.4f} ({_seeds(len(side.trials))})"
+    rows = shown.rows()
+    lucks = [row["promised"] - row["fresh"] for row in rows if row["chosen"] and row["fresh"] is not None]
+    return heldout.lines(held, _name(shown, held.winner.combination), _name(shown, held.baseline.combination), lucks)
 
 
 def _name(shown: Confirmed, combination: str) -> str:
     first = ", the first combination of the study" if combination == shown.order.baseline else ""
     return f"{clean(shown.label(combination))} (combination {combination}{first})"
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' * (count != 1)}"

@@ -135,10 +135,15 @@ def attach_or_run(plan: Plan) -> int:
         outcome = run_study(plan, store, Interrupts())
         if plan.confirm and outcome.state == "finished" and not (outcome.fault or outcome.interrupted):
             runfile.remove(plan.storage)  # nobody answers any more
-            for number in (signal.SIGINT, signal.SIGTERM):  # scoring ends with them, and begins anew
-                signal.signal(number, signal.default_int_handler)
+            let_interrupt()
             return plan.confirm.conclude(store, plan.space, plan.gpus)
         return _report(plan, store, outcome)
+
+
+def let_interrupt() -> None:
+    """From now on Ctrl-C and SIGTERM end what runs: scoring ends with them, and begins anew the next time."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 @contextlib.contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from made_up import ASK, data, tables, train
 
-from results.records import StudyRecord, TrialRecord
+from results.records import HeldRecord, StudyRecord, TrialRecord
+from results.stages import Stages, finalists
 from results.store import Store
 from runner.protocol import DataPaths, LeaseRequest
 from sweeps.campaign.document import Campaign, read_campaign
@@ -41,6 +42,7 @@ class Bench:
 
     Attributes:
         stop_in: a stage that somebody ends after its first trial.
+        held: what a trial scores on the images held out; None where nothing is held out.
         ran: the stages that were run, in order.
     """
 
@@ -50,6 +52,7 @@ class Bench:
     stop_in: str | None = None
     ran: list[str] = field(default_factory=list)
     data: DataPaths = field(default_factory=data)
+    held: Callable[[TrialRecord], HeldRecord] | None = None
 
     @property
     def storage(self) -> str:
@@ -81,6 +84,12 @@ class Bench:
         state = "stopped" if study.end() is None else "finished"
         self.reader.set_state(space.study, state, study.end())
         return Outcome(state, state == "stopped", None)
+
+    def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
+        for stage, standing in (finalists(stages) or ()) if self.held else ():
+            for row in stage.trials:
+                if row.number in standing.trials:
+                    self.reader.add_holdout(stage.record.name, row.number, self.held(row))
 
     reader: Store = field(init=False)
 

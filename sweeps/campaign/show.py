@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import click
 
+from results.heldout import Outcome
 from results.reader import Reader
 from results.records import StudyRecord
-from results.stages import Gain, Stage, Stages, campaign_of, weigh
+from results.stages import Gain, Stage, Stages, campaign_of, held_out, weigh
 from runner.errors import UserError
+from sweeps.heldout import lines as lines_of
 from sweeps.remote import Remote
 from sweeps.show import print_table
 
@@ -58,10 +60,17 @@ def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
     return weigh(campaign, [(study, reader.trials(study.name)) for study in begun], reader.evidence)
 
 
-def print_stages(stages: Stages, form: str) -> None:
-    """Writes the stages to stdout, as a table with captions or as JSON."""
+def print_stages(reader: Reader | Remote, campaign: str, form: str) -> None:
+    """Writes the stages to stdout, as a table with captions or as JSON; and what the images held out say, once known.
+
+    Raises:
+        ResultsError: these cannot be read.
+    """
+    stages = stages_of(reader, campaign)
+    held = None if isinstance(reader, Remote) else held_out(stages, reader.holdout)
     if form == "json":
-        click.echo(json.dumps(stages.document(), ensure_ascii=False, indent=2, allow_nan=False))
+        document = stages.document() | {"holdout": held.document() if held else None}
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
         return
     objective = stages.stages[0].record.objective
     repeated = any(stage.best and stage.best.seeds > 1 for stage in stages.stages)
@@ -69,7 +78,7 @@ def print_stages(stages: Stages, form: str) -> None:
     head = ["stage", "trials", objective, *["seeds"] * repeated, "gain", *["95 %"] * intervals, "best combination"]
     rows = [_row(stage, repeated, intervals) for stage in stages.stages]
     print_table(head, rows)
-    for line in captions(stages):
+    for line in [*captions(stages), *_held(stages, held)]:
         click.echo(line)
 
 
@@ -113,9 +122,21 @@ def captions(stages: Stages) -> list[str]:
             f"all stages together: {total}; the best is trial {winner.trial.number} of study {winner.record.name}: "
             f"sweep best --study {stages.campaign} --export config"
         )
-        if winner.record.data.get("holdout"):
-            lines.append(
-                "no stage has seen the images held out; what they say of the best, and of the first of its stage: "
-                f"sweep confirm --study {winner.record.name} --top 1 --seeds 3"
-            )
+    return lines
+
+
+def _held(stages: Stages, held: Outcome | None) -> list[str]:
+    """What the images held out say, and how to know it better."""
+    winner = stages.winner
+    if not winner or not winner.record.data.get("holdout"):
+        return []
+    if held is None:
+        seen = "no stage has seen the images held out; what they say of the best, and of the first of its stage: "
+        return [f"{seen}sweep confirm --study {winner.record.name} --top 1 --seeds 3"]
+    names = [f"{stages.baseline}, the first of the first stage", f"{winner.label}, the best of stage {winner.name}"]
+    lines = ["", *lines_of(held, names[1], names[0])]
+    if held.noise is None:
+        studies = dict.fromkeys((winner.record.name, stages.stages[0].record.name))
+        more = "; ".join(f"sweep confirm --study {name} --top 1 --seeds 3" for name in studies)
+        lines.append(f"further seeds of both: {more}")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import click
 
 from results.reader import Reader
 from results.records import StudyRecord
+from results.stages import Stages, finalists, held_out
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Scale
@@ -18,8 +20,9 @@ from sweeps.campaign.course import Course, found
 from sweeps.campaign.document import Campaign
 from sweeps.campaign.show import print_stages, stages_of
 from sweeps.campaign.stages import Options, stage_space
+from sweeps.heldout import score
 from sweeps.remote import Remote
-from sweeps.run import Interrupts, Outcome, Plan, follow, owner, owning, run_study
+from sweeps.run import Interrupts, Outcome, Plan, follow, let_interrupt, owner, owning, run_study
 from sweeps.session import check_identity
 from sweeps.source import Source
 from sweeps.space.schema import SearchSpace
@@ -44,6 +47,9 @@ class Place(Protocol):
 
     def run(self, space: SearchSpace) -> Outcome:
         """Runs a stage, or goes on with it, until it ends or is ended."""
+
+    def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
+        """Scores the campaign's best and its baseline on the images held out, where that can be done and was not."""
 
 
 @dataclass
@@ -77,6 +83,20 @@ class Here:
             return Outcome("stopped", True, None)
         return run_study(replace(self.plan, space=space), self.store, self.interrupts)
 
+    def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
+        """Once each: a campaign that is started again shows what was found then."""
+        holdout, sides = self.plan.data.holdout, finalists(stages)
+        if holdout is None or sides is None or held_out(stages, self.store.holdout):
+            return
+        plugins = {space.study: space.plugins for space in spaces}
+        if self.interrupts.count:
+            raise KeyboardInterrupt
+        runfile.remove(self.plan.storage)  # nobody answers any more
+        let_interrupt()
+        for stage, standing in sides:
+            trials = [one for one in stage.trials if one.number in standing.trials]
+            score(self.store, stage.record, plugins[stage.record.name], holdout, trials, self.plan.gpus)
+
 
 @dataclass
 class There:
@@ -101,6 +121,9 @@ class There:
             return Outcome("finished", False, None)
         record = self.reader.study(space.study)
         return Outcome("paused", False, f"study {space.study} is {state}: {(record and record.reason) or 'by a user'}")
+
+    def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
+        """Not over a network: checkpoints and images lie with the server and its workers."""
 
 
 def start_here(campaign: Campaign, options: Options, plan: Plan) -> int:
@@ -161,7 +184,8 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
             )
         course.founds.append(result)
         click.echo(f"{head}: best {result.bests[0].mean:.10f}", err=True)
-    print_stages(stages_of(place.reader, campaign.name), "table")
+    place.conclude(stages_of(place.reader, campaign.name), [one.space for one in course.founds])
+    print_stages(place.reader, campaign.name, "table")
     return 0
 
 
@@ -218,9 +242,8 @@ def _announce(head: str, space: SearchSpace) -> None:
 
 
 def _stopped(campaign: Campaign, place: Place, outcome: Outcome, command: str) -> int:
-    so_far = stages_of(place.reader, campaign.name)
-    if so_far.winner:
-        print_stages(so_far, "table")
+    if stages_of(place.reader, campaign.name).winner:
+        print_stages(place.reader, campaign.name, "table")
     if outcome.fault and not outcome.interrupted:
         click.echo(f"sweep: {outcome.fault}", err=True)
     click.echo(f"campaign {campaign.name} is not finished; go on with: {command}", err=True)
@@ -246,9 +269,8 @@ def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
                 told = run.url
                 follow(run)
             time.sleep(_LOOK_SECONDS)
-        so_far = stages_of(store, campaign.name)
-        if so_far.winner:
-            print_stages(so_far, "table")
+        if stages_of(store, campaign.name).winner:
+            print_stages(store, campaign.name, "table")
         last = store.study(campaign.study(campaign.stages[-1]))
         return 0 if last and last.state == "finished" else 1
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from results.artifacts import ArtifactRecord, HeldRecord
+from results.ranking import ranked
 from results.records import FINAL
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS
@@ -64,9 +65,12 @@ def _tidy_folder(study: Coordinator) -> None:
     """The same for checkpoints in the study's own folder."""
     work_dir = study.study.record.work_dir
     held: list[HeldRecord] = []
-    spared = study.study.further if study.study.ordered else set()
-    for trial in study.study.store.trials(study.name):
-        if trial.number in spared:  # will be scored on the images held out
+    spared = set(study.study.further) if study.study.ordered else set()  # will be scored on the images held out
+    trials = study.study.store.trials(study.name)
+    if study.study.data.holdout and (baseline := next(filter(ranked, trials), None)):
+        spared |= {one.number for one in trials if one.combination == baseline.combination}  # and so will these be
+    for trial in trials:
+        if trial.number in spared:
             continue
         folder = TrialPaths.of(work_dir, study.name, trial.number).folder
         for name in CHECKPOINTS:

@@ -38,7 +38,7 @@ def plan(
         score limits them); ``epochs`` of one trial (a number, [min, max] where searched, None where it needs the data);
         ``fixed`` (with the defaults of what the space leaves open); ``adapted``; ``forbidden`` (how many combinations
         the rules exclude; None if infinite); ``gpu_hours`` (None: see `sweeps.outlook`); ``scale``; ``sampler``;
-        ``varies``; ``notes``.
+        ``pruner``; ``varies``; ``notes``.
     """
     sampler, trials = walk.planned(space)
     combinations = walk.count(space, seeds=False)
@@ -55,6 +55,7 @@ def plan(
         "varies": [{"key": key, **plain(form)} for key, form in forms.items()],
         "forbidden": None if everything is None or combinations is None else everything - combinations,
         "sampler": sampler,
+        "pruner": walk.stopping(space).kind,
         "adapted": adapted,
         "gpu_hours": None,
         "notes": list(space.notes),
@@ -112,7 +113,8 @@ def plan_table(document: dict[str, Any]) -> Table:
     table.add_row("combinations", "infinitely many" if combinations is None else str(combinations))
     if document["forbidden"]:
         table.add_row("forbidden", str(document["forbidden"]))
-    table.add_row("trials", f"{'until the budget is spent' if trials is None else trials} ({document['sampler']})")
+    how = document["sampler"] if document["pruner"] == "none" else f"{document['sampler']}, {document['pruner']} pruner"
+    table.add_row("trials", f"{'until the budget is spent' if trials is None else trials} ({how})")
     table.add_row("epochs", _epochs(document["epochs"]))
     for varying in document["varies"]:
         table.add_row(f"search {varying['key']}", _form(varying))

@@ -97,7 +97,7 @@ def _boxes(space: SearchSpace, report: Report) -> None:
 
 def _stopped_by_score(space: SearchSpace, report: Report) -> None:
     """What a pruner stops for its score might have been the cheapest."""
-    if space.objective.against and space.pruner.kind != "none":
+    if space.objective.against and space.pruner.kind not in ("auto", "none"):
         message = f"{space.pruner.kind} looks at {space.objective.metric} alone, and there are two goals"
         report.add("pruner.kind", message, "leave pruner out")
 

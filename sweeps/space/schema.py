@@ -93,7 +93,7 @@ class IntRange:
 
 Form = Choice | FloatRange | IntRange
 SamplerKind = Literal["auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2"]
-PrunerKind = Literal["none", "median", "successive_halving", "hyperband", "wilcoxon"]
+PrunerKind = Literal["auto", "none", "median", "successive_halving", "hyperband", "wilcoxon"]
 
 SAMPLERS: tuple[SamplerKind, ...] = ("auto", "exhaustive", "pairwise", "tpe", "random", "qmc", "gp", "nsga2")
 ALSO = {"grid": "exhaustive", "asha": "successive_halving"}  # how others call them
@@ -101,6 +101,7 @@ _PER = Parameter(
     "str", "family", choices=("family", "backbone", "model", "none"), help="a trial is compared with those of the same"
 )
 PRUNERS: Mapping[PrunerKind, Mapping[str, Parameter]] = {
+    "auto": {},
     "none": {},
     "median": {
         "startup_trials": Parameter("int", 5, 0, help="trials that finish before any is pruned"),
@@ -143,9 +144,12 @@ class SamplerSpec:
 
 @dataclass(frozen=True)
 class PrunerSpec:
-    """Who stops hopeless trials early; options are complete, with defaults from PRUNERS."""
+    """Who stops hopeless trials early; options are complete, with defaults from PRUNERS.
 
-    kind: PrunerKind = "none"
+    ``auto`` is a median over all trials where a sampler learns, else none (`sweeps.space.walk.stopping`).
+    """
+
+    kind: PrunerKind = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

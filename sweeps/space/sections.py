@@ -184,7 +184,7 @@ def pruner(raw: Any, report: Report) -> PrunerSpec:
         report.add("pruner", f"expected a mapping, found {raw}", f"write pruner: {{kind: {raw}}}")
         return PrunerSpec()
     kind: Any = raw.get("kind") if isinstance(raw, dict) else None
-    kind = _one_of(kind, tuple(PRUNERS), "pruner.kind", "none", report)
+    kind = _one_of(kind, tuple(PRUNERS), "pruner.kind", "auto", report)
     known = PRUNERS[kind]
     entries = report.mapping(raw, "pruner", ("kind", *known))
     options = {name: parameter.default for name, parameter in known.items()}

@@ -14,11 +14,11 @@ from typing import Protocol
 from runner.protocol import Scalar
 from sweeps.space import pairwise
 from sweeps.space.exclusion import Assignment, first_allowed, forbidden, ruled, weigh
-from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SamplerKind, SearchSpace
+from sweeps.space.schema import PRUNERS, Choice, FloatRange, Form, IntRange, PrunerSpec, SamplerKind, SearchSpace
 
 __all__ = [
-    "Assignment", "Given", "assignments", "count", "first", "forbidden", "on_step", "planned", "size", "suggest",
-    "values",
+    "Assignment", "Given", "assignments", "count", "first", "forbidden", "on_step", "planned", "size", "stopping",
+    "suggest", "values",
 ]  # fmt: skip
 
 MANY = 1000  # a range of more values counts as infinite: nobody tries them all
@@ -189,6 +189,21 @@ def planned(space: SearchSpace) -> tuple[SamplerKind, int | None]:
         number = len(pairwise.rows(space))
     trials = [n for n in (number, budget) if n is not None]
     return kind, min(trials, default=None)
+
+
+def stopping(space: SearchSpace) -> PrunerSpec:
+    """Who stops early: ``auto`` is decided.
+
+    The median of all trials at the same epoch, where a sampler learns from complete and stopped trials alike. Nobody
+    where a list is tried out, for every row of its table is wanted; where seeds are compared, for a mean over those
+    that were not stopped flatters; and with two goals, for the pruner sees the score alone.
+    """
+    if space.pruner.kind != "auto":
+        return space.pruner
+    one_seed = space.repeats == 1 and "seed" not in space.search
+    if one_seed and not space.objective.against and planned(space)[0] in ("tpe", "gp"):
+        return PrunerSpec("median", {name: one.default for name, one in PRUNERS["median"].items()} | {"per": "none"})
+    return PrunerSpec("none")
 
 
 def _product(sizes: Iterator[int | None]) -> int | None:

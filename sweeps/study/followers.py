@@ -17,7 +17,7 @@ from runner.protocol import Scale
 from sweeps.space.opening import opening
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment
+from sweeps.space.walk import Assignment, stopping
 from sweeps.study.forms import distributions
 from sweeps.study.further import FURTHER, is_further, shown
 from sweeps.study.goals import goals
@@ -78,13 +78,17 @@ class Followers:
             if prior.assignment is not None:
                 self.proposer.prior(-number, prior.assignment, prior.score)
         self._pruning = None
-        if space.pruner.kind != "none":
+        pruner = stopping(space)
+        self._per = str(pruner.options.get("per", "none"))
+        if pruner.kind != "none":
             groups = {row.number: self._group(row.optuna_params) for row in rows}
             groups |= {alias: groups[number] for number, alias in self._aliases.items()}
             trials, mark = self.ledger.trials(), self.ledger.mark
-            wilcoxon = space.pruner.kind == "wilcoxon"
+            epochs = space.fixed.get("epochs")
             self._pruning = (
-                Wilcoxon(space, trials, groups, mark) if wilcoxon else Pruning(space, self._name, trials, groups, mark)
+                Wilcoxon(space, trials, groups, mark)
+                if pruner.kind == "wilcoxon"
+                else Pruning(pruner, self._name, epochs if isinstance(epochs, int) else None, trials, groups, mark)
             )
 
     def _catch_up(self, rows: Sequence[TrialRecord], adopt: Callable[[FrozenTrial, Ledger], None]) -> None:
@@ -114,7 +118,7 @@ class Followers:
     def _group(self, assignment: Assignment) -> str:
         """The pruner compares trials of one group."""
         combination, _ = resolve(self._space, assignment, self._scale, self._n_train)
-        return group(str(self._space.pruner.options.get("per", "none")), combination)
+        return group(self._per, combination)
 
     def begin_again(self, row: TrialRecord, attributes: Attributes) -> int:
         """Begins a trial in Optuna's tables that stands for `row` once `stands_in` is told; its number."""

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from runner.catalog import BACKBONES
 from runner.protocol import Combination
-from sweeps.space.schema import SearchSpace
+from sweeps.space.schema import PrunerSpec
 
 Mark = Callable[[int, str, Any], None]  # (number, key, value)
 Images = Mapping[int, float]  # image -> the score on it alone
@@ -26,17 +26,24 @@ class Pruning:
     """Asks one pruner a group.
 
     Args:
-        space: names the pruner.
+        pruner: which one, ``auto`` decided.
         name: of the study; Hyperband's brackets depend on it and on a trial's number in its group.
+        epochs: of a whole training, None where they differ.
         trials: of the study so far, all of them by number.
         groups: of the trials, as far as they have any; the pruner sees no others.
         mark: keeps what the pruner remembers about a trial.
     """
 
     def __init__(
-        self, space: SearchSpace, name: str, trials: Iterable[FrozenTrial], groups: Mapping[int, str], mark: Mark
+        self,
+        pruner: PrunerSpec,
+        name: str,
+        epochs: int | None,
+        trials: Iterable[FrozenTrial],
+        groups: Mapping[int, str],
+        mark: Mark,
     ) -> None:
-        self._space, self._name, self._mark = space, name, mark
+        self._pruner, self._name, self._epochs, self._mark = pruner, name, epochs, mark
         self._studies: dict[str, optuna.Study] = {}
         self._places: dict[int, tuple[str, int]] = {}  # number -> group, id in the group's study
         for trial in trials:
@@ -88,9 +95,8 @@ class Pruning:
         )
         if group not in self._studies:
             name = f"{self._name} {group}".strip()
-            self._studies[group] = optuna.create_study(
-                study_name=name, direction="maximize", pruner=_pruner(self._space)
-            )
+            pruner = _pruner(self._pruner, self._epochs)
+            self._studies[group] = optuna.create_study(study_name=name, direction="maximize", pruner=pruner)
         study = self._studies[group]
         self._places[number] = group, study._storage.create_new_trial(study._study_id, template)
 
@@ -106,14 +112,14 @@ def group(per: str, combination: Combination) -> str:
     return names.get(per, "")
 
 
-def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
-    """Optuna's pruner; it counts validations, which come once an epoch."""
-    options = space.pruner.options
-    match space.pruner.kind:
-        case "none":
-            return optuna.pruners.NopPruner()
-        case "wilcoxon":
-            raise ValueError("see sweeps.study.wilcoxon")
+def _pruner(spec: PrunerSpec, epochs: int | None) -> optuna.pruners.BasePruner:
+    """Optuna's pruner; it counts validations, which come once an epoch.
+
+    Raises:
+        ValueError: it is none of Optuna's that looks at one score an epoch.
+    """
+    options = spec.options
+    match spec.kind:
         case "median":
             return optuna.pruners.MedianPruner(
                 n_startup_trials=options["startup_trials"],
@@ -125,9 +131,9 @@ def _pruner(space: SearchSpace) -> optuna.pruners.BasePruner:
                 min_resource=options["min_epochs"], reduction_factor=options["reduction_factor"]
             )
         case "hyperband":
-            epochs = space.fixed.get("epochs")
             return optuna.pruners.HyperbandPruner(
                 min_resource=options["min_epochs"],
-                max_resource=epochs if isinstance(epochs, int) else "auto",
+                max_resource="auto" if epochs is None else epochs,
                 reduction_factor=options["reduction_factor"],
             )
+    raise ValueError(f"no study to ask {spec.kind} in")

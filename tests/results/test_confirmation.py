@@ -8,36 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evidence import packed
+from evidence import alike, figure
 from scipy import stats
 
 from results.confirmation import Order, judges, order, outcome, owed, winner
 from results.errors import ResultsError
-from results.perimage import Evidence
-from results.records import HeldRecord, TrialRecord, now
+from results.records import HeldRecord, TrialRecord
 
 TrialMaker = Callable[..., TrialRecord]
 NOISE = 0.01
-_THRESHOLDS = np.round(np.linspace(0.5, 0.95, 10), 10)
-
-
-def figure(found: int) -> float:
-    """Of ten particles so many are found, none wrongly: precision 1 at that share of the 101 recalls.
-
-    COCO's recalls are floats: 0.6 of the particles is less than its 0.6000000000000001.
-    """
-    return sum(recall <= found / 10 for recall in np.linspace(0.0, 1.0, 101)) / 101
-
-
-def alike(found: int, images: int = 20) -> HeldRecord:
-    """Every image has ten particles of which so many are found: drawing other images of them changes nothing."""
-    n = found * images
-    evidence = Evidence(
-        kind="segm", cap=100, thresholds=_THRESHOLDS, sizes=("all",), images=np.arange(images),
-        truths=np.full((1, 1, images), 10), found=np.full((1, images), found), scores=np.full(n, 0.9),
-        matched=np.ones((1, 10, n), bool), ignored=np.zeros((1, 10, n), bool),
-    )  # fmt: skip
-    return HeldRecord({"segm_mAP": evidence.figure("segm_mAP")}, packed(evidence), now())
 
 
 @pytest.fixture

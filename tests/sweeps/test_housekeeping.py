@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_up import ASK, Bench, result, train
+from made_up import ASK, Bench, data, result, run, train
 
-from runner.protocol import EpochReport
+from runner.protocol import EpochReport, Holdout
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
@@ -51,6 +51,19 @@ def test_the_best_and_the_unfinished_keep_theirs(tmp_path: Path) -> None:
         time = 12.0
         housekeeper.tick()
         assert again.exists(), "nothing has ended since"
+
+
+def test_where_images_are_held_out_the_baseline_keeps_its_own(tmp_path: Path) -> None:
+    """It will be scored there beside the best."""
+    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
+    bench = Bench(tmp_path, data=data().model_copy(update={"holdout": held}))
+    with bench.study("keep=1") as study:
+        hall = Hall()
+        hall.add(coordinator := Coordinator(study))
+        files = [checkpoint(bench, number) for number in range(4)]
+        run(coordinator, lambda trial, epoch: 0.5 + trial / 10)
+        Housekeeper(hall, None).tidy()
+        assert [file.exists() for file in files] == [True, False, False, True]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])

@@ -401,10 +401,17 @@ def test_the_median_pruner_prunes(bench: Bench) -> None:
     assert [t.state for t in bench.optuna()][2] == TrialState.PRUNED
 
 
-def test_no_pruner_unless_the_space_names_one(bench: Bench) -> None:
-    with bench.study() as study:
-        run(Coordinator(study), lambda trial, epoch: 0.5 - trial / 10)
-        assert study.store.counts("made_up")["complete"] == 4
+def test_a_list_is_tried_out_to_its_last_epoch(bench: Bench) -> None:
+    with bench.study("search.lr=[0.001, 0.0003, 0.0001, 0.00003]") as study:
+        run(Coordinator(study), lambda trial, epoch: 0.5 - trial / 20)
+        assert study.store.counts("made_up")["complete"] == 8
+
+
+def test_where_a_sampler_learns_the_median_stops_what_lags(bench: Bench) -> None:
+    """Also what is of another family than all before it; not unless five are complete."""
+    with bench.study("search.lr={float: [0.0001, 0.01]}", "budget.trials=8") as study:
+        run(Coordinator(study), lambda trial, epoch: 0.5 - trial / 20)
+        assert [row.state for row in study.store.trials("made_up")] == ["complete"] * 5 + ["pruned"] * 3
 
 
 def test_a_complete_trial_without_the_objective_has_failed(bench: Bench) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from campaigning import ALONE, TWO_STAGES, Bench, trained, tried
-from evidence import packed, training
+from evidence import alike, figure, packed, training
 from made_up import data
 
 from results.records import TrialRecord
+from results.stages import held_out
 from results.standings import stand
 from results.store import Store
 from runner.errors import UserError
@@ -62,6 +63,39 @@ def test_the_end_says_how_to_look_at_the_images_held_out(tmp_path: Path, capsys:
     held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
     Bench(tmp_path / "held", score, data=data().model_copy(update={"holdout": held})).start()
     assert "sweep confirm --study particles.backbones --top 1 --seeds 3" in capsys.readouterr().out
+
+
+def test_the_best_and_the_first_of_all_are_compared_on_the_images_held_out(tmp_path: Path, capsys: Captured) -> None:
+    """They are trials of two studies; three images of ten particles each, of which so many are found."""
+    found = {"cascade_mask_rcnn": 8, "mask_rcnn": 5}
+    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
+    bench = Bench(
+        tmp_path, score, data=data().model_copy(update={"holdout": held}),
+        held=lambda row: alike(found[tried(row, "model")], images=3),
+    )  # fmt: skip
+    assert bench.start() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("on 3 images that no trial and no ranking saw, segm_mAP") for line in lines)
+    assert any("mask_rcnn, the first of the first stage" in line for line in lines if "  baseline  " in line)
+    gap = figure(8) - figure(5)
+    assert any(f"winner - baseline  {gap:+.4f}, 95 % {gap:+.4f} to {gap:+.4f}" in line for line in lines)
+    assert any(f"promised a gain of +0.2500 over the baseline; {gap:+.4f} is left of it" in line for line in lines)
+    with Store.open(bench.storage, readonly=True) as store:
+        document = held_out(stages_of(store, "particles"), store.holdout)
+        assert document and document.looks == 2 and document.noise is None
+        assert {name: len(store.holdout(f"particles.{name}")) for name in ("models", "backbones")} == {
+            "models": 1, "backbones": 1,
+        }  # fmt: skip
+
+
+def test_where_nothing_beats_the_first_of_all_the_images_held_out_say_so(tmp_path: Path, capsys: Captured) -> None:
+    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
+    bench = Bench(
+        tmp_path, lambda row: 0.5 if tried(row, "model") == "mask_rcnn" else 0.1,
+        data=data().model_copy(update={"holdout": held}), held=lambda row: alike(5, images=3),
+    )  # fmt: skip
+    assert bench.start() == 0
+    assert "the baseline is the winner: nothing that was confirmed is better" in capsys.readouterr().out
 
 
 def test_a_second_start_trains_nothing_and_says_the_same(tmp_path: Path, capsys: Captured) -> None:

@@ -8,24 +8,29 @@ import socket
 import pytest
 from desk import NUCLEI, Desk, alive, family
 
-CAMPAIGN = f"""\
+CAMPAIGN = """\
 campaign: 세포
-data: {NUCLEI}
+data: {data}
 scale: tiny
-fixed: {{backbone: resnet18, augmentation: flip, epochs: 3, image_size: 64, batch_size: 2}}
-budget: {{trials: 2}}
+fixed: {backbone: resnet18, augmentation: flip, epochs: 3, image_size: 64, batch_size: 2}
+budget: {trials: 2}
 stages:
   models:
-    search: {{model: [mask_rcnn, solov2]}}
+    search: {model: [mask_rcnn, solov2]}
   refine:
-    search: {{model: {{top: 1}}, optimizer: {{around: {{lr: 3}}}}}}
+    search: {model: {top: 1}, optimizer: {around: {lr: 3}}}
 """
+IN_SETS = "".join(
+    f"{part}: {{images: {NUCLEI.parent}/{part}, annotations: {NUCLEI.parent}/{part}.json}}\n"
+    for part in ("train", "val")
+)
 
 pytestmark = pytest.mark.slow
 
 
 def test_ctrl_c_in_the_second_stage_and_a_second_start(desk: Desk) -> None:
-    desk.write(CAMPAIGN, "campaign.yaml")
+    desk.write(f"name: nuclei\n{IN_SETS}holdout: {{split: 0.3}}\n", "data.yaml")
+    desk.write(CAMPAIGN.replace("{data}", "data.yaml"), "campaign.yaml")
     campaign = desk.spawn("start", "campaign.yaml")
     desk.wait_for(lambda: desk.err().count("trial 0 epoch 1/3") == 2, seconds=400)
     before = family(campaign.pid)
@@ -43,7 +48,11 @@ def test_ctrl_c_in_the_second_stage_and_a_second_start(desk: Desk) -> None:
     done = desk.run("start", "campaign.yaml")
     assert done.returncode == 0, done.stderr
     assert "stage 1 of 2, models: best" in done.stderr and "trial 1 epoch 1/3" in done.stderr
+    assert done.stderr.count("scoring 4 held-out images") == 2
     found = desk.json("campaign")
+    held = found["holdout"]
+    assert (held["images"], held["looks"]) == (4, 2) and held["interval"]
+    assert "winner - baseline" in done.stdout and done.stdout == desk.run("campaign").stdout
     assert [(one["stage"], one["trials"], one["state"]) for one in found["stages"]] == [
         ("models", 2, "finished"), ("refine", 2, "finished"),
     ]  # fmt: skip
@@ -61,7 +70,7 @@ def test_ctrl_c_in_the_second_stage_and_a_second_start(desk: Desk) -> None:
 def test_through_a_server_whose_worker_trains_it(desk: Desk) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    desk.write(CAMPAIGN.replace("trials: 2", "trials: 1"), "campaign.yaml")
+    desk.write(CAMPAIGN.replace("{data}", str(NUCLEI)).replace("trials: 2", "trials: 1"), "campaign.yaml")
     server = desk.spawn("serve", "--port", str(port))
     desk.wait_for(lambda: "Ctrl-C ends it" in desk.err())
     options = ("--server", f"http://127.0.0.1:{port}", "--token-file", "sweeps.db.token")

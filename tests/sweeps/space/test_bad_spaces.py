@@ -268,7 +268,7 @@ CASES = {
     ],
     "fixed: {lr: 1}\npruner: {kind: medain}": [
         (
-            "4:10: pruner.kind: expected one of none, median, successive_halving, hyperband, wilcoxon, found "
+            "4:10: pruner.kind: expected one of auto, none, median, successive_halving, hyperband, wilcoxon, found "
             "medain; did you mean median?"
         ),
     ],

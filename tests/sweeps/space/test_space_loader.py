@@ -38,7 +38,7 @@ def test_an_empty_choice_of_sections_has_defaults(space: Load) -> None:
     assert (found.study, found.data, found.scale) == ("s", "demo", "auto")
     assert (found.objective.metric, found.objective.at) == ("segm_mAP", "last")
     assert found.sampler == SamplerSpec("auto", 0)
-    assert found.pruner == PrunerSpec("none", {})
+    assert found.pruner == PrunerSpec("auto", {})
     assert found.budget == Budget()
     assert found.fixed == {"model": (Pick("htc"),)}
     assert (dict(found.search), found.config, found.forbid, found.notes) == ({}, {}, (), ())

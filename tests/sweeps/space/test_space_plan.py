@@ -69,6 +69,7 @@ def test_a_finite_space(planned: Plan) -> None:
         ],
         "forbidden": 1,
         "sampler": "exhaustive",
+        "pruner": "none",
         "adapted": adapted,
         "gpu_hours": None,
         "notes": [],
@@ -80,12 +81,8 @@ def test_an_infinite_space(planned: Plan) -> None:
         "search: {epochs: {int: [2, 9]}, optimizer: {SGD: {lr: {float: [0.1, 1], log: true}}}}\nbudget: {trials: 7}",
         scale="standard",
     )
-    assert (found["combinations"], found["forbidden"], found["trials"], found["sampler"]) == (
-        None,
-        None,
-        7,
-        "tpe",
-    )
+    names = ("combinations", "forbidden", "trials", "sampler", "pruner")
+    assert [found[name] for name in names] == [None, None, 7, "tpe", "median"]
     assert found["epochs"] == [2, 9]
     assert found["fixed"]["model"] == "mask_rcnn"
     assert found["fixed"]["backbone"] == "resnet50"
@@ -111,7 +108,7 @@ def test_the_table(planned: Plan) -> None:
     for expected in (
         "plan of study s",
         "combinations infinitely many",
-        "trials 7 (tpe)",
+        "trials 7 (tpe, median pruner)",
         "epochs 2 to 8",
         "search optimizer SGD: {lr: {float: [0.001, 0.1], log: true}}",
         "AdamW",

@@ -17,7 +17,7 @@ from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import assignments, count, first, forbidden, planned, suggest
+from sweeps.space.walk import assignments, count, first, forbidden, planned, stopping, suggest
 
 Load = Callable[[str], SearchSpace]
 
@@ -182,6 +182,28 @@ def test_a_suggester_is_asked_in_the_order_of_the_file(space: Load) -> None:
 )
 def test_who_proposes_how_many(space: Load, text: str, expected: tuple[str, int | None]) -> None:
     assert planned(space(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("search: {lr: [1, 2, 3]}", "none"),
+        ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}", "median"),
+        ("search: {lr: {float: [1, 2]}}\nbudget: {hours: 8}", "median"),
+        ("search: {lr: [1, 2, 3]}\nsampler: {kind: gp}", "median"),
+        ("search: {lr: [1, 2, 3]}\nsampler: {kind: random}\nbudget: {trials: 2}", "none"),
+        ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}\npruner: {kind: none}", "none"),
+        ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}\npruner: {kind: asha}", "successive_halving"),
+        ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}\nrepeats: 2", "none"),
+        ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}\nrepeats: {most: 3}", "none"),
+        ("search: {lr: [1, 2, 3], seed: [0, 1]}\nbudget: {trials: 2}", "none"),
+        ("objective: [segm_mAP, parameters]\nsearch: {lr: [1, 2, 3]}\nbudget: {trials: 2}", "none"),
+    ],
+)
+def test_who_stops_early(space: Load, text: str, kind: str) -> None:
+    found = stopping(space(text))
+    assert found.kind == kind
+    assert kind != "median" or found.options["per"] == "none"
 
 
 def _floats() -> st.SearchStrategy[Any]:
