@@ -184,9 +184,9 @@ def _random(seed: int) -> optuna.samplers.BaseSampler:
 
 TUNERS: dict[str, Made] = {
     "ours": ours("auto", None),
-    "ours + median": ours("tpe", "median", per="none"),
-    "ours + median, per family": ours("tpe", "median"),
-    "ours, gp + median": ours("gp", "median", per="none"),
+    "ours, gp": ours("gp", None),
+    "ours, median per family": ours("tpe", "median"),
+    "ours, no pruner": ours("tpe", "none"),
     "exhaustive": ours("exhaustive", "none"),
     "random": ours("random", "none"),
     "Optuna TPE": _peer(_tpe, lambda epochs: optuna.pruners.NopPruner()),

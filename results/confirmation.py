@@ -84,7 +84,14 @@ def _complete(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return sorted((one for one in trials if one.state == "complete" and one.score is not None), key=lambda t: t.number)
 
 
-def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | None = None, highest: int = -1) -> Order:
+def order(
+    trials: Sequence[TrialRecord],
+    top: int,
+    seeds: int,
+    before: Order | None = None,
+    highest: int = -1,
+    only: Sequence[str] = (),
+) -> Order:
     """What a confirmation trains.
 
     Args:
@@ -94,6 +101,7 @@ def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | N
         highest: seed that the space itself may still propose; further ones are above it.
         before: the last order. It stands as long as nothing else is asked and nothing else was tried; a combination
             that was in it keeps what it had promised then, and seeds that were not part of the choice count.
+        only: combinations that are named instead of the `top` ones: the best, a baseline, or both in this order.
 
     Raises:
         ResultsError: no trial is complete.
@@ -102,13 +110,16 @@ def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | N
     if not standings:
         raise ResultsError("no trial is complete yet, so there is nothing to confirm; see: sweep status")
     if before and (before.top, before.seeds) == (top, seeds) and not _news(trials, before):
-        return before
-    baseline = _complete(trials)[0].combination
-    chosen = [one.combination for one in standings[:top]]
+        then = [one for one in trials if one.number in before.complete]
+        if tuple(one.combination for one in before.entries) == tuple(_named(then, top, only)):
+            return before
+    named = _named(trials, top, only)
+    baseline = only[-1] if only else _complete(trials)[0].combination
     known = {one.combination: one for one in before.entries} if before else {}
+    chosen = {standings[0].combination, *(one for one, entry in known.items() if entry.chosen)} if only else named[:top]
     by_name = {one.combination: one for one in standings}
     entries = []
-    for name in dict.fromkeys([*chosen, baseline]):
+    for name in named:
         had = known.get(name)
         first = had.trials if had else by_name[name].trials
         promised = had.promised if had else by_name[name].mean
@@ -118,6 +129,12 @@ def order(trials: Sequence[TrialRecord], top: int, seeds: int, before: Order | N
         entries.append(Entry(name, first, promised, further, name in chosen))
     complete = tuple(one.number for one in _complete(trials))
     return Order(top, seeds, max(one.number for one in trials), baseline, tuple(entries), complete)
+
+
+def _named(trials: Sequence[TrialRecord], top: int, only: Sequence[str]) -> list[str]:
+    """The combinations that an order is about, those that were chosen first."""
+    first = [one.combination for one in stand(trials).standings[:top]]
+    return list(dict.fromkeys(only or [*first, *(one.combination for one in _complete(trials)[:1])]))
 
 
 def _news(trials: Sequence[TrialRecord], before: Order) -> bool:
@@ -146,6 +163,22 @@ def winner(order: Order, trials: Sequence[TrialRecord]) -> Standing:
     """Of the combinations that were chosen, the one with the best mean over all its seeds."""
     chosen = {one.combination for one in order.entries if one.chosen}
     return next(one for one in stand(trials).standings if one.combination in chosen)
+
+
+def leader(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None = None) -> Standing | None:
+    """Which combination is named the best: the first by mean, None where none has a complete trial.
+
+    Where some were confirmed, and nothing else was tried since, the best of those: who got no further seeds has not
+    lost its luck yet.
+
+    Args:
+        trials: all of the study.
+        confirmation: the study's last order, as the store keeps it.
+    """
+    ordered = Order.read(confirmation) if confirmation else None
+    if ordered and any(one.chosen for one in ordered.entries) and not _news(trials, ordered):
+        return winner(ordered, trials)
+    return next(iter(stand(trials).standings), None)
 
 
 def judges(entry: Entry, trials: Sequence[TrialRecord]) -> list[TrialRecord]:

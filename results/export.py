@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from results import tried
+from results.confirmation import leader
 from results.errors import ResultsError
 from results.files import copy_atomically, write_atomically
 from results.records import StudyRecord, TrialRecord
 from results.rows import finite
-from results.standings import stand
 
 __all__ = [
     "config_text", "copy_checkpoint", "imported", "params_document", "pick", "write_atomically",
@@ -23,21 +23,24 @@ __all__ = [
 MACHINE = ("device", "threads", "loader_workers")  # in versions, but no packages
 
 
-def pick(trials: Sequence[TrialRecord], trial: int | None = None) -> TrialRecord:
+def pick(
+    trials: Sequence[TrialRecord], trial: int | None = None, confirmation: Mapping[str, Any] | None = None
+) -> TrialRecord:
     """The best seed of the combination with the best mean (the first of equals), or the trial of that number.
 
     Args:
         trials: all trials of a study.
         trial: a number; None picks the best.
+        confirmation: the study's last, after which the best is one that was confirmed (`results.confirmation.leader`).
 
     Raises:
         ResultsError: no trial is complete, or the named one does not exist or is not complete.
     """
     if trial is None:
-        standings = stand(trials).standings
-        if not standings:
+        best = leader(trials, confirmation)
+        if best is None:
             raise ResultsError(f"no trial is complete yet{_states(trials)}; see: sweep status")
-        winners = [one for one in trials if one.number in standings[0].trials]
+        winners = [one for one in trials if one.number in best.trials]
         return max(winners, key=lambda one: (one.score or 0.0, -one.number))
     found = next((one for one in trials if one.number == trial), None)
     if found is None:

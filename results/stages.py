@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from results import tried
-from results.confirmation import Order
+from results.confirmation import Order, leader
 from results.heldout import Contender, Outcome, compared, seed_noise
 from results.ranking import ranked
 from results.records import HeldRecord, StudyRecord, TrialRecord
@@ -55,7 +55,8 @@ class Stage:
         best: the combination with the highest mean, None while no trial is complete.
         label: what that is made of, as far as the stage varied it.
         gain: of `best` over the best of the stages before, in the first stage over the first combination of its list.
-        leads: whether `best` is the campaign's best so far: the next stage starts from it.
+        promised: the mean of `best` when the stage ended, before seeds that a confirmation added.
+        leads: whether `best` is the campaign's best so far, by what was promised: the next stage starts from it.
     """
 
     record: StudyRecord
@@ -63,6 +64,7 @@ class Stage:
     best: Standing | None = None
     label: str = ""
     gain: Gain | None = None
+    promised: float = 0.0
     leads: bool = False
 
     @property
@@ -155,6 +157,7 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
     stages = [_stage(record, trials, decided(record, records)) for record, trials in studies]
     noise = between_seeds(stages)
     incumbent: tuple[Stage, Standing] | None = None
+    highest = 0.0
     baseline, images = _baseline(stages[0]) if stages else None, 0
     for number, stage in enumerate(stages):
         if stage.best is None:
@@ -162,9 +165,10 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
         against = incumbent or (baseline and (stage, baseline))
         gain, seen = _gain((stage, stage.best), against, noise, evidence) if against else (None, 0)
         images = max(images, seen)
-        leads = incumbent is None or incumbent[1].mean <= stage.best.mean
+        leads = incumbent is None or highest <= stage.promised
         stages[number] = replace(stage, gain=gain, leads=leads)
-        incumbent = (stage, stage.best) if leads else incumbent
+        if leads:
+            incumbent, highest = (stage, stage.best), stage.promised
     total, label = None, None
     if incumbent and baseline:
         total, _ = _gain(incumbent, (stages[0], baseline), noise, evidence)
@@ -233,11 +237,7 @@ def finalists(stages: Stages) -> tuple[tuple[Stage, Standing], tuple[Stage, Stan
 
 
 def _contender(stage: Stage, standing: Standing, held: Mapping[int, HeldRecord]) -> Contender:
-    chosen, promised = standing.trials, standing.mean
-    if stage.record.confirmation:  # says what the choice was made by
-        entries = {one.combination: one for one in Order.read(stage.record.confirmation).entries}
-        if entry := entries.get(standing.combination):
-            chosen, promised = entry.trials, entry.promised
+    chosen, promised = _chosen(stage, standing)
     runs = [one for one in stage.trials if one.combination == standing.combination and ranked(one)]
     later = [one for one in runs if one.number not in chosen]
     fresh = [one.score for one in later if one.score is not None]
@@ -246,10 +246,19 @@ def _contender(stage: Stage, standing: Standing, held: Mapping[int, HeldRecord])
     return Contender(standing.combination, promised, fmean(fresh) if fresh else None, scored)
 
 
+def _chosen(stage: Stage, standing: Standing) -> tuple[tuple[int, ...], float]:
+    """The trials by which a combination was chosen, and their mean: all, unless further seeds were ordered later."""
+    if stage.record.confirmation:
+        entries = {one.combination: one for one in Order.read(stage.record.confirmation).entries}
+        if entry := entries.get(standing.combination):
+            return entry.trials, entry.promised
+    return standing.trials, standing.mean
+
+
 def _stage(record: StudyRecord, trials: Sequence[TrialRecord], until: datetime | None) -> Stage:
     stage = Stage(record, tuple(sorted(trials, key=lambda trial: trial.number)))
-    standings = stand(in_time(trials, until)).standings
-    return replace(stage, best=standings[0], label=_label(stage, standings[0])) if standings else stage
+    best = leader(in_time(trials, until), record.confirmation if until is None else None)
+    return replace(stage, best=best, label=_label(stage, best), promised=_chosen(stage, best)[1]) if best else stage
 
 
 def _label(stage: Stage, standing: Standing) -> str:

@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import click
 
 from results.confirmation import Order, judges, order, outcome, owed, winner
 from results.heldout import Outcome
-from results.records import StudyRecord
+from results.records import StudyRecord, TrialRecord
 from results.store import Store
 from runner import scoring
 from runner.protocol import DataPaths
@@ -19,6 +20,16 @@ from sweeps import confirmed, heldout
 from sweeps.space.schema import Choice, IntRange, SearchSpace
 from sweeps.study.further import Proposal
 from sweeps.study.study import Study
+
+
+class Confirmation(Protocol):
+    """What is trained again, and what follows once it is."""
+
+    def begin(self, study: Study) -> None:
+        """Orders the seeds that are still to be trained, the same ones after an interruption."""
+
+    def conclude(self, store: Store, space: SearchSpace, gpus: Sequence[str]) -> int:
+        """Scores what is to be scored on the images held out; the exit code."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,7 @@ class Confirm:
         Raises:
             ResultsError, UserError: nothing can be confirmed; the images held out are not those of the study.
         """
-        name = study.record.name
-        trials = study.store.trials(name)
-        wanted = order(trials, self.top, self.seeds, _known(study.record), _highest_seed(study.space))
-        if study.data.holdout:
-            scoring.check(study.data.holdout)
-        study.store.confirm(name, wanted.document())
-        study.order(Proposal(trial.optuna_params, seed, trial.number) for trial, seed in owed(wanted, trials))
+        give_seeds(study, self.top, self.seeds)
 
     def conclude(self, store: Store, space: SearchSpace, gpus: Sequence[str]) -> int:
         """Scores the winner and the baseline on the images held out, if that was not done yet, and prints all of it.
@@ -58,10 +63,7 @@ class Confirm:
         Raises:
             UserError, ResultsError: all checkpoints of one of them are gone, or one cannot be scored.
         """
-        found = store.study(space.study)
-        assert found
-        wanted, trials = _known(found), store.trials(space.study)
-        assert wanted
+        found, wanted, trials = ordered(store, space.study)
         best = winner(wanted, trials)
         held: Outcome | None = None
         data = DataPaths.model_validate(found.data)
@@ -76,6 +78,30 @@ class Confirm:
         else:
             confirmed.print_table(shown, sys.stdout)
         return 0
+
+
+def give_seeds(study: Study, top: int, seeds: int, only: Sequence[str] = ()) -> None:
+    """Orders what `results.confirmation.order` says, as far as it is still to be trained.
+
+    Raises:
+        ResultsError, UserError: nothing can be confirmed; the images held out are not those of the study.
+    """
+    name = study.record.name
+    trials = study.store.trials(name)
+    wanted = order(trials, top, seeds, _known(study.record), _highest_seed(study.space), only)
+    if study.data.holdout:
+        scoring.check(study.data.holdout)
+    study.store.confirm(name, wanted.document())
+    study.order(Proposal(trial.optuna_params, seed, trial.number) for trial, seed in owed(wanted, trials))
+
+
+def ordered(store: Store, name: str) -> tuple[StudyRecord, Order, list[TrialRecord]]:
+    """A study, what was ordered of it, and its trials."""
+    found = store.study(name)
+    assert found
+    wanted = _known(found)
+    assert wanted
+    return found, wanted, store.trials(name)
 
 
 def _highest_seed(space: SearchSpace) -> int:

@@ -74,7 +74,8 @@ def lines(document: dict[str, Any]) -> list[tuple[str, str]]:
         shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")
         rows = [("GPU hours", f"not measured: {shown}; `sweep plan SPACE --measure` does it" if missing else "open")]
     else:
-        rows = [("GPU hours", f"{_hours(hours)}, from {_sources(forecast['from'])}")]
+        most = "" if document["pruner"] == "none" else "at most "  # what is stopped early takes less
+        rows = [("GPU hours", f"{most}{_hours(hours)}, from {_sources(forecast['from'])}")]
     if found := forecast["review"]:
         rows.append(
             (

@@ -26,7 +26,7 @@ from runner.protocol import DataPaths, Scale, digest
 from runner.wire.client import Client
 from sweeps import keepsakes, runfile
 from sweeps.artifacts import Artifacts, Place
-from sweeps.confirm import Confirm
+from sweeps.confirm import Confirmation
 from sweeps.leases.coordinator import Coordinator
 from sweeps.live import Live
 from sweeps.server.app import Address, Server, create_app
@@ -63,7 +63,7 @@ class Plan:
     gpus: tuple[str, ...]
     command: str
     ray: Cluster | None = None
-    confirm: Confirm | None = None
+    confirm: Confirmation | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def again(
     workers: int | None,
     gpus: tuple[str, ...],
     command: str,
-    confirm: Confirm,
+    confirm: Confirmation,
 ) -> Plan:
     """The plan to confirm a study of the database, from what the database knows of it.
 

@@ -8,6 +8,7 @@ from runner.protocol import DataPaths, Scale
 from sweeps.campaign.document import Campaign
 from sweeps.campaign.relative import is_relative
 from sweeps.space.plan import plan as planned
+from sweeps.space.plan import proposed
 from sweeps.space.schema import SearchSpace
 
 WINNER = "the winner's"
@@ -60,7 +61,7 @@ def rows(document: dict[str, Any]) -> list[list[str]]:
         found.append([
             one["stage"],
             "infinite" if combinations is None else str(combinations),
-            f"{'open' if trials is None else trials} ({one['sampler']})",
+            f"{'open' if trials is None else trials} ({proposed(one)})",
             ", ".join(inherited) or "-",
             ", ".join(_searched(varying) for varying in one["varies"] if varying["key"] != "seed"),
         ])  # fmt: skip

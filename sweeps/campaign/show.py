@@ -132,11 +132,9 @@ def _held(stages: Stages, held: Outcome | None) -> list[str]:
         return []
     if held is None:
         seen = "no stage has seen the images held out; what they say of the best, and of the first of its stage: "
-        return [f"{seen}sweep confirm --study {winner.record.name} --top 1 --seeds 3"]
+        return [f"{seen}sweep confirm --study {stages.campaign} --seeds 3"]
     names = [f"{stages.baseline}, the first of the first stage", f"{winner.label}, the best of stage {winner.name}"]
     lines = ["", *lines_of(held, names[1], names[0])]
     if held.noise is None:
-        studies = dict.fromkeys((winner.record.name, stages.stages[0].record.name))
-        more = "; ".join(f"sweep confirm --study {name} --top 1 --seeds 3" for name in studies)
-        lines.append(f"further seeds of both: {more}")
+        lines.append(f"further seeds of both, and what they say: sweep confirm --study {stages.campaign} --seeds 3")
     return lines

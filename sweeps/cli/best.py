@@ -36,7 +36,7 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sou
 
     with source.reader() as store:
         record = options.choose_study(store, study and winning(store, study))
-        chosen = pick(store.trials(record.name), trial)
+        chosen = pick(store.trials(record.name), trial, record.confirmation)
         if export == "params":
             text = json.dumps(params_document(record, chosen), ensure_ascii=False, indent=2)
             if out is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from sweeps.cli import options
 
 if TYPE_CHECKING:
+    from results.records import StudyRecord
     from sweeps.source import Source
 
 
@@ -28,18 +30,38 @@ def confirm(
     These images are looked at once: a second call shows what was found, unless the winner has changed. The baseline is
     the study's first combination. Nothing new is proposed and the budget of trials is left alone. Ctrl-C ends politely,
     the same line goes on.
+
+    --study may name a campaign: its best combination and the first one of its first stage get the seeds.
     """
     from runner.errors import UserError
     from runner.machine import gpus
+    from sweeps.campaign.finals import finals
+    from sweeps.campaign.show import campaigns, print_stages
     from sweeps.cli.start import command_line, user_name
-    from sweeps.confirm import Confirm
+    from sweeps.confirm import Confirm, Confirmation
     from sweeps.run import again, attach_or_run
 
     if source.server:
         raise UserError("sweep confirm works on the database itself: run it where that lies, while no server has it")
+
+    def run(record: StudyRecord, what: Confirmation) -> int:
+        return attach_or_run(
+            again(record, source.storage, owner or user_name(), workers, tuple(gpus()), command_line(), what)
+        )
+
     with source.reader() as store:
-        record = options.choose_study(store, study)
-    plan = again(
-        record, source.storage, owner or user_name(), workers, tuple(gpus()), command_line(), Confirm(top, seeds, form)
-    )
-    return attach_or_run(plan)
+        studies = store.studies()
+        if study not in campaigns(studies) or any(one.name == study for one in studies):
+            record, sides = options.choose_study(store, study), []
+        else:
+            sides = finals(store, str(study), seeds)
+    if not sides:
+        return run(record, Confirm(top, seeds, form))
+    if click.get_current_context().get_parameter_source("top") != ParameterSource.DEFAULT:
+        raise click.UsageError("--top belongs to a study: of a campaign the best and the first are confirmed")
+    for side in sides:
+        if code := run(*side):
+            return code
+    with source.reader() as store:
+        print_stages(store, str(study), form)
+    return 0

@@ -113,8 +113,7 @@ def plan_table(document: dict[str, Any]) -> Table:
     table.add_row("combinations", "infinitely many" if combinations is None else str(combinations))
     if document["forbidden"]:
         table.add_row("forbidden", str(document["forbidden"]))
-    how = document["sampler"] if document["pruner"] == "none" else f"{document['sampler']}, {document['pruner']} pruner"
-    table.add_row("trials", f"{'until the budget is spent' if trials is None else trials} ({how})")
+    table.add_row("trials", f"{'until the budget is spent' if trials is None else trials} ({proposed(document)})")
     table.add_row("epochs", _epochs(document["epochs"]))
     for varying in document["varies"]:
         table.add_row(f"search {varying['key']}", _form(varying))
@@ -123,6 +122,12 @@ def plan_table(document: dict[str, Any]) -> Table:
     for key, value in (document["adapted"] or {}).items():
         table.add_row(f"adapted {key}", _text(value))
     return table
+
+
+def proposed(document: dict[str, Any]) -> str:
+    """Who proposes and who stops early: ``tpe, median pruner``."""
+    sampler, pruner = document["sampler"], document["pruner"]
+    return str(sampler) if pruner == "none" else f"{sampler}, {pruner} pruner"
 
 
 def _epochs(value: Any) -> str:

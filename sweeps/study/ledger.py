@@ -235,6 +235,7 @@ class Ledger:
 
 def open_storage(storage: str) -> RDBStorage:
     """Optuna's own view of a database, patient as ours."""
+    storage = storage.replace("{", "{{").replace("}", "}}")  # it formats what it is given
     if not storage.startswith("sqlite"):
         return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
     found = RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": _LOCK_TIMEOUT}})

@@ -11,9 +11,11 @@ import pytest
 from evidence import alike, figure
 from scipy import stats
 
-from results.confirmation import Order, judges, order, outcome, owed, winner
+from results.confirmation import Order, judges, leader, order, outcome, owed, winner
 from results.errors import ResultsError
+from results.export import pick
 from results.records import HeldRecord, TrialRecord
+from results.standings import stand
 
 TrialMaker = Callable[..., TrialRecord]
 NOISE = 0.01
@@ -83,6 +85,33 @@ def test_more_seeds_and_new_trials_are_a_new_order_with_the_old_promise(
     assert [e.combination for e in order(new, 1, 1, first).entries] == ["e", "a"]
     with pytest.raises(ResultsError, match="no trial is complete yet, so there is nothing to confirm"):
         order([run_of(0, "a", 0, None, state="failed")], 1, 1)
+
+
+def test_combinations_that_are_named_get_an_order_of_their_own(four: list[TrialRecord], run_of: TrialMaker) -> None:
+    named = order(four, 1, 1, only=("a",))
+    assert [(one.combination, one.seeds, one.chosen) for one in named.entries] == [("a", (1,), False)]
+    later = [*four, run_of(4, "a", 1)]
+    assert order(later, 1, 1, named, only=("a",)) == named and owed(named, later) == []
+    assert leader(later, named.document()) == stand(later).of("d"), "the first seeds of a baseline choose nothing"
+    plain = order(later, 1, 1, named)
+    assert [(one.combination, one.chosen) for one in plain.entries] == [("d", True), ("a", False)]
+    both = order(later, 1, 1, named, only=("d", "a"))
+    assert both == plain
+
+
+def test_what_was_confirmed_stays_the_best_until_something_is_tried(
+    four: list[TrialRecord], run_of: TrialMaker
+) -> None:
+    """b has the higher mean in the end, by a single seed that nobody has looked at twice."""
+    ordered = order(four, 1, 2, only=("d",))
+    later = [*four, run_of(4, "d", 1, 0.40), run_of(5, "d", 2, 0.40)]
+    found = leader(later, ordered.document())
+    assert found and (found.combination, found.mean) == ("d", pytest.approx(0.45))
+    more = order(later, 1, 4, ordered, only=("d",))
+    assert more.entries[0].chosen and more.entries[0].promised == 0.55
+    assert pick(later).combination == "b" and pick(later, None, more.document()).number == 3
+    assert leader([*later, run_of(6, "e", 0, 0.47)], more.document()) == stand(later).of("b")
+    assert leader([], None) is None
 
 
 def test_the_winner_is_one_that_was_confirmed(four: list[TrialRecord], run_of: TrialMaker) -> None:

@@ -94,9 +94,9 @@ def train_all(bench: Bench, seconds: dict[str, float]) -> list[TrialRecord]:
         return study.store.trials("made_up")
 
 
-def foretold(bench: Bench, trials: list[TrialRecord], measured: list[Point]) -> dict[str, Any]:
+def foretold(bench: Bench, trials: list[TrialRecord], measured: list[Point], pruner: str = "none") -> dict[str, Any]:
     found = outlook(bench.space(), "tiny", data(), trials, measured, MACHINE)
-    return {"gpu_hours": found.pop("gpu_hours"), "forecast": found}
+    return {"gpu_hours": found.pop("gpu_hours"), "pruner": pruner, "forecast": found}
 
 
 def test_a_study_is_foretold_from_others_and_compared_with_what_it_took(tmp_path: Path) -> None:
@@ -125,6 +125,8 @@ def test_its_own_trials_say_what_is_left_but_not_what_was_foretold(tmp_path: Pat
     assert found["forecast"]["review"] is None
     assert found["forecast"]["from"] == {"trials": 12, "measurements": 0}
     assert dict(lines(found)) == {"GPU hours": "16.0 min, from 12 earlier trials"}
+    stopped = foretold(bench, trials, [], pruner="median")
+    assert dict(lines(stopped)) == {"GPU hours": "at most 16.0 min, from 12 earlier trials"}
 
 
 def test_the_plan_names_what_to_measure_first(tmp_path: Path) -> None:

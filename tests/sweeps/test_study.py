@@ -429,3 +429,9 @@ def test_optuna_shows_the_objective_by_its_name(bench: Bench) -> None:
     with bench.study("objective=bbox_mAP", "search.model=[mask_rcnn, htc]") as study:
         assert study.followers.ledger.study.metric_names == ["bbox_mAP"]
         assert study.followers.ledger.study.direction.name == "MAXIMIZE"
+
+
+def test_a_database_may_have_braces_in_its_name(tmp_path: Path) -> None:
+    """Optuna formats the URLs that it is given."""
+    with Bench(tmp_path, fresh=True, url=f"sqlite:///{tmp_path}/a {{b}}.db").study() as study:
+        assert run(Coordinator(study)) == [0, 1, 2, 3]
