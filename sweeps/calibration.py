@@ -99,9 +99,10 @@ def measure(
 
 
 def epoch_seconds(answer: Answer, combination: Combination, data: DataPaths) -> float:
-    """Seconds of an epoch: its iterations, and its validation images."""
+    """Seconds of an epoch: its iterations, its validation images, what comes with it, and its share of the start."""
     iterations = math.ceil(data.n_train / int(combination.settings["batch_size"]))
-    return answer.iteration * iterations + answer.image * data.n_val
+    besides = answer.epoch + answer.start / int(combination.settings["epochs"])
+    return answer.iteration * iterations + answer.image * data.n_val + besides
 
 
 def mean_seconds(space: SearchSpace, scale: Scale, n_train: int, forecast: Forecast) -> tuple[float | None, list[str]]:
@@ -158,4 +159,5 @@ def _lease(space: SearchSpace, scale: Scale, data: DataPaths, detections: int, c
 def _line(answer: Answer) -> str:
     if answer.error:
         return f"not measured: {answer.error}"
-    return f"{answer.iteration:.3f} s an iteration, {answer.image:.3f} s a validation image"
+    besides = f"{answer.epoch:.1f} s an epoch besides, {answer.start:.1f} s to start"
+    return f"{answer.iteration:.3f} s an iteration, {answer.image:.3f} s a validation image, {besides}"

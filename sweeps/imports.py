@@ -6,15 +6,19 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from results.importing import TableRow, read_table
+from pydantic import Field, ValidationError
+
+from results.importing import read_table
 from results.records import ImportRecord, StudyRecord, now
 from runner.catalog import PARTS
-from runner.protocol import Combination, DataPaths, Scalar, Scale, digest
+from runner.errors import UserError
+from runner.protocol import Combination, DataPaths, Line, Message, Name, Scalar, Scale, digest
 from sweeps.space.exclusion import forbidden
 from sweeps.space.resolve import resolve
-from sweeps.space.schema import SearchSpace
+from sweeps.space.schema import SamplerKind, SearchSpace
 from sweeps.space.walk import Assignment, suggest
 
+_MOST_ROWS = 100_000
 _LABELLED = ("owner", "score")  # what does not belong to the name of a row
 _ZOO = re.compile(r"_(?P<backbone>r18|r50|r101)_fpn.*$")
 _BACKBONES = {"r18": "resnet18", "r50": "resnet50", "r101": "resnet101"}
@@ -24,25 +28,72 @@ class _UnknownError(Exception):
     """Something that is searched is not in the row, or is not one of what is searched."""
 
 
-def understood(path: Path, metric: str, record: StudyRecord, space: SearchSpace) -> list[ImportRecord]:
+class ImportedRow(Message):
+    """A row of a table: its line in the file, what stands under which heading, and its score."""
+
+    line: int = Field(ge=1, le=_MOST_ROWS)
+    cells: dict[Line, Line] = Field(max_length=100)
+    score: float = Field(ge=0, le=1)
+
+
+class ImportedTable(Message):
+    """A table on its way to whoever owns the study.
+
+    Attributes:
+        source: name of the file.
+        metric: what its scores are.
+        keep: whether its rows are to stand beside the study; else they are only interpreted.
+    """
+
+    source: Name
+    metric: Name
+    rows: tuple[ImportedRow, ...] = Field(max_length=_MOST_ROWS)
+    keep: bool
+
+
+class Imported(Message):
+    """What became of a table.
+
+    Attributes:
+        rows: each with what it says of the study's search, or why it says nothing.
+        new: how many were not kept before; None where nothing was to be kept.
+        sampler: that of the study.
+    """
+
+    rows: list[ImportRecord]
+    new: int | None
+    sampler: SamplerKind
+
+
+def read(path: Path, metric: str, keep: bool) -> ImportedTable:
+    """The message of a CSV file.
+
+    Raises:
+        UserError, ResultsError: it cannot be read, or has bad rows; one line for each.
+    """
+    rows = [{"line": row.line, "cells": row.cells, "score": row.score} for row in read_table(path)]
+    try:
+        return ImportedTable.model_validate({"source": path.name, "metric": metric, "rows": rows, "keep": keep})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def understood(table: ImportedTable, record: StudyRecord, space: SearchSpace) -> list[ImportRecord]:
     """The rows of a table, each with what it says of the study's search, or why it says nothing.
 
     Args:
-        path: a CSV file.
-        metric: what its scores are.
+        table: its scores are of its metric.
         record: the study.
         space: its space.
-
-    Raises:
-        ResultsError: the file cannot be read, or has bad rows; one line for each.
     """
     scale: Scale = "tiny" if record.scale == "tiny" else "standard"
     n_train = DataPaths.model_validate(record.data).n_train
-    return [_row(row, path.name, metric, record, space, scale, n_train) for row in read_table(path)]
+    return [_row(row, table.source, table.metric, record, space, scale, n_train) for row in table.rows]
 
 
 def _row(
-    row: TableRow, source: str, metric: str, record: StudyRecord, space: SearchSpace, scale: Scale, n_train: int
+    row: ImportedRow, source: str, metric: str, record: StudyRecord, space: SearchSpace, scale: Scale, n_train: int
 ) -> ImportRecord:
     assignment, note = None, None
     if metric != record.objective:

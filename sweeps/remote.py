@@ -15,6 +15,7 @@ from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
 from runner.errors import UserError
 from runner.wire.client import Client, no_tls
+from sweeps.imports import Imported, ImportedTable
 from sweeps.server.submission import Submission
 
 _IMPORTS = TypeAdapter(list[ImportRecord])
@@ -108,6 +109,11 @@ class Remote(Client):
         """Hands a study over; the record of the one that it begins or goes on with."""
         answer = self._ask("POST", "/studies", content=submission.model_dump_json().encode())
         return TypeAdapter(StudyRecord).validate_json(answer.content)
+
+    def bring_in(self, study: str, table: ImportedTable) -> Imported:
+        """Hands a table of results from elsewhere over; what became of its rows."""
+        answer = self._ask("POST", f"/studies/{study}/imports", content=table.model_dump_json().encode())
+        return Imported.model_validate_json(tame(answer.content))
 
     def order(self, what: str, **body: Any) -> None:
         """Sends an order, e.g. ``studies/models/pause``."""

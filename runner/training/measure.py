@@ -1,4 +1,4 @@
-"""How long an iteration and a validation image take: a few of each, timed as a training would make them.
+"""How long iterations and validation images take, and what comes with every epoch: timed as a training makes them.
 
 A process that reads one `Request` a line and answers each with one `Answer` a line, until its input ends. What
 MMDetection prints goes to stderr.
@@ -21,6 +21,7 @@ from runner.configfile import to_text
 from runner.lifeline import die_with_parent
 from runner.machine import Machine
 from runner.paths import TrialPaths, replace_with
+from runner.plugins import checkpoint
 from runner.protocol import Lease
 from runner.render import render
 from runner.training.timing import Answer, Request
@@ -42,7 +43,12 @@ class _Stopwatch(Hook):
     priority = "VERY_LOW"
 
     def __init__(self) -> None:
+        self.begun = 0.0
         self.marks: list[float] = []
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Everything is built; the loader's processes start now."""
+        self.begun = _now()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Starts with the first iteration, whose images are loaded already."""
@@ -75,12 +81,21 @@ def measure(lease: Lease, machine: Machine) -> Answer:
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
     paths.folder.mkdir(parents=True, exist_ok=True)
     replace_with(paths.config, to_text(config))
-    watch = _Stopwatch()
+    watch, began = _Stopwatch(), _now()
     runner = build(paths, watch)
     with contextlib.suppress(_EnoughError):
         runner.train()
     timed = watch.marks[_WARM:]
-    return Answer(iteration=(timed[-1] - timed[0]) / (len(timed) - 1), image=_validation(runner), device=device())
+    image, validation = _validation(runner)
+    saving = _now()
+    checkpoint.save(runner, paths.last, "measured", [], None)
+    return Answer(
+        start=watch.begun - began,
+        epoch=watch.marks[0] - watch.begun + validation + _now() - saving,
+        iteration=(timed[-1] - timed[0]) / (len(timed) - 1),
+        image=image,
+        device=device(),
+    )
 
 
 def _as_trained(model: dict[str, Any], objects: int) -> None:
@@ -94,20 +109,27 @@ def _as_trained(model: dict[str, Any], objects: int) -> None:
             part["max_per_img"] = min(part["max_per_img"], objects)
 
 
-def _validation(runner: Runner) -> float:
-    """Seconds a validation image, model and masks; the first batch pays for the start unless it is the only one."""
+def _validation(runner: Runner) -> tuple[float, float]:
+    """Seconds a validation image, model and masks, and seconds of the rest: its loader's start, and the scores.
+
+    The first batch pays for the start of the model unless it is the only one.
+    """
     loop: Any = runner.val_loop
     runner.model.eval()
     taken: list[float] = []
     counts: list[int] = []
+    rest, asked = 0.0, _now()
     for number, batch in enumerate(loop.dataloader):
         began = _now()
+        rest = rest or began - asked
         loop.run_iter(number, batch)
         taken.append(_now() - began)
         counts.append(len(batch["inputs"]))
         if sum(counts) >= _IMAGES and sum(taken) >= _SECONDS:
             break
-    return sum(taken[1:] or taken) / sum(counts[1:] or counts)
+    scoring = _now()
+    loop.evaluator.evaluate(len(loop.dataloader.dataset))
+    return sum(taken[1:] or taken) / sum(counts[1:] or counts), rest + _now() - scoring
 
 
 def _now() -> float:

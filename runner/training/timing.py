@@ -26,9 +26,13 @@ class Answer(BaseModel):
     """Seconds of a training iteration and of a validation image; or why there are none.
 
     Attributes:
+        start: seconds from the beginning of a trial to its first epoch.
+        epoch: seconds that every epoch takes besides: starting the loaders, scoring, the checkpoint.
         device: the GPU, or the model of the CPU.
     """
 
+    start: float = 0.0
+    epoch: float = 0.0
     iteration: float = 0.0
     image: float = 0.0
     device: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,35 +32,18 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
     those whose --metric is the study's objective and that name everything the study searches: say so only if they were
     measured on the same validation images. A file with a bad row is refused as a whole.
     """
-    from results.store import Store
-    from runner.errors import UserError
-    from sweeps import runfile
-    from sweeps.imports import understood
-    from sweeps.session import reopened
-    from sweeps.space.walk import planned
+    from sweeps.imports import read
     from sweeps.study.kinds import LEARNING
 
-    if source.server:
-        raise UserError("sweep import works on the database itself: run it where that lies, while no server has it")
-    with source.reader() as store:
-        record = options.choose_study(store, study)
-    with tempfile.TemporaryDirectory() as folder:
-        space = reopened(record, Path(folder))
-    rows = understood(file, metric, record, space)
-    new = None
-    if not dry_run:
-        lock = runfile.own(source.storage)
-        if lock is None:
-            raise UserError(f"the database {source.storage} is in use by another process; end it with: sweep stop")
-        try:
-            with Store.open(source.storage) as store:
-                store.claim(record.name)
-                new = store.add_imports(record.name, rows)
-        finally:
-            lock.release()
-    _show(rows, new, record.name, form)
-    if (kind := planned(space)[0]) not in LEARNING:
-        click.echo(f"the sampler of study {record.name} is {kind}: it learns from no score, imported or not", err=True)
+    table = read(file, metric, keep=not dry_run)
+    with source.owner() as owner:
+        name = options.choose_study(owner, study).name
+        found = owner.bring_in(name, table)
+    _show(found.rows, found.new, name, form)
+    if found.sampler not in LEARNING:
+        click.echo(
+            f"the sampler of study {name} is {found.sampler}: it learns from no score, imported or not", err=True
+        )
 
 
 def _show(rows: list[ImportRecord], new: int | None, study: str, form: str) -> None:

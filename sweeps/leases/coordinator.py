@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from results.records import StudyRecord
+from results.records import ImportRecord, StudyRecord
 from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
 from sweeps.leases import events
 from sweeps.leases.progress import Progress
@@ -144,6 +144,11 @@ class Coordinator(Steps):
         with self._lock:
             self.study.change(space, record)
             self.resume()
+
+    def take_imports(self, rows: Sequence[ImportRecord]) -> int:
+        """Keeps results from elsewhere; the sampler learns from them at once. How many are new."""
+        with self._lock:
+            return self.study.take_imports(rows)
 
     def take_back(self) -> None:
         """Takes every lease back: the workers have ended, politely or not."""

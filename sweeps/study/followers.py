@@ -74,9 +74,7 @@ class Followers:
         self._space = space
         scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
         self.proposer = Proposer(space, rows, scores, opening(space, self._scale, self._n_train))
-        for number, prior in enumerate(self._store.imports(self._name), start=1):
-            if prior.assignment is not None:
-                self.proposer.prior(-number, prior.assignment, prior.score)
+        self.learn_imports()
         self._pruning = None
         pruner = stopping(space)
         self._per = str(pruner.options.get("per", "none"))
@@ -90,6 +88,12 @@ class Followers:
                 if pruner.kind == "wilcoxon"
                 else Pruning(pruner, self._name, epochs if isinstance(epochs, int) else None, trials, groups, mark)
             )
+
+    def learn_imports(self, known: int = 0) -> None:
+        """Tells the sampler of results from elsewhere, but not of the first `known` again."""
+        for number, prior in enumerate(self._store.imports(self._name), start=1):
+            if number > known and prior.assignment is not None:
+                self.proposer.prior(-number, prior.assignment, prior.score)
 
     def _catch_up(self, rows: Sequence[TrialRecord], adopt: Callable[[FrozenTrial, Ledger], None]) -> None:
         """Brings Optuna's tables in step after a crash: no trial lost, none left RUNNING that has ended."""

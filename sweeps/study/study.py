@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 from optuna.trial import FrozenTrial
 
 from results.pareto import cost
-from results.records import FINAL, EpochRecord, StudyRecord, StudyState, TrialRecord, now
+from results.records import FINAL, EpochRecord, ImportRecord, StudyRecord, StudyState, TrialRecord, now
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
@@ -98,6 +98,13 @@ class Study:
         # further seeds may show that another combination is the best, and that there was a gain
         assignment = proposer.propose() if self._no_gain() is None else proposer.repeat()
         return None if assignment is None else Proposal(assignment)
+
+    def take_imports(self, rows: Sequence[ImportRecord]) -> int:
+        """Keeps results from elsewhere, and lets the sampler learn from the new ones; how many these are."""
+        known = len(self.store.imports(self.record.name))
+        new = self.store.add_imports(self.record.name, rows)
+        self.followers.learn_imports(known)
+        return new
 
     def ask(self) -> int | None:
         """Adds the next trial, or returns None when the budget is spent or the space tried out.

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from made_up import Bench, run
 
@@ -13,6 +14,8 @@ from results.store import Store
 from runner.errors import UserError
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
+from sweeps.server.app import Server, create_app
+from sweeps.server.hall import Hall
 from sweeps.study.study import Study
 
 WEEK_2 = """\
@@ -212,6 +215,43 @@ def test_a_running_study_is_not_written_into(bench: Bench, capsys: Captured) -> 
         assert "is in use by another process" in capsys.readouterr().err
     finally:
         lock.release()
+
+
+def test_a_server_takes_them_in_while_it_works(bench: Bench, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sampler knows them at once, each once; what a sampler in memory knows after a start is the same."""
+    with bench.study() as study:
+        coordinator = Coordinator(study)
+        hall = Hall()
+        hall.add(coordinator)
+        monkeypatch.setenv("SWEEP_TOKEN", "secret")
+        with Server(create_app(hall, "secret")) as server:
+            arguments = ("week2.csv", "--metric", "segm_mAP", "--server", server.url)
+            assert imported(capsys, *arguments, "--dry-run")["imported"] is None
+            assert priors(study) == []
+            assert imported(capsys, *arguments)["imported"] == 6
+            assert imported(capsys, *arguments)["imported"] == 0
+            known = priors(study)
+        run(coordinator, trials=2)
+    assert len(known) == 6 and ({"model": "scnet", "lr": 0.02}, 0.5861291233) in known
+    with bench.study() as study:
+        assert len(priors(study)) == 6
+
+
+def test_a_server_believes_no_client(bench: Bench) -> None:
+    """It interprets rows itself, and takes none that a file could not have."""
+    with bench.study() as study:
+        hall = Hall()
+        hall.add(Coordinator(study))
+        with Server(create_app(hall, "secret")) as server:
+            url, headers = f"{server.url}/studies/made_up/imports", {"Authorization": "Bearer secret"}
+            table = {"source": "t.csv", "metric": "segm_mAP", "keep": True}
+            for row in ({"score": 1.5}, {"line": 0}, {"assignment": {"model": "htc"}}, {"cells": {"model": 3}}):
+                row = {"line": 2, "cells": {"model": "htc"}, "score": 0.5, **row}
+                assert httpx.post(url, json={**table, "rows": [row]}, headers=headers).status_code == 422
+            row = {"line": 2, "cells": {"owner": "A\x1b[2J\x00", "model": "htc"}, "score": 0.5}
+            answer = httpx.post(url, json={**table, "rows": [row]}, headers=headers)
+        assert answer.status_code == 200 and answer.json()["rows"][0]["assignment"] is None
+        assert [one.owner for one in study.store.imports("made_up")] == ["A?[2J?"]
 
 
 def test_a_sampler_that_learns_nothing_is_named(
