@@ -23,6 +23,7 @@ def main() -> None:
     """Prints a table: study, complete trials, minutes foretold, minutes taken, error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--storage", required=True)
+    parser.add_argument("--late", action="store_true", help="count measurements that were made afterwards as well")
     given = parser.parse_args()
     print(f"{'study':24} {'trials':>6} {'foretold':>9} {'took':>9} {'error':>6}   from")
     with Store.open(given.storage, readonly=True) as store:
@@ -35,7 +36,7 @@ def main() -> None:
             data = DataPaths.model_validate(study.data)
             scale = "tiny" if study.scale == "tiny" else "standard"
             kept = Kept(scale, data, versions["device"], int(versions["threads"])).points()
-            known = [point for point in kept if point.at < min(begun)]
+            known = [point for point in kept if given.late or point.at < min(begun)]
             found = review(Forecast(known), trials)
             if found is None:
                 print(f"{study.name:24} nothing foretold: a part of it was not measured before")

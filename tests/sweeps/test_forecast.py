@@ -15,8 +15,9 @@ from made_up import ASK, Bench, data, result
 
 from results.records import TrialRecord
 from runner.protocol import EpochReport
+from runner.training.timing import Answer
 from sweeps import calibration
-from sweeps.calibration import Kept, mean_seconds, wanted
+from sweeps.calibration import Kept, epoch_seconds, mean_seconds, wanted
 from sweeps.forecast import Forecast, Point, levels, points
 from sweeps.leases.coordinator import Coordinator
 from sweeps.outlook import lines, outlook
@@ -155,6 +156,14 @@ def test_measurements_are_kept_by_machine_and_a_broken_file_is_an_empty_one(
     assert Kept("tiny", data("cd" * 32), *MACHINE).points() == []
     next((tmp_path / "measured").iterdir()).write_text("{")
     assert Kept("tiny", data(), *MACHINE).points() == []
+
+
+def test_an_epoch_is_more_than_its_iterations(tmp_path: Path) -> None:
+    """Of 10 images in pairs, with 4 to validate: 5 iterations, 4 images, what comes with it, a quarter of the start."""
+    combination = next(wanted(Bench(tmp_path, SPACE).space(), "tiny", 10))
+    answer = Answer(start=8.0, epoch=3.0, iteration=0.5, image=0.25)
+    assert (combination.settings["batch_size"], combination.settings["epochs"]) == (2, 4)
+    assert epoch_seconds(answer, combination, data()) == 5 * 0.5 + 4 * 0.25 + 3.0 + 8.0 / 4
 
 
 @pytest.mark.slow
