@@ -196,12 +196,13 @@ def stopping(space: SearchSpace) -> PrunerSpec:
 
     The median of all trials at the same epoch, where a sampler learns from complete and stopped trials alike. Nobody
     where a list is tried out, for every row of its table is wanted; where seeds are compared, for a mean over those
-    that were not stopped flatters; and with two goals, for the pruner sees the score alone.
+    that were not stopped flatters; where epochs are searched, for an epoch of a long schedule is not that of a short
+    one; and with two goals, for the pruner sees the score alone.
     """
     if space.pruner.kind != "auto":
         return space.pruner
-    one_seed = space.repeats == 1 and "seed" not in space.search
-    if one_seed and not space.objective.against and planned(space)[0] in ("tpe", "gp"):
+    alike = space.repeats == 1 and not {"seed", "epochs"} & space.search.keys()
+    if alike and not space.objective.against and planned(space)[0] in ("tpe", "gp"):
         return PrunerSpec("median", {name: one.default for name, one in PRUNERS["median"].items()} | {"per": "none"})
     return PrunerSpec("none")
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from runner.protocol import DataPaths
 from sweeps.space.loader import load
-from sweeps.space.plan import plan, plan_table
+from sweeps.space.plan import plan, plan_table, proposed
 
 DATA = DataPaths(
     name="d", hash="ab", classes=("Normal",), train_images="a", train_annotations="b", val_images="c",
@@ -82,11 +82,16 @@ def test_an_infinite_space(planned: Plan) -> None:
         scale="standard",
     )
     names = ("combinations", "forbidden", "trials", "sampler", "pruner")
-    assert [found[name] for name in names] == [None, None, 7, "tpe", "median"]
+    assert [found[name] for name in names] == [None, None, 7, "tpe", "none"]
     assert found["epochs"] == [2, 9]
     assert found["fixed"]["model"] == "mask_rcnn"
     assert found["fixed"]["backbone"] == "resnet50"
     assert not {"optimizer", "epochs"} & found["fixed"].keys()
+
+
+def test_who_stops_early_is_named(planned: Plan) -> None:
+    found = planned("search: {lr: {float: [0.1, 1]}}\nbudget: {trials: 7}")
+    assert (found["pruner"], proposed(found)) == ("median", "tpe, median pruner")
 
 
 def test_epochs_at_tiny_follow_the_data(planned: Plan) -> None:
@@ -108,7 +113,7 @@ def test_the_table(planned: Plan) -> None:
     for expected in (
         "plan of study s",
         "combinations infinitely many",
-        "trials 7 (tpe, median pruner)",
+        "trials 7 (tpe)",
         "epochs 2 to 8",
         "search optimizer SGD: {lr: {float: [0.001, 0.1], log: true}}",
         "AdamW",

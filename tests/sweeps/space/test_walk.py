@@ -197,6 +197,7 @@ def test_who_proposes_how_many(space: Load, text: str, expected: tuple[str, int 
         ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}\nrepeats: 2", "none"),
         ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}\nrepeats: {most: 3}", "none"),
         ("search: {lr: [1, 2, 3], seed: [0, 1]}\nbudget: {trials: 2}", "none"),
+        ("search: {lr: [1, 2, 3], epochs: [4, 8]}\nbudget: {trials: 2}", "none"),
         ("objective: [segm_mAP, parameters]\nsearch: {lr: [1, 2, 3]}\nbudget: {trials: 2}", "none"),
     ],
 )
