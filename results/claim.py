@@ -11,7 +11,7 @@ import time
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from results.errors import ResultsError
+from results.errors import ClaimedError
 
 _EACH_SECONDS = 5.0  # how often the claim is looked at
 # A machine that lost its power says no goodbye: the server looks after its connection by itself.
@@ -28,7 +28,7 @@ class Claim:
         shown: how messages call the database.
 
     Raises:
-        ResultsError: another process has it, and keeps it.
+        ClaimedError: another process has it, and keeps it.
     """
 
     def __init__(self, engine: Engine, study: str, shown: str) -> None:
@@ -40,19 +40,19 @@ class Claim:
         while not self._take():
             if time.monotonic() >= until:
                 self.release()
-                raise ResultsError(f"study {study} in {shown} is run by another server; end that one first")
+                raise ClaimedError(f"study {study} in {shown} is run by another server; end that one first")
             time.sleep(0.5)
 
     def check(self) -> None:
         """Before a write: makes sure, every few seconds and after any connection was made anew.
 
         Raises:
-            ResultsError: another process has taken the study meanwhile.
+            ClaimedError: another process has taken the study meanwhile.
         """
         if time.monotonic() - self._checked < _EACH_SECONDS:
             return
         if not self._holds() and not self._take():
-            raise ResultsError(f"study {self._study} in {self._shown} was taken over by another server")
+            raise ClaimedError(f"study {self._study} in {self._shown} was taken over by another server")
         self._checked = time.monotonic()
 
     def release(self) -> None:

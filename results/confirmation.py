@@ -9,7 +9,7 @@ of the validation images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -51,7 +51,7 @@ class Order:
         seeds: further ones for each.
         latest: number of the study's last trial then.
         baseline: combination of the first complete trial.
-        entries: by rank; the baseline last if it is not among them.
+        entries: by rank, the baseline last if it is not among them; then those of earlier orders, without seeds.
         complete: numbers of the trials that were complete then.
     """
 
@@ -110,8 +110,10 @@ def order(
     if not standings:
         raise ResultsError("no trial is complete yet, so there is nothing to confirm; see: sweep status")
     if before and (before.top, before.seeds) == (top, seeds) and not _news(trials, before):
-        then = [one for one in trials if one.number in before.complete]
-        if tuple(one.combination for one in before.entries) == tuple(_named(then, top, only)):
+        named = _named([one for one in trials if one.number in before.complete], top, only)
+        names = [one.combination for one in before.entries]
+        asked = set(named) <= set(names) if only else named == names[: len(named)]
+        if asked and all(one.seeds or len(one.fresh(trials)) >= seeds for one in map(before.entry, named)):
             return before
     named = _named(trials, top, only)
     baseline = only[-1] if only else _complete(trials)[0].combination
@@ -127,6 +129,8 @@ def order(
         used = max([highest, *(one.seed for one in trials if one.combination == name)])
         further = tuple(range(used + 1, used + 1 + max(0, seeds - fresh)))
         entries.append(Entry(name, first, promised, further, name in chosen))
+    # what was confirmed before has not become a matter of luck again
+    entries += [replace(one, seeds=()) for one in known.values() if one.combination not in named]
     complete = tuple(one.number for one in _complete(trials))
     return Order(top, seeds, max(one.number for one in trials), baseline, tuple(entries), complete)
 
@@ -175,10 +179,13 @@ def leader(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None
         trials: all of the study.
         confirmation: the study's last order, as the store keeps it.
     """
+    standings = stand(trials).standings
     ordered = Order.read(confirmation) if confirmation else None
-    if ordered and any(one.chosen for one in ordered.entries) and not _news(trials, ordered):
-        return winner(ordered, trials)
-    return next(iter(stand(trials).standings), None)
+    if ordered and not _news(trials, ordered):
+        chosen = {one.combination for one in ordered.entries if one.chosen}
+        confirmed = [one for one in standings if one.combination in chosen]
+        standings = (*confirmed, *standings)
+    return next(iter(standings), None)
 
 
 def judges(entry: Entry, trials: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -6,11 +6,13 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from results.columns import clean
 from results.errors import ResultsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HEADINGS = {
     "owner": ("owner", "who", "member", "담당", "담당자", "팀원", "작성자"),
@@ -68,6 +70,8 @@ def read_table(path: Path) -> list[TableRow]:
 
 
 def _frame(path: Path) -> pd.DataFrame:
+    import pandas as pd  # half a second, and a server that is sent rows needs none of it
+
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -55,8 +55,8 @@ class Stage:
         best: the combination with the highest mean, None while no trial is complete.
         label: what that is made of, as far as the stage varied it.
         gain: of `best` over the best of the stages before, in the first stage over the first combination of its list.
-        promised: the mean of `best` when the stage ended, before seeds that a confirmation added.
-        leads: whether `best` is the campaign's best so far, by what was promised: the next stage starts from it.
+        promised: the highest mean when it was decided what the stage had found.
+        leads: whether it had the campaign's best so far, by what was promised: the next stage starts from it.
     """
 
     record: StudyRecord
@@ -196,6 +196,13 @@ def in_time(trials: Sequence[TrialRecord], until: datetime | None) -> list[Trial
     return [one for one in trials if until is None or (one.finished_at is not None and one.finished_at <= until)]
 
 
+def places(record: StudyRecord, trials: Sequence[TrialRecord], until: datetime | None) -> list[Standing]:
+    """What a stage had found when that was decided, the best first; after a confirmation in time what that says."""
+    known = in_time(trials, until)
+    best = leader(known, record.confirmation)
+    return [best, *(one for one in stand(known).standings if one.combination != best.combination)] if best else []
+
+
 def between_seeds(stages: Sequence[Stage]) -> SeedNoise | None:
     """The noise between seeds of validation scores, learnt from all stages together."""
     return seed_noise([(stage.trials, stand(stage.trials).standings) for stage in stages])
@@ -218,7 +225,9 @@ def held_out(stages: Stages, held: Callable[[str], Mapping[int, HeldRecord]]) ->
         return None
     scores = {stage.record.name: held(stage.record.name) for stage in stages.stages}
     known = [_contender(*side, scores[side[0].record.name]) for side in sides]
-    if not all(one.trials for one in known):
+    if known[0].combination == known[1].combination:  # trained in two stages, maybe: one of them will do
+        known = [one for one in known if one.trials][:1] * 2
+    if not known or not all(one.trials for one in known):
         return None
     seen = {
         trial.combination for stage in stages.stages for trial in stage.trials
@@ -257,8 +266,13 @@ def _chosen(stage: Stage, standing: Standing) -> tuple[tuple[int, ...], float]:
 
 def _stage(record: StudyRecord, trials: Sequence[TrialRecord], until: datetime | None) -> Stage:
     stage = Stage(record, tuple(sorted(trials, key=lambda trial: trial.number)))
-    best = leader(in_time(trials, until), record.confirmation if until is None else None)
-    return replace(stage, best=best, label=_label(stage, best), promised=_chosen(stage, best)[1]) if best else stage
+    if not (found := places(record, trials, until)):
+        return stage
+    promised = found[0].mean
+    if until is None and record.confirmation:  # nothing has started from it yet: the seeds of its end say who wins it,
+        complete = Order.read(record.confirmation).complete  # not whether it has won
+        promised = max([promised, *(one.mean for one in stand([t for t in trials if t.number in complete]).standings)])
+    return replace(stage, best=found[0], label=_label(stage, found[0]), promised=promised)
 
 
 def _label(stage: Stage, standing: Standing) -> str:

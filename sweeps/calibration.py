@@ -28,6 +28,7 @@ from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Assignment, Given, assignments, count, suggest
 
 _VARIED = ("model", "backbone", "augmentation", "optimizer", "image_size", "batch_size", "accumulate", "amp", "ema")
+_VERSION = 2  # rises when an epoch is put together in another way
 _SAMPLE = 500  # combinations whose mean stands for a larger space
 Tell = Callable[[str], None]
 
@@ -40,7 +41,7 @@ class Kept:
     """
 
     def __init__(self, scale: Scale, data: DataPaths, device: str, threads: int) -> None:
-        self._about = {"scale": scale, "data": data.hash, "device": device, "threads": threads}
+        self._about = {"version": _VERSION, "scale": scale, "data": data.hash, "device": device, "threads": threads}
         self._path = platformdirs.user_cache_path("sweep") / "measured" / f"{digest(self._about)[:16]}.json"
 
     def points(self) -> list[Point]:

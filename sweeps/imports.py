@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -16,8 +16,9 @@ from runner.protocol import Combination, DataPaths, Line, Message, Name, Scalar,
 from sweeps.space.exclusion import forbidden
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SamplerKind, SearchSpace
-from sweeps.space.walk import Assignment, suggest
+from sweeps.space.walk import Assignment, planned, suggest
 
+Keep = Callable[[Sequence[ImportRecord]], int]
 _MOST_ROWS = 100_000
 _LABELLED = ("owner", "score")  # what does not belong to the name of a row
 _ZOO = re.compile(r"_(?P<backbone>r18|r50|r101)_fpn.*$")
@@ -77,6 +78,19 @@ def read(path: Path, metric: str, keep: bool) -> ImportedTable:
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def taken(table: ImportedTable, record: StudyRecord, space: SearchSpace, keep: Keep | None = None) -> Imported:
+    """What becomes of a table.
+
+    Args:
+        table: its scores are of its metric.
+        record: the study.
+        space: its space.
+        keep: puts the rows beside the study's own, and says how many are new; None leaves them.
+    """
+    rows = understood(table, record, space)
+    return Imported(rows=rows, new=keep(rows) if keep and table.keep else None, sampler=planned(space)[0])
 
 
 def understood(table: ImportedTable, record: StudyRecord, space: SearchSpace) -> list[ImportRecord]:

@@ -286,9 +286,9 @@ def _fault(pool: Pool | None) -> str | None:
 
 
 def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
-    """Prints the ranking and how to go on; returns the exit code."""
+    """Prints the ranking and how to go on; returns the exit code. What was to be confirmed has not come to its end."""
     name = plan.space.study
-    ranked = print_standing(store, name)
+    ranked = plan.confirm is None and print_standing(store, name)
     if outcome.state != "finished":
         if outcome.fault and not outcome.interrupted:
             click.echo(f"sweep: {outcome.fault}", err=True)

@@ -107,7 +107,7 @@ def _own_for_a_moment(storage: str) -> Iterator[Remote]:
             pass  # a clear line where no sweep has run yet
         with Store.open(storage) as store:
             team = Team(store, storage)
-            team.reopen()
+            team.reopen(shared=True)
             token = secrets.token_urlsafe(32)
             with Server(create_app(team.hall, token)) as server, Remote(server.url, token) as remote:
                 yield remote

@@ -73,6 +73,10 @@ class Bench:
         with Store.open(self.storage) as self.reader:
             return conduct(campaign, ALONE, self, "tiny", self.data, "sweep start campaign.yaml")
 
+    def first(self) -> SearchSpace:
+        """The space of the first stage."""
+        return look_ahead(*read_campaign(self.folder / "campaign.yaml", ()), ALONE)[0]
+
     def finished(self, record: StudyRecord, space: SearchSpace) -> bool:
         return record.state == "finished"
 

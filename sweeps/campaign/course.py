@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from results.reader import Reader
-from results.stages import decided, in_time
-from results.standings import stand
+from results.stages import decided, places
 from runner.protocol import Combination, Scalar, Scale
 from sweeps.remote import Remote
 from sweeps.space.exclusion import first_allowed
@@ -88,10 +87,12 @@ def found(reader: Reader | Remote, space: SearchSpace) -> Found | None:
     """What the stage of a space found, by the ranking's own order; None where no trial is complete."""
     studies = {one.name: one for one in reader.studies()}
     record = studies.get(space.study)
-    until = decided(record, list(studies.values())) if record else None
-    trials = in_time(reader.trials(space.study), until)
+    if record is None:
+        return None
+    trials = reader.trials(space.study)
     by_number = {trial.number: trial for trial in trials}
-    bests = [Best(space, by_number[one.trials[0]].optuna_params, one.mean) for one in stand(trials).standings]
+    standings = places(record, trials, decided(record, list(studies.values())))
+    bests = [Best(space, by_number[one.trials[0]].optuna_params, one.mean) for one in standings]
     return Found(space, tuple(bests)) if bests else None
 
 

@@ -48,7 +48,7 @@ class Finalists:
         """
         found, wanted, trials = ordered(store, space.study)
         if holdout := DataPaths.model_validate(found.data).holdout:
-            look_at = [one for entry in wanted.entries for one in judges(entry, trials)]
+            look_at = [one for name in self.combinations for one in judges(wanted.entry(name), trials)]
             heldout.score(store, found, space.plugins, holdout, look_at, gpus)
         return 0
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from results.errors import ResultsError
 from results.heldout import Outcome
 from results.reader import Reader
 from results.records import StudyRecord
@@ -61,13 +62,13 @@ def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
 
 
 def print_stages(reader: Reader | Remote, campaign: str, form: str) -> None:
-    """Writes the stages to stdout, as a table with captions or as JSON; and what the images held out say, once known.
-
-    Raises:
-        ResultsError: these cannot be read.
-    """
+    """Writes the stages to stdout, as a table with captions or as JSON; with what the images held out say of them."""
     stages = stages_of(reader, campaign)
-    held = None if isinstance(reader, Remote) else held_out(stages, reader.holdout)
+    held = None
+    try:
+        held = None if isinstance(reader, Remote) else held_out(stages, reader.holdout)
+    except ResultsError as error:  # they have no objects of the size that counts: the stages stand all the same
+        click.echo(error, err=True)
     if form == "json":
         document = stages.document() | {"holdout": held.document() if held else None}
         click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
@@ -78,7 +79,7 @@ def print_stages(reader: Reader | Remote, campaign: str, form: str) -> None:
     head = ["stage", "trials", objective, *["seeds"] * repeated, "gain", *["95 %"] * intervals, "best combination"]
     rows = [_row(stage, repeated, intervals) for stage in stages.stages]
     print_table(head, rows)
-    for line in [*captions(stages), *_held(stages, held)]:
+    for line in [*captions(stages), *([] if isinstance(reader, Remote) else _held(stages, held))]:
         click.echo(line)
 
 
@@ -131,7 +132,7 @@ def _held(stages: Stages, held: Outcome | None) -> list[str]:
     if not winner or not winner.record.data.get("holdout"):
         return []
     if held is None:
-        seen = "no stage has seen the images held out; what they say of the best, and of the first of its stage: "
+        seen = "no stage has seen the images held out; what they say of the best, and of the first of all: "
         return [f"{seen}sweep confirm --study {stages.campaign} --seeds 3"]
     names = [f"{stages.baseline}, the first of the first stage", f"{winner.label}, the best of stage {winner.name}"]
     lines = ["", *lines_of(held, names[1], names[0])]

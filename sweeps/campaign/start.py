@@ -11,7 +11,7 @@ import click
 
 from results.reader import Reader
 from results.records import StudyRecord
-from results.stages import Stages, finalists, held_out
+from results.stages import Stages, finalists
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Scale
@@ -84,9 +84,9 @@ class Here:
         return run_study(replace(self.plan, space=space), self.store, self.interrupts)
 
     def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
-        """Once each: a campaign that is started again shows what was found then."""
+        """Once each: what was scored is not scored again."""
         holdout, sides = self.plan.data.holdout, finalists(stages)
-        if holdout is None or sides is None or held_out(stages, self.store.holdout):
+        if holdout is None or sides is None:
             return
         plugins = {space.study: space.plugins for space in spaces}
         if self.interrupts.count:
@@ -95,7 +95,7 @@ class Here:
         let_interrupt()
         for stage, standing in sides:
             trials = [one for one in stage.trials if one.number in standing.trials]
-            score(self.store, stage.record, plugins[stage.record.name], holdout, trials, self.plan.gpus)
+            score(self.store, stage.record, plugins.get(stage.record.name, ()), holdout, trials, self.plan.gpus)
 
 
 @dataclass
@@ -184,8 +184,10 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
             )
         course.founds.append(result)
         click.echo(f"{head}: best {result.bests[0].mean:.10f}", err=True)
-    place.conclude(stages_of(place.reader, campaign.name), [one.space for one in course.founds])
-    print_stages(place.reader, campaign.name, "table")
+    try:
+        place.conclude(stages_of(place.reader, campaign.name), [one.space for one in course.founds])
+    finally:  # whatever keeps them from being scored
+        print_stages(place.reader, campaign.name, "table")
     return 0
 
 

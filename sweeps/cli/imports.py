@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,18 +33,29 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
     those whose --metric is the study's objective and that name everything the study searches: say so only if they were
     measured on the same validation images. A file with a bad row is refused as a whole.
     """
-    from sweeps.imports import read
+    from results.errors import NotFoundError
+    from runner.errors import UserError
+    from sweeps.imports import read, taken
+    from sweeps.session import reopened
     from sweeps.study.kinds import LEARNING
 
     table = read(file, metric, keep=not dry_run)
-    with source.owner() as owner:
-        name = options.choose_study(owner, study).name
-        found = owner.bring_in(name, table)
-    _show(found.rows, found.new, name, form)
+    with source.reader() as store:
+        record = options.choose_study(store, study)
+    with tempfile.TemporaryDirectory() as folder:
+        space = None if source.server else reopened(record, Path(folder))
+    if dry_run and space:
+        found = taken(table, record, space)
+    else:
+        with source.owner() as owner:
+            try:
+                found = owner.bring_in(record.name, table)
+            except NotFoundError as error:
+                raise UserError(f"the process that has the database does not serve study {record.name}") from error
+    _show(found.rows, found.new, record.name, form)
     if found.sampler not in LEARNING:
-        click.echo(
-            f"the sampler of study {name} is {found.sampler}: it learns from no score, imported or not", err=True
-        )
+        line = f"the sampler of study {record.name} is {found.sampler}: it learns from no score, imported or not"
+        click.echo(line, err=True)
 
 
 def _show(rows: list[ImportRecord], new: int | None, study: str, form: str) -> None:

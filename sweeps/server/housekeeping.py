@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from results.artifacts import ArtifactRecord, HeldRecord
 from results.ranking import ranked
-from results.records import FINAL
+from results.records import FINAL, TrialRecord
+from results.standings import stand
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts import Artifacts
 from sweeps.artifacts.keep import decide
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.hall import Hall
+from sweeps.study.study import Study
 
 _LOOK_SECONDS = 5.0
 
@@ -65,19 +67,30 @@ def _tidy_folder(study: Coordinator) -> None:
     """The same for checkpoints in the study's own folder."""
     work_dir = study.study.record.work_dir
     held: list[HeldRecord] = []
-    spared = set(study.study.further) if study.study.ordered else set()  # will be scored on the images held out
     trials = study.study.store.trials(study.name)
-    if study.study.data.holdout and (baseline := next(filter(ranked, trials), None)):
-        spared |= {one.number for one in trials if one.combination == baseline.combination}  # and so will these be
+    spared = set(study.study.further) if study.study.ordered else set()
+    if study.study.data.holdout:
+        spared |= _for_the_holdout(study.study, trials)
     for trial in trials:
-        if trial.number in spared:
-            continue
         folder = TrialPaths.of(work_dir, study.name, trial.number).folder
         for name in CHECKPOINTS:
             if found := _record(study.name, trial.number, folder / name):
                 held.append(HeldRecord(found, trial.state, trial.score))
     for artifact in decide(held, {study.name: study.study.space.keep}).delete:
-        Path(artifact.artifact_id).unlink(missing_ok=True)
+        if artifact.trial not in spared:
+            Path(artifact.artifact_id).unlink(missing_ok=True)
+
+
+def _for_the_holdout(study: Study, trials: Sequence[TrialRecord]) -> set[int]:
+    """Trials that may have to be scored on the images held out: all seeds of the best, of the baseline, further ones.
+
+    A combination of which only the best seeds are left would be judged too kindly.
+    """
+    standings = stand(trials).standings
+    first = next(filter(ranked, trials), None)
+    names = {standings[0].combination if standings else None, first.combination if first else None}
+    found = {one.number for one in trials if one.combination in names}
+    return found | set(study.further) - set(study.store.holdout(study.record.name))
 
 
 def _record(study: str, trial: int, path: Path) -> ArtifactRecord | None:

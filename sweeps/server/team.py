@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from results.errors import ClaimedError
 from results.records import StudyRecord
 from results.store import Store
 from runner.errors import UserError
@@ -56,12 +57,23 @@ class Team:
         self.hall, self._stays = Hall(stays), stays
         self._lock = threading.Lock()
 
-    def reopen(self) -> None:
-        """Opens every study of the database; one that cannot be opened is told and left alone."""
+    def reopen(self, shared: bool = False) -> None:
+        """Opens every study of the database; one that cannot be opened is told and left alone.
+
+        Args:
+            shared: also one that another server has.
+
+        Raises:
+            ClaimedError: another server has one, and the database is not shared.
+        """
         for record in self.store.studies():
             try:
                 space = reopened(record, self.work_dir / record.name)
                 self._open(record, space, DataPaths.model_validate(record.data))
+            except ClaimedError as error:
+                if not shared:
+                    raise
+                log.warning("study %s is not served: %s", record.name, error)
             except (UserError, ValueError) as error:
                 log.warning("study %s is not served: %s", record.name, str(error).splitlines()[0])
 

@@ -63,7 +63,7 @@ def test_what_ends_late_is_looked_at_again(four: list[TrialRecord], run_of: Tria
     first = order(waits, top=1, seeds=1)
     assert [one.combination for one in first.entries if one.chosen] == ["b"]
     again = order([*four, run_of(4, "b", 1), run_of(5, "a", 1)], top=1, seeds=1, before=first)
-    assert [one.combination for one in again.entries if one.chosen] == ["d"]
+    assert [(one.combination, one.seeds) for one in again.entries if one.chosen] == [("d", (1,)), ("b", ())]
 
 
 def test_further_seeds_are_above_those_of_the_space(four: list[TrialRecord]) -> None:
@@ -82,7 +82,9 @@ def test_more_seeds_and_new_trials_are_a_new_order_with_the_old_promise(
         ("a", 0.40, (0,), (2, 3)),
     ]
     new = [*later, run_of(6, "e", 0, 0.60)]
-    assert [e.combination for e in order(new, 1, 1, first).entries] == ["e", "a"]
+    assert [(e.combination, e.chosen) for e in order(new, 1, 1, first).entries] == [
+        ("e", True), ("a", False), ("d", True),
+    ]  # fmt: skip
     with pytest.raises(ResultsError, match="no trial is complete yet, so there is nothing to confirm"):
         order([run_of(0, "a", 0, None, state="failed")], 1, 1)
 
@@ -97,6 +99,11 @@ def test_combinations_that_are_named_get_an_order_of_their_own(four: list[TrialR
     assert [(one.combination, one.chosen) for one in plain.entries] == [("d", True), ("a", False)]
     both = order(later, 1, 1, named, only=("d", "a"))
     assert both == plain
+    three = order(four, 3, 1)
+    then = order(four, 1, 1, three, only=("a",))
+    assert [(one.combination, one.chosen, bool(one.seeds)) for one in then.entries] == [
+        ("a", False, True), ("d", True, False), ("b", True, False), ("c", True, False),
+    ], "what was confirmed before stays so"  # fmt: skip
 
 
 def test_what_was_confirmed_stays_the_best_until_something_is_tried(

@@ -10,13 +10,12 @@ from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecor
 from runner.errors import UserError
 from runner.protocol import Verdict
 from sweeps.artifacts import Artifacts
-from sweeps.imports import Imported, ImportedTable, understood
+from sweeps.imports import Imported, ImportedTable, taken
 from sweeps.logs import read
 from sweeps.server.hall import Hall
 from sweeps.server.routes.answers import LARGEST_FILE, Study, Trial, plain_file
 from sweeps.server.submission import Submission
 from sweeps.server.team import Team
-from sweeps.space.walk import planned
 
 
 def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRouter:
@@ -59,9 +58,7 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
     def bring_in(study: Study, table: ImportedTable) -> Imported:
         """Takes the rows of a table beside the study's own; its sampler learns from those that fit."""
         owner = hall.study(study)
-        rows = understood(table, owner.record(), owner.study.space)
-        new = owner.take_imports(rows) if table.keep else None
-        return Imported(rows=rows, new=new, sampler=planned(owner.study.space)[0])
+        return taken(table, owner.record(), owner.study.space, owner.take_imports)
 
     @routes.get("/studies/{study}/trials/{trial}/epochs")
     def epochs(study: Study, trial: Trial) -> list[EpochRecord]:

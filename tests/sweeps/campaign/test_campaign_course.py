@@ -11,7 +11,7 @@ from campaigning import ALONE, TWO_STAGES, Bench, trained, tried
 from evidence import alike, figure, packed, training
 from made_up import data
 
-from results.records import TrialRecord
+from results.records import HeldRecord, TrialRecord, now
 from results.stages import held_out
 from results.standings import stand
 from results.store import Store
@@ -121,6 +121,42 @@ def test_further_seeds_of_the_best_and_the_first_of_all_judge_in_the_end(tmp_pat
     assert found and (found.winner.trials, found.baseline.trials) == ((2, 3), (3, 4)), "by seeds that nobody picked"
     assert (found.winner.promised, found.winner.fresh) == (pytest.approx(0.55), pytest.approx(0.4))
     assert found.noise is not None and found.images == 3
+
+
+def test_what_is_confirmed_between_two_stages_decides_with_its_new_seeds(tmp_path: Path) -> None:
+    """The best model's new seeds are bad, and nothing else was confirmed: it still leads its stage, with its mean."""
+    bench = Bench(tmp_path, score, stop_in="models")
+    bench.start()
+    bench.stop_in = None
+    with Store.open(bench.storage) as store:
+        record = store.study("particles.models")
+        assert record
+        study = Study(bench.storage, store, record, bench.first(), bench.data)
+        trained(Coordinator(study), score)
+        store.set_state("particles.models", "finished")
+    with Store.open(bench.storage, readonly=True) as store:
+        [(record, side)] = [one for one in finals(store, "particles", 2) if one[1].combinations]
+    with Store.open(bench.storage) as store:
+        study = Study(bench.storage, store, record, bench.first(), bench.data)
+        side.begin(study)
+        trained(Coordinator(study), lambda row: 0.2)
+    bench.start()
+    with Store.open(bench.storage, readonly=True) as store:
+        stages = stages_of(store, "particles")
+    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"cascade_mask_rcnn"}
+    means = [stage.best.mean for stage in stages.stages if stage.best]
+    assert means == pytest.approx([(0.5 + 0.2 + 0.2) / 3, 0.55])
+    assert [stage.leads for stage in stages.stages] == [True, True]
+
+
+def test_images_without_such_objects_hide_no_stage(tmp_path: Path, capsys: Captured) -> None:
+    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
+    nothing = HeldRecord({}, None, now())
+    bench = Bench(tmp_path, score, data=data().model_copy(update={"holdout": held}), held=lambda row: nothing)
+    assert bench.start() == 0
+    captured = capsys.readouterr()
+    assert "has no segm_mAP on the held-out images: they have no such objects" in captured.err
+    assert "all stages together: +0.2500" in captured.out
 
 
 def test_where_nothing_beats_the_first_of_all_the_images_held_out_say_so(tmp_path: Path, capsys: Captured) -> None:
