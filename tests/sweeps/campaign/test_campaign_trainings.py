@@ -43,11 +43,11 @@ def test_ctrl_c_in_the_second_stage_and_a_second_start(desk: Desk) -> None:
     assert "campaign 세포 is not finished; go on with: sweep start campaign.yaml" in desk.err()
     stopped = desk.json("campaign")
     assert [one["state"] for one in stopped["stages"]] == ["finished", "stopped"]
-    assert [one["trials"] for one in stopped["stages"]] == [2, 1]
+    assert stopped["stages"][0]["complete"] == 2 and stopped["stages"][1]["complete"] < 2
 
     done = desk.run("start", "campaign.yaml")
     assert done.returncode == 0, done.stderr
-    assert "stage 1 of 2, models: best" in done.stderr and "trial 1 epoch 1/3" in done.stderr
+    assert "stage 1 of 2, models: best" in done.stderr and "trial 1 epoch 3/3" in done.stderr
     assert done.stderr.count("scoring 4 held-out images") == 2
     found = desk.json("campaign")
     held = found["holdout"]
