@@ -63,9 +63,7 @@ def test_ctrl_c_in_the_second_stage_and_a_second_start(desk: Desk) -> None:
     assert rate / 3.001 < refine["parts"]["optimizer"]["params"]["lr"] < rate * 3.001
     gains = [one["gain"] for one in found["stages"]]
     assert gains[0]["interval"], "the four validation images left evidence"
-    assert gains[1]["interval"] or gains[1]["value"] == 0.0, (
-        "the first of the second stage is the same training once more"
-    )
+    assert gains[1]["interval"] or gains[1]["value"] == 0.0, "the same training once more"
     assert "budget.trials 2 is spent" in desk.run("status").stdout
     best = desk.run("best", "--study", "세포", "--export", "config")
     assert best.returncode == 0 and (desk.folder / best.stdout.strip()).exists()
