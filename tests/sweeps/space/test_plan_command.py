@@ -13,9 +13,13 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_plan_reads_the_data_and_keeps_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))  # where nothing was measured yet
     space, data = ROOT / "search_spaces" / "models.yaml", ROOT / "tests" / "data" / "nuclei" / "data.yaml"
     arguments = ["plan", str(space), "--data", str(data), "--scale", "tiny"]
     assert main([*arguments, "--format", "json"]) == 0
