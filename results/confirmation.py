@@ -165,8 +165,13 @@ def owed(order: Order, trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord,
 
 def winner(order: Order, trials: Sequence[TrialRecord]) -> Standing:
     """Of the combinations that were chosen, the one with the best mean over all its seeds."""
+    return _confirmed(order, trials)[0]
+
+
+def _confirmed(order: Order, trials: Sequence[TrialRecord]) -> list[Standing]:
+    """The combinations that were chosen, by their mean over all seeds."""
     chosen = {one.combination for one in order.entries if one.chosen}
-    return next(one for one in stand(trials).standings if one.combination in chosen)
+    return [one for one in stand(trials).standings if one.combination in chosen]
 
 
 def leader(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None = None) -> Standing | None:
@@ -179,13 +184,9 @@ def leader(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None
         trials: all of the study.
         confirmation: the study's last order, as the store keeps it.
     """
-    standings = stand(trials).standings
     ordered = Order.read(confirmation) if confirmation else None
-    if ordered and not _news(trials, ordered):
-        chosen = {one.combination for one in ordered.entries if one.chosen}
-        confirmed = [one for one in standings if one.combination in chosen]
-        standings = (*confirmed, *standings)
-    return next(iter(standings), None)
+    confirmed = _confirmed(ordered, trials) if ordered and not _news(trials, ordered) else []
+    return next(iter(confirmed or stand(trials).standings), None)
 
 
 def judges(entry: Entry, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -215,7 +216,8 @@ def outcome(
         ResultsError: one of the two has no score there, or a score lacks its evidence.
     """
     names = list(dict.fromkeys([best.combination, order.baseline]))
-    sides = [_contender(order.entry(name), trials, held) for name in names]
+    entries = [order.entry(name) for name in names]
+    sides = [contender(entry, trials, judges(entry, trials), held) for entry in entries]
     for side in (side for side in sides if not side.trials):
         raise ResultsError(
             f"no checkpoint of combination {side.combination} is left to be scored on the held-out images; train one "
@@ -225,7 +227,10 @@ def outcome(
     return compared(objective, sides[0], sides[-1], looks, lambda: seed_noise([(trials, stand(trials).standings)]))
 
 
-def _contender(entry: Entry, trials: Sequence[TrialRecord], held: Mapping[int, HeldRecord]) -> Contender:
+def contender(
+    entry: Entry, trials: Sequence[TrialRecord], looked_at: Sequence[TrialRecord], held: Mapping[int, HeldRecord]
+) -> Contender:
+    """A combination by those of the trials looked at that have a score on the held-out images."""
     fresh = [one.score for one in entry.fresh(trials) if one.score is not None]
-    scored = {one.number: held[one.number] for one in judges(entry, trials) if one.number in held}
+    scored = {one.number: held[one.number] for one in looked_at if one.number in held}
     return Contender(entry.combination, entry.promised, fmean(fresh) if fresh else None, scored)

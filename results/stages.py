@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from results import tried
-from results.confirmation import Order, leader
+from results.confirmation import Entry, Order, contender, leader
 from results.heldout import Contender, Outcome, compared, seed_noise
 from results.ranking import ranked
 from results.records import HeldRecord, StudyRecord, TrialRecord
@@ -246,22 +245,12 @@ def finalists(stages: Stages) -> tuple[tuple[Stage, Standing], tuple[Stage, Stan
 
 
 def _contender(stage: Stage, standing: Standing, held: Mapping[int, HeldRecord]) -> Contender:
-    chosen, promised = _chosen(stage, standing)
-    runs = [one for one in stage.trials if one.combination == standing.combination and ranked(one)]
-    later = [one for one in runs if one.number not in chosen]
-    fresh = [one.score for one in later if one.score is not None]
-    judges = [one for one in later if one.number in held] or runs
-    scored = {one.number: held[one.number] for one in judges if one.number in held}
-    return Contender(standing.combination, promised, fmean(fresh) if fresh else None, scored)
-
-
-def _chosen(stage: Stage, standing: Standing) -> tuple[tuple[int, ...], float]:
-    """The trials by which a combination was chosen, and their mean: all, unless further seeds were ordered later."""
-    if stage.record.confirmation:
-        entries = {one.combination: one for one in Order.read(stage.record.confirmation).entries}
-        if entry := entries.get(standing.combination):
-            return entry.trials, entry.promised
-    return standing.trials, standing.mean
+    ordered = Order.read(stage.record.confirmation).entries if stage.record.confirmation else ()
+    plain = Entry(standing.combination, standing.trials, standing.mean, (), True)
+    entry = next((one for one in ordered if one.combination == standing.combination), plain)
+    fresh = entry.fresh(stage.trials)
+    looked_at = [one for one in fresh if one.number in held] or [t for t in stage.trials if t.number in entry.trials]
+    return contender(entry, stage.trials, looked_at, held)
 
 
 def _stage(record: StudyRecord, trials: Sequence[TrialRecord], until: datetime | None) -> Stage:

@@ -61,9 +61,8 @@ def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
     return weigh(campaign, [(study, reader.trials(study.name)) for study in begun], reader.evidence)
 
 
-def print_stages(reader: Reader | Remote, campaign: str, form: str) -> None:
+def print_stages(reader: Reader | Remote, stages: Stages, form: str) -> None:
     """Writes the stages to stdout, as a table with captions or as JSON; with what the images held out say of them."""
-    stages = stages_of(reader, campaign)
     held = None
     try:
         held = None if isinstance(reader, Remote) else held_out(stages, reader.holdout)

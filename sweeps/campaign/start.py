@@ -184,10 +184,11 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
             )
         course.founds.append(result)
         click.echo(f"{head}: best {result.bests[0].mean:.10f}", err=True)
+    stages = stages_of(place.reader, campaign.name)
     try:
-        place.conclude(stages_of(place.reader, campaign.name), [one.space for one in course.founds])
+        place.conclude(stages, [one.space for one in course.founds])
     finally:  # whatever keeps them from being scored
-        print_stages(place.reader, campaign.name, "table")
+        print_stages(place.reader, stages, "table")
     return 0
 
 
@@ -244,8 +245,9 @@ def _announce(head: str, space: SearchSpace) -> None:
 
 
 def _stopped(campaign: Campaign, place: Place, outcome: Outcome, command: str) -> int:
-    if stages_of(place.reader, campaign.name).winner:
-        print_stages(place.reader, campaign.name, "table")
+    so_far = stages_of(place.reader, campaign.name)
+    if so_far.winner:
+        print_stages(place.reader, so_far, "table")
     if outcome.fault and not outcome.interrupted:
         click.echo(f"sweep: {outcome.fault}", err=True)
     click.echo(f"campaign {campaign.name} is not finished; go on with: {command}", err=True)
@@ -271,8 +273,9 @@ def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
                 told = run.url
                 follow(run)
             time.sleep(_LOOK_SECONDS)
-        if stages_of(store, campaign.name).winner:
-            print_stages(store, campaign.name, "table")
+        so_far = stages_of(store, campaign.name)
+        if so_far.winner:
+            print_stages(store, so_far, "table")
         last = store.study(campaign.study(campaign.stages[-1]))
         return 0 if last and last.state == "finished" else 1
 

@@ -20,7 +20,7 @@ def campaign(form: str, source: Source, study: str | None) -> None:
 
     --study names the campaign. Each stage is a study NAME.STAGE of its own, for `sweep rank --study NAME.STAGE`.
     """
-    from sweeps.campaign.show import chosen, print_stages
+    from sweeps.campaign.show import chosen, print_stages, stages_of
 
     with source.reader() as reader:
-        print_stages(reader, chosen(reader, study), form)
+        print_stages(reader, stages_of(reader, chosen(reader, study)), form)

@@ -36,7 +36,7 @@ def confirm(
     from runner.errors import UserError
     from runner.machine import gpus
     from sweeps.campaign.finals import finals
-    from sweeps.campaign.show import campaigns, print_stages
+    from sweeps.campaign.show import campaigns, print_stages, stages_of
     from sweeps.cli.start import command_line, user_name
     from sweeps.confirm import Confirm, Confirmation
     from sweeps.run import again, attach_or_run
@@ -63,5 +63,5 @@ def confirm(
         if code := run(*side):
             return code
     with source.reader() as store:
-        print_stages(store, str(study), form)
+        print_stages(store, stages_of(store, str(study)), form)
     return 0
