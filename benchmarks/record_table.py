@@ -3,7 +3,8 @@
     python benchmarks/record_table.py --storage sqlite:///table.db [--study table] [--out benchmarks/table.json.gz]
 
 How the study is recorded stands at the head of benchmarks/table_space.yaml. The database is only read, so that this
-can be repeated while it grows.
+can be repeated while it grows. What the table already has of the same images stays in it, so that seeds can be recorded
+one after the other, in databases of their own: --set "search.seed=[1,2]".
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from table import FILE, Row, Table, save, table
+from table import FILE, Row, Table, load, save, table
 
 from results.records import TrialRecord
 from results.store import Store
@@ -35,6 +36,19 @@ def read(storage: str, name: str) -> Table:
     return table(about, rows)
 
 
+def added(kept: Table, new: Table) -> Table:
+    """What a table has already, and what a study recorded besides; of a training that both have, the new one.
+
+    Raises:
+        SystemExit: they were recorded on other images, another scale or by other versions.
+    """
+    if differ := [one for one in new.study if one != "trained_seconds" and new.study[one] != kept.study.get(one)]:
+        raise SystemExit(f"the table holds trainings with another {', '.join(differ)}: name another file with --out")
+    rows = {(row.key, row.seed): row for row in (*kept.rows, *new.rows)}
+    seconds = round(sum(sum(row.seconds) for row in rows.values()), 1)
+    return table({**new.study, "trained_seconds": seconds}, rows.values())
+
+
 def _row(store: Store, trial: TrialRecord) -> Row:
     epochs = store.epochs(trial.study, trial.number)
     params = {key: value for key, value in trial.optuna_params.items() if key != "seed"}
@@ -51,6 +65,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FILE)
     given = parser.parse_args()
     found = read(given.storage, given.study)
+    if given.out.exists():
+        found = added(load(given.out), found)
     save(found, given.out)
     best = max(found.means.values(), default=0.0)
     print(

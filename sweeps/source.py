@@ -42,8 +42,11 @@ class Source:
         return Store.open(self.storage, readonly=True)
 
     @contextlib.contextmanager
-    def owner(self) -> Iterator[Remote]:
+    def owner(self, study: str | None = None) -> Iterator[Remote]:
         """The process that owns the studies, which all changes go through; one is started for the moment if none is.
+
+        Args:
+            study: the one that the change is about; all where it is not known yet.
 
         Raises:
             UserError, ResultsError: it cannot be reached or started, in one line.
@@ -57,7 +60,7 @@ class Source:
             with Remote(run.url, run.token, run.certificate or None) as remote:
                 yield remote
             return
-        with _own_for_a_moment(self.storage) as remote:
+        with _own_for_a_moment(self.storage, study) as remote:
             yield remote
 
     def token(self) -> str:
@@ -94,7 +97,7 @@ def read_token(path: Path | None) -> str:
 
 
 @contextlib.contextmanager
-def _own_for_a_moment(storage: str) -> Iterator[Remote]:
+def _own_for_a_moment(storage: str, study: str | None) -> Iterator[Remote]:
     from results.store import Store
     from sweeps.server.app import Server, create_app
     from sweeps.server.team import Team
@@ -107,7 +110,7 @@ def _own_for_a_moment(storage: str) -> Iterator[Remote]:
             pass  # a clear line where no sweep has run yet
         with Store.open(storage) as store:
             team = Team(store, storage)
-            team.reopen(shared=True)
+            team.reopen(shared=True, only=study)
             token = secrets.token_urlsafe(32)
             with Server(create_app(team.hall, token)) as server, Remote(server.url, token) as remote:
                 yield remote

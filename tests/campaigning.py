@@ -32,6 +32,8 @@ stages:
   backbones:
     search: {backbone: [resnet18, resnet50]}
 """
+MODELS = {"mask_rcnn": 0.3, "cascade_mask_rcnn": 0.5, "solov2": 0.1}
+BACKBONES = {"resnet18": 0.0, "resnet50": 0.05}
 ALONE = Options(None, None, 0)
 Scores = Callable[[TrialRecord], float | None]
 
@@ -57,6 +59,11 @@ class Bench:
     @property
     def storage(self) -> str:
         return f"sqlite:///{self.folder / 'sweeps.db'}"
+
+    def rows(self, stage: str) -> list[TrialRecord]:
+        """The trials of a stage."""
+        with Store.open(self.storage, readonly=True) as store:
+            return store.trials(f"particles.{stage}")
 
     def read(self, *overrides: str) -> Campaign:
         path = self.folder / "campaign.yaml"
@@ -103,9 +110,14 @@ def trained(coordinator: Coordinator, scores: Scores, trials: int | None = None)
     asks = LeaseRequest(worker="w1", owner="Ann", device="cpu", ready={coordinator.name: ""})
     done = 0
     while (trials is None or done < trials) and (lease := coordinator.lease(asks).lease):
-        score = scores(coordinator.study.row(lease.trial))
-        train(coordinator, lease, lambda trial, epoch, score=score: score)  # type: ignore[misc]
+        found = scores(coordinator.study.row(lease.trial))
+        train(coordinator, lease, lambda trial, epoch, found=found: found)  # type: ignore[misc]
         done += 1
+
+
+def score(row: TrialRecord) -> float:
+    """What a trial scores where nothing else is asked for: its model's, and a little of its backbone's."""
+    return MODELS[tried(row, "model")] + BACKBONES[tried(row, "backbone")]
 
 
 def tried(row: TrialRecord, part: str) -> str:
@@ -113,4 +125,4 @@ def tried(row: TrialRecord, part: str) -> str:
     return str(row.parts[part]["name"])
 
 
-__all__ = ["ALONE", "ASK", "TWO_STAGES", "Bench", "trained", "tried"]
+__all__ = ["ALONE", "ASK", "MODELS", "TWO_STAGES", "Bench", "score", "trained", "tried"]

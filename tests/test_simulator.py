@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,19 @@ def test_what_was_recorded_is_read_and_kept(bench: Bench) -> None:
     assert table.load(file) == found
     table.save(table.load(file), file)
     assert file.read_bytes() == before
+
+
+def test_seeds_recorded_elsewhere_come_into_the_same_table(bench: Bench, tmp_path: Path) -> None:
+    whole = recorded(bench)
+    first, second = (table.Table(whole.study, tuple(row for row in whole.rows if row.seed == seed)) for seed in (0, 1))
+    again = table.Table(whole.study, (*second.rows, replace(first.rows[0], scores=(0.5,) * EPOCHS)))
+    found = record_table.added(first, again)
+    assert {(row.key, row.seed) for row in found.rows} == {(row.key, row.seed) for row in whole.rows}
+    assert found.rows[0].scores == (0.5,) * EPOCHS, "what was trained anew stands"
+    assert found.rows[1:] == whole.rows[1:]
+    assert found.study["trained_seconds"] == 20 * EPOCHS
+    with pytest.raises(SystemExit, match="another data_hash"):
+        record_table.added(first, table.Table({**whole.study, "data_hash": "ab"}, second.rows))
 
 
 def sorted_by_key(found: table.Table) -> list[float]:

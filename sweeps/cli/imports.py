@@ -47,7 +47,7 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
     if dry_run and space:
         found = taken(table, record, space)
     else:
-        with source.owner() as owner:
+        with source.owner(record.name) as owner:
             try:
                 found = owner.bring_in(record.name, table)
             except NotFoundError as error:

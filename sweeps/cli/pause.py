@@ -29,7 +29,7 @@ def resume(source: Source, study: str | None) -> None:
 
 
 def _order(source: Source, study: str | None, what: str) -> str:
-    with source.owner() as owner:
+    with source.owner(study) as owner:
         record = options.choose_study(owner, study)
         owner.order(f"studies/{record.name}/{what}")
     return record.name

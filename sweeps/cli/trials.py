@@ -72,7 +72,7 @@ def cancel(number: int, source: Source, study: str | None) -> None:
 
 
 def _order(source: Source, study: str | None, number: int, what: str) -> str:
-    with source.owner() as owner:
+    with source.owner(study) as owner:
         record = options.choose_study(owner, study)
         owner.order(f"studies/{record.name}/trials/{number}/{what}")
     return record.name

@@ -57,16 +57,18 @@ class Team:
         self.hall, self._stays = Hall(stays), stays
         self._lock = threading.Lock()
 
-    def reopen(self, shared: bool = False) -> None:
+    def reopen(self, shared: bool = False, only: str | None = None) -> None:
         """Opens every study of the database; one that cannot be opened is told and left alone.
 
         Args:
             shared: also one that another server has.
+            only: the one to open, where the database has it.
 
         Raises:
             ClaimedError: another server has one, and the database is not shared.
         """
-        for record in self.store.studies():
+        records = self.store.studies()
+        for record in [one for one in records if one.name == only] or records:
             try:
                 space = reopened(record, self.work_dir / record.name)
                 self._open(record, space, DataPaths.model_validate(record.data))

@@ -167,7 +167,10 @@ def test_an_epoch_is_more_than_its_iterations(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_plan_measures_and_foretells_a_real_sweep(desk: Desk) -> None:
+def test_plan_measures_and_foretells_a_real_sweep(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))  # where nothing was measured yet
     desk.write(REAL)
     before = json.loads(desk.run("plan", "space.yaml", "--format", "json").stdout)
     assert before["gpu_hours"] is None

@@ -7,18 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from campaigning import ALONE, TWO_STAGES, Bench, trained, tried
-from evidence import alike, figure, packed, training
+from campaigning import ALONE, MODELS, TWO_STAGES, Bench, score, trained, tried
+from evidence import packed, training
 from made_up import data
 
-from results.records import HeldRecord, TrialRecord, now
-from results.stages import held_out
-from results.standings import stand
+from results.records import TrialRecord
 from results.store import Store
 from runner.errors import UserError
-from runner.protocol import Holdout
 from sweeps.campaign.course import Course
-from sweeps.campaign.finals import finals
 from sweeps.campaign.show import stages_of
 from sweeps.campaign.stages import stage_space
 from sweeps.campaign.start import start_there
@@ -26,147 +22,22 @@ from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.app import Server, create_app
 from sweeps.server.team import Team
-from sweeps.session import reopened
 from sweeps.source import Source
-from sweeps.study.further import Proposal
 from sweeps.study.study import Study
 
-MODELS = {"mask_rcnn": 0.3, "cascade_mask_rcnn": 0.5, "solov2": 0.1}
-BACKBONES = {"resnet18": 0.0, "resnet50": 0.05}
 Captured = pytest.CaptureFixture[str]
-
-
-def score(row: TrialRecord) -> float:
-    return MODELS[tried(row, "model")] + BACKBONES[tried(row, "backbone")]
-
-
-def rows(bench: Bench, stage: str) -> list[TrialRecord]:
-    with Store.open(bench.storage, readonly=True) as store:
-        return store.trials(f"particles.{stage}")
 
 
 def test_each_stage_starts_from_the_winner_of_the_one_before(tmp_path: Path, capsys: Captured) -> None:
     bench = Bench(tmp_path, score)
     assert bench.start() == 0
     assert bench.ran == ["models", "backbones"]
-    assert [tried(row, "model") for row in rows(bench, "models")] == list(MODELS)
-    assert [(tried(row, "model"), tried(row, "backbone")) for row in rows(bench, "backbones")] == [
+    assert [tried(row, "model") for row in bench.rows("models")] == list(MODELS)
+    assert [(tried(row, "model"), tried(row, "backbone")) for row in bench.rows("backbones")] == [
         ("cascade_mask_rcnn", "resnet18"), ("cascade_mask_rcnn", "resnet50"),
     ]  # fmt: skip
     out = capsys.readouterr().out
     assert "all stages together: +0.2500; the best is trial 1 of study particles.backbones" in out
-
-
-def test_the_end_says_how_to_look_at_the_images_held_out(tmp_path: Path, capsys: Captured) -> None:
-    bench = Bench(tmp_path, score)
-    bench.start()
-    assert "sweep confirm" not in capsys.readouterr().out
-    (tmp_path / "held").mkdir()
-    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
-    Bench(tmp_path / "held", score, data=data().model_copy(update={"holdout": held})).start()
-    assert "sweep confirm --study particles --seeds 3" in capsys.readouterr().out
-
-
-def test_the_best_and_the_first_of_all_are_compared_on_the_images_held_out(tmp_path: Path, capsys: Captured) -> None:
-    """They are trials of two studies; three images of ten particles each, of which so many are found."""
-    found = {"cascade_mask_rcnn": 8, "mask_rcnn": 5}
-    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
-    bench = Bench(
-        tmp_path, score, data=data().model_copy(update={"holdout": held}),
-        held=lambda row: alike(found[tried(row, "model")], images=3),
-    )  # fmt: skip
-    assert bench.start() == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("on 3 images that no trial and no ranking saw, segm_mAP") for line in lines)
-    assert any("mask_rcnn, the first of the first stage" in line for line in lines if "  baseline  " in line)
-    gap = figure(8) - figure(5)
-    assert any(f"winner - baseline  {gap:+.4f}, 95 % {gap:+.4f} to {gap:+.4f}" in line for line in lines)
-    assert any(f"promised a gain of +0.2500 over the baseline; {gap:+.4f} is left of it" in line for line in lines)
-    with Store.open(bench.storage, readonly=True) as store:
-        document = held_out(stages_of(store, "particles"), store.holdout)
-        assert document and document.looks == 2 and document.noise is None
-        assert {name: len(store.holdout(f"particles.{name}")) for name in ("models", "backbones")} == {
-            "models": 1, "backbones": 1,
-        }  # fmt: skip
-
-
-def test_further_seeds_of_the_best_and_the_first_of_all_judge_in_the_end(tmp_path: Path, capsys: Captured) -> None:
-    """The best falls behind another one with its new seeds, and stays what was confirmed: the other had luck too."""
-    bench = Bench(tmp_path, score)
-    bench.start()
-    with Store.open(bench.storage, readonly=True) as store:
-        sides = finals(store, "particles", 2)
-    assert [record.name for record, _ in sides] == ["particles.backbones", "particles.models"]
-    for record, side in sides:
-        for _ in range(2):  # the second time nothing is owed
-            with Store.open(bench.storage) as store:
-                space = reopened(record, tmp_path)
-                study = Study(bench.storage, store, store.study(record.name) or record, space, bench.data)
-                side.begin(study)
-                trained(Coordinator(study), lambda row: 0.4)
-    assert [(row.seed, tried(row, "model")) for row in rows(bench, "models")][3:] == [
-        (1, "mask_rcnn"), (2, "mask_rcnn"),
-    ]  # fmt: skip
-    assert [(row.seed, tried(row, "backbone")) for row in rows(bench, "backbones")][2:] == [
-        (1, "resnet50"), (2, "resnet50"),
-    ]  # fmt: skip
-    with Store.open(bench.storage) as store:
-        for name, fresh in (("backbones", (2, 3)), ("models", (3, 4))):
-            for number in (1 if name == "backbones" else 0, *fresh):
-                store.add_holdout(f"particles.{name}", number, alike(8 if number in fresh else 1, images=3))
-        stages = stages_of(store, "particles")
-        found = held_out(stages, store.holdout)
-    assert stages.winner and stages.winner.best
-    assert stages.winner.best.mean == pytest.approx((0.55 + 0.4 + 0.4) / 3), "below resnet18's single 0.5"
-    assert found and (found.winner.trials, found.baseline.trials) == ((2, 3), (3, 4)), "by seeds that nobody picked"
-    assert (found.winner.promised, found.winner.fresh) == (pytest.approx(0.55), pytest.approx(0.4))
-    assert found.noise is not None and found.images == 3
-
-
-def test_what_is_confirmed_between_two_stages_decides_with_its_new_seeds(tmp_path: Path) -> None:
-    """The best model's new seeds are bad, and nothing else was confirmed: it still leads its stage, with its mean."""
-    bench = Bench(tmp_path, score, stop_in="models")
-    bench.start()
-    bench.stop_in = None
-    with Store.open(bench.storage) as store:
-        record = store.study("particles.models")
-        assert record
-        study = Study(bench.storage, store, record, bench.first(), bench.data)
-        trained(Coordinator(study), score)
-        store.set_state("particles.models", "finished")
-    with Store.open(bench.storage, readonly=True) as store:
-        [(record, side)] = [one for one in finals(store, "particles", 2) if one[1].combinations]
-    with Store.open(bench.storage) as store:
-        study = Study(bench.storage, store, record, bench.first(), bench.data)
-        side.begin(study)
-        trained(Coordinator(study), lambda row: 0.2)
-    bench.start()
-    with Store.open(bench.storage, readonly=True) as store:
-        stages = stages_of(store, "particles")
-    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"cascade_mask_rcnn"}
-    means = [stage.best.mean for stage in stages.stages if stage.best]
-    assert means == pytest.approx([(0.5 + 0.2 + 0.2) / 3, 0.55])
-    assert [stage.leads for stage in stages.stages] == [True, True]
-
-
-def test_images_without_such_objects_hide_no_stage(tmp_path: Path, capsys: Captured) -> None:
-    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
-    nothing = HeldRecord({}, None, now())
-    bench = Bench(tmp_path, score, data=data().model_copy(update={"holdout": held}), held=lambda row: nothing)
-    assert bench.start() == 0
-    captured = capsys.readouterr()
-    assert "has no segm_mAP on the held-out images: they have no such objects" in captured.err
-    assert "all stages together: +0.2500" in captured.out
-
-
-def test_where_nothing_beats_the_first_of_all_the_images_held_out_say_so(tmp_path: Path, capsys: Captured) -> None:
-    held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
-    bench = Bench(
-        tmp_path, lambda row: 0.5 if tried(row, "model") == "mask_rcnn" else 0.1,
-        data=data().model_copy(update={"holdout": held}), held=lambda row: alike(5, images=3),
-    )  # fmt: skip
-    assert bench.start() == 0
-    assert "the baseline is the winner: nothing that was confirmed is better" in capsys.readouterr().out
 
 
 def test_a_second_start_trains_nothing_and_says_the_same(tmp_path: Path, capsys: Captured) -> None:
@@ -183,11 +54,11 @@ def test_a_start_goes_on_where_the_last_one_stopped(tmp_path: Path, capsys: Capt
     bench = Bench(tmp_path, score, stop_in="backbones")
     assert bench.start() == 130
     assert "campaign particles is not finished; go on with: sweep start campaign.yaml" in capsys.readouterr().err
-    assert (len(rows(bench, "models")), len(rows(bench, "backbones"))) == (3, 1)
+    assert (len(bench.rows("models")), len(bench.rows("backbones"))) == (3, 1)
     bench.stop_in = None
     assert bench.start() == 0
     assert bench.ran == ["models", "backbones", "backbones"]
-    assert [row.number for row in rows(bench, "backbones")] == [0, 1]
+    assert [row.number for row in bench.rows("backbones")] == [0, 1]
 
 
 def test_means_over_seeds_decide_and_not_the_luckiest_run(tmp_path: Path) -> None:
@@ -203,7 +74,7 @@ def test_means_over_seeds_decide_and_not_the_luckiest_run(tmp_path: Path) -> Non
         bench.start("repeats=2")
     finally:
         MODELS["mask_rcnn"] = before
-    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"mask_rcnn"}
+    assert {tried(row, "model") for row in bench.rows("backbones")} == {"mask_rcnn"}
     with Store.open(bench.storage, readonly=True) as store:
         models = stages_of(store, "particles").stages[0]
     assert models.best and (models.best.mean, models.best.seeds) == (pytest.approx(0.53), 2)
@@ -215,9 +86,9 @@ def test_pruned_trials_do_not_win(tmp_path: Path) -> None:
         tmp_path, lambda row: {"mask_rcnn": 0.3, "cascade_mask_rcnn": 0.1, "solov2": 0.2}[tried(row, "model")], text
     )
     bench.start()
-    states = {tried(row, "model"): row.state for row in rows(bench, "models")}
+    states = {tried(row, "model"): row.state for row in bench.rows("models")}
     assert states["mask_rcnn"] == "complete" and "pruned" in states.values()
-    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"mask_rcnn"}
+    assert {tried(row, "model") for row in bench.rows("backbones")} == {"mask_rcnn"}
 
 
 def test_a_stage_that_finds_nothing_better_changes_nothing(tmp_path: Path, capsys: Captured) -> None:
@@ -226,7 +97,7 @@ def test_a_stage_that_finds_nothing_better_changes_nothing(tmp_path: Path, capsy
     )
     bench = Bench(tmp_path, lambda row: 0.3 if tried(row, "backbone") == "resnet18" else 0.2, text)
     bench.start()
-    assert {tried(row, "backbone") for row in rows(bench, "optimizers")} == {"resnet18"}
+    assert {tried(row, "backbone") for row in bench.rows("optimizers")} == {"resnet18"}
     assert "hrnet_w32 (not taken over)" in capsys.readouterr().out
     with Store.open(bench.storage, readonly=True) as store:
         found = stages_of(store, "particles")
@@ -279,8 +150,8 @@ def test_what_a_sampler_drew_is_handed_on_to_the_last_digit(tmp_path: Path) -> N
     text = AROUND + "  last:\n    search: {batch_size: [1, 2]}\n"
     bench = Bench(tmp_path, lambda row: row.number / 100 + {"particles.optimizers": 0.3}.get(row.study, 0.4), text)
     assert bench.start() == 0
-    drawn = rows(bench, "refine")[-1].parts["optimizer"]
-    assert {str(row.parts["optimizer"]) for row in rows(bench, "last")} == {str(drawn)}
+    drawn = bench.rows("refine")[-1].parts["optimizer"]
+    assert {str(row.parts["optimizer"]) for row in bench.rows("last")} == {str(drawn)}
     bench.ran.clear()
     assert (bench.start(), bench.ran) == (0, [])
 
@@ -323,10 +194,10 @@ def test_the_last_stage_may_get_a_larger_budget_and_a_stage_may_be_added(tmp_pat
     bench = Bench(tmp_path, score)
     bench.start("stages.backbones.budget.trials=1")
     assert bench.start("stages.backbones.budget.trials=2") == 0
-    assert len(rows(bench, "backbones")) == 2
+    assert len(bench.rows("backbones")) == 2
     bench.text += "  optimizers: {search: {optimizer: [SGD, AdamW]}}\n"
     assert bench.start("stages.backbones.budget.trials=2") == 0
-    assert {tried(row, "backbone") for row in rows(bench, "optimizers")} == {"resnet50"}
+    assert {tried(row, "backbone") for row in bench.rows("optimizers")} == {"resnet50"}
 
 
 def test_a_stage_without_a_complete_trial_ends_the_campaign(tmp_path: Path) -> None:
@@ -422,45 +293,6 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(tmp_path: Path, monkeypatch:
         assert [row.created_at for row in store.trials("particles.backbones")] == before
 
 
-def further(bench: Bench, stage: str, found: float, tries: int = 3) -> None:
-    """Seeds of a confirmation, of the combination that came last; they score far better than the first one did."""
-    space = bench.read()
-    with Store.open(bench.storage) as store:
-        record = store.study(f"particles.{stage}")
-        assert record
-        study = Study(bench.storage, store, record, stage_space(space, stage, Course("tiny"), ALONE), bench.data)
-        last = store.trials(record.name)[-1]
-        study.order(Proposal(last.optuna_params, seed, last.number) for seed in range(100, 100 + tries))
-        trained(Coordinator(study), lambda row: found)
-        store.set_state(record.name, "finished", "everything was tried")
-
-
-def test_a_confirmation_of_a_stage_does_not_lock_the_campaign(tmp_path: Path, capsys: Captured) -> None:
-    bench = Bench(tmp_path, score)
-    bench.start()
-    before, _ = capsys.readouterr()
-    further(bench, "models", 0.9)
-    with Store.open(bench.storage, readonly=True) as store:
-        assert stand(store.trials("particles.models")).standings[0].trials[0] == 2, "solov2 leads its study now"
-    bench.ran.clear()
-    assert bench.start() == 0
-    assert bench.ran == []
-    assert capsys.readouterr().out == before.replace("models      3 ", "models      6 "), "six trials, the same winner"
-
-
-def test_one_before_the_next_stage_counts(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, score, stop_in="backbones")
-    bench.scores = lambda row: score(row) if tried(row, "backbone") == "resnet18" else 0.0
-    bench.text = TWO_STAGES
-    first = bench.read()
-    with Store.open(bench.storage) as bench.reader:
-        bench.run(stage_space(first, "models", Course("tiny"), ALONE))
-    further(bench, "models", 0.9)
-    bench.stop_in = None
-    assert bench.start() == 0
-    assert {tried(row, "model") for row in rows(bench, "backbones")} == {"solov2"}
-
-
 def test_a_trial_of_an_ended_stage_that_is_tried_again_is_trained(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lambda row: None if tried(row, "model") == "solov2" else score(row))
     bench.start()
@@ -472,4 +304,4 @@ def test_a_trial_of_an_ended_stage_that_is_tried_again_is_trained(tmp_path: Path
     bench.scores, bench.ran = score, []
     assert bench.start() == 0
     assert bench.ran == ["models"]
-    assert rows(bench, "models")[2].state == "complete"
+    assert bench.rows("models")[2].state == "complete"
