@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -174,13 +175,18 @@ def _side(side: Contender, runs: Runs, noise: SeedNoise | None, images: int) -> 
 def seed_noise(studies: Sequence[tuple[Sequence[TrialRecord], Sequence[Standing]]]) -> SeedNoise | None:
     """The noise between seeds of validation scores, from all that was repeated; None where nothing was.
 
+    A combination that several studies trained with the same seed counts once: it is the same training.
+
     Args:
         studies: the trials of each, and its combinations.
     """
-    repeated = []
+    scores: dict[str, dict[int, float]] = defaultdict(dict)  # of each combination, by seed
     for trials, standings in studies:
-        scores = {one.number: float(one.score) for one in trials if one.score is not None}
-        repeated += [[scores[number] for number in one.trials] for one in standings if one.seeds > 1]
+        placed = {number for one in standings for number in one.trials}
+        for one in trials:
+            if one.number in placed and one.score is not None:
+                scores[one.combination].setdefault(one.seed, float(one.score))
+    repeated = [list(by_seed.values()) for by_seed in scores.values() if len(by_seed) > 1]
     if not repeated:
         return None
     import numpy as np

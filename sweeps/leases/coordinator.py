@@ -57,13 +57,13 @@ class Coordinator(Steps):
                 return LeaseReply(wait=True)
             while True:
                 with self._all_or_nothing():
-                    grant = self._apply(events.LeaseWanted(request.worker, self._clock()))
+                    grant = self._apply(events.LeaseWanted(request.worker, self._clock(), self.study.only))
                 if isinstance(grant, events.Grant):
                     return self._granted(grant, request)
                 number = self.study.ask()
                 if number is None:
                     # a running trial may come back: its worker may die
-                    return LeaseReply(wait=bool(self._leases.unfinished()))
+                    return LeaseReply(wait=bool(self._unfinished()))
                 self._apply(events.Added(number))
 
     def heartbeat(self, trial: int, fence: int) -> Verdict:
@@ -125,8 +125,7 @@ class Coordinator(Steps):
         with self._lock:
             if self._stopping or self.paused:
                 return False
-            unfinished = self._leases.unfinished()
-            return len(unfinished) > len(self._leases.running()) or self.study.more_to_try()
+            return len(self._unfinished()) > len(self._leases.running()) or self.study.more_to_try()
 
     def forget(self, worker: str) -> None:
         """The worker was not seen for long: it is no longer shown."""
@@ -180,13 +179,18 @@ class Coordinator(Steps):
     def finished(self) -> bool:
         """Whether the budget is spent, or the space tried out, and nothing runs or waits."""
         with self._lock:
-            return not self._leases.unfinished() and not self.study.more_to_try()
+            return not self._unfinished() and not self.study.more_to_try()
 
     def status(self) -> dict[str, Any]:
         """The document of ``sweep status --format json``."""
         with self._lock:
             self._status = self._status or self._current_status()
             return self._status
+
+    def _unfinished(self) -> list[int]:
+        """Trials that have not ended and may be trained now."""
+        only = self.study.only
+        return [trial for trial in self._leases.unfinished() if only is None or trial in only]
 
     def _current_status(self) -> dict[str, Any]:
         by_worker = {worker: trial for trial, worker in self._leases.running().items()}
@@ -196,7 +200,7 @@ class Coordinator(Steps):
         ]
         state = self._state()
         left = self.study.trials_left()
-        waiting = None if left is None else left + len(self._leases.unfinished())
+        waiting = None if left is None else left + len(self._unfinished())
         reason = self.study.end() if state == "finished" else self.paused
         return document(self.study.store, self.study.record, state, workers, waiting, reason)
 

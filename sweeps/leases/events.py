@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,10 +20,14 @@ class Added:
 
 @dataclass(frozen=True)
 class LeaseWanted:
-    """A worker asks for a trial. What it held before, it has lost: it would not ask otherwise."""
+    """A worker asks for a trial, one of `only` if that says anything.
+
+    What it held before, it has lost: it would not ask otherwise.
+    """
 
     worker: str
     at: float
+    only: Set[int] | None = None
 
 
 @dataclass(frozen=True)

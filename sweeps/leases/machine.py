@@ -9,7 +9,7 @@ An event costs as much as there are open trials, which are about as many as work
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from sweeps.leases.events import (
@@ -77,8 +77,8 @@ class Leases:
         match event:
             case Added(trial):
                 return (self, ()) if self._knows(trial) else (self._with(trial, Seat()), ())
-            case LeaseWanted(worker, at):
-                return self._lease(worker, at)
+            case LeaseWanted(worker, at, only):
+                return self._lease(worker, at, only)
             case Passed(at):
                 return self._lost(trial for trial, seat in self.seats.items() if seat.worker and seat.until <= at)
             case Cancelled(trial):
@@ -123,11 +123,12 @@ class Leases:
             actions.append(action)
         return state, tuple(actions)
 
-    def _lease(self, worker: str, at: float) -> _Step:
+    def _lease(self, worker: str, at: float, only: Set[int] | None) -> _Step:
         state, freed = self._lost(
             t for t, s in self.seats.items() if s.worker and (s.worker == worker or s.until <= at)
         )
-        trial = min((number for number, seat in state.seats.items() if seat.worker is None), default=None)
+        waiting = (number for number, seat in state.seats.items() if seat.worker is None)
+        trial = min((number for number in waiting if only is None or number in only), default=None)
         if trial is None:
             return state, (*freed, NothingWaits())
         seat = state.seats[trial]

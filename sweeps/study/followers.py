@@ -44,6 +44,8 @@ class Followers:
 
     Attributes:
         proposer: says what to try next.
+        further: trials that a confirmation ordered; neither the sampler nor the pruner learns from them, for what is
+            trained with many seeds would count many times.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Followers:
         self._pruning: Pruning | Wilcoxon | None = None
         self._catch_up(store.trials(name), adopt)
         rows = store.trials(name)
+        self.further = {row.number for row in rows if is_further(space, row)}
         self.ledger.start_after(max([-1, *(row.number for row in rows), *self._aliases.values()]))
         self._follow(space, rows)
 
@@ -72,6 +75,7 @@ class Followers:
 
     def _follow(self, space: SearchSpace, rows: Sequence[TrialRecord]) -> None:
         self._space = space
+        rows = [row for row in rows if row.number not in self.further]
         scores = self._store.scores(self._name) if any(row.state == "pruned" for row in rows) else {}
         self.proposer = Proposer(space, rows, scores, opening(space, self._scale, self._n_train))
         self.learn_imports()
@@ -80,7 +84,7 @@ class Followers:
         self._per = str(pruner.options.get("per", "none"))
         if pruner.kind != "none":
             groups = {row.number: self._group(row.optuna_params) for row in rows}
-            groups |= {alias: groups[number] for number, alias in self._aliases.items()}
+            groups |= {alias: groups[number] for number, alias in self._aliases.items() if number in groups}
             trials, mark = self.ledger.trials(), self.ledger.mark
             epochs = space.fixed.get("epochs")
             self._pruning = (
@@ -115,7 +119,7 @@ class Followers:
         """Begins a trial in Optuna's tables, with its own seed or a further one; its number there."""
         forms = shown(distributions(self._space, assignment), further)
         number = self.ledger.begin(shown(assignment, further), forms, attributes)
-        if self._pruning:
+        if self._pruning and not further:
             self._pruning.begun(number, self._group(assignment))
         return number
 
@@ -135,12 +139,14 @@ class Followers:
     def stands_in(self, row: TrialRecord, optuna_number: int) -> None:
         """The retry of `row` is stored."""
         self._aliases[row.number] = optuna_number
-        self.proposer.again(row)
+        if row.number not in self.further:
+            self.proposer.again(row)
 
     def report(self, number: int, epoch: int, score: float, images: Images | None = None) -> bool:
         """Takes the score of an epoch, of each image where the pruner asks for it; whether to prune the trial."""
         optuna_number = self._number(number)
-        self.proposer.report(number, epoch, score)
+        if number not in self.further:
+            self.proposer.report(number, epoch, score)
         prune = self._pruning.report(optuna_number, epoch, score, images) if self._pruning else False
         self.ledger.report(optuna_number, epoch, score)
         return prune and number not in self._aliases  # who tries a trial again wants to see its end
@@ -152,7 +158,8 @@ class Followers:
 
     def ended(self, row: TrialRecord) -> None:
         """A trial has ended."""
-        self.proposer.ended(row)
+        if row.number not in self.further:
+            self.proposer.ended(row)
         self._untold.add(row.number)
         for number in sorted(self._untold):
             found = row if number == row.number else self._store.trial(self._name, number)

@@ -69,7 +69,10 @@ class Proposer:
         self._sampler = Sampler(space, self.kind, seed, self._refused)
         self._tries = _COSTLY if self.kind in ("gp", "tpe") else _REPEATS
         self._patience = self._tries + (2 * len(past) if self.kind == "qmc" else 0)  # its sequence begins anew
+        self._left_out: set[str] = set()
         self._owed = self._unfinished(past)
+        for row in past:
+            self._leave_out(row)
         if opening is not None and not self.listed and _key(opening) not in self._seen:
             self._owed.appendleft(opening)
             if not self._repeating:
@@ -85,6 +88,11 @@ class Proposer:
     def learns(self) -> bool:
         """Whether scores make a difference to what is proposed."""
         return self._sampler.learns
+
+    @property
+    def most(self) -> int | None:
+        """How many trials a finite space gives, those included that there are; None if it has no end."""
+        return None if self.size is None else self.size - len(self._left_out)
 
     @property
     def listed(self) -> bool:
@@ -141,8 +149,21 @@ class Proposer:
 
     def _repeated(self, assignment: Assignment) -> list[Assignment]:
         """The combination with each of its seeds, where the space asks for several."""
-        seeds = self._space.search.get("seed") if self._space.repeats > 1 else None
+        return self._reseeded(assignment) if self._space.repeats > 1 else []
+
+    def _reseeded(self, assignment: Assignment) -> list[Assignment]:
+        """The combination with each seed that the space has a list of."""
+        seeds = self._space.search.get("seed")
         return [{**assignment, "seed": seed} for seed in seeds.labels] if isinstance(seeds, Choice) else []
+
+    def _leave_out(self, row: TrialRecord) -> None:
+        """What does not fit into memory with one seed does not with another; the rows of pairs are tried as they are."""
+        if row.state != "infeasible" or self.kind == "pairwise":
+            return
+        others = {_key(one) for one in self._reseeded(row.optuna_params) if not forbidden(self._space, one)}
+        self._left_out |= others - self._seen
+        self._seen |= others
+        self._owed = deque(one for one in self._owed if _key(one) not in others)
 
     def _unfinished(self, past: Iterable[TrialRecord]) -> deque[Assignment]:
         """What an earlier start did not come to: the other seeds of combinations that it began."""
@@ -178,6 +199,7 @@ class Proposer:
 
     def ended(self, row: TrialRecord) -> None:
         """A trial of the study has ended."""
+        self._leave_out(row)
         if self._repeating:
             self._repeating.ended(row)
         if self.learns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import timedelta
 
 from optuna.trial import FrozenTrial
@@ -20,7 +20,7 @@ from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, suggest
 from sweeps.study.followers import Followers
 from sweeps.study.forms import OptunaSuggester
-from sweeps.study.further import Proposal, is_further
+from sweeps.study.further import Proposal
 from sweeps.study.ledger import Ledger
 from sweeps.study.tally import Tally
 
@@ -61,8 +61,9 @@ class Study:
         self.followers = Followers(storage, store, record.name, space, self._adopt, self.scale, data.n_train)
         rows = store.trials(record.name)
         self._ordered: deque[Proposal] | None = None  # trained in the place of what the sampler would propose
-        self.further = {row.number for row in rows if is_further(space, row)}
-        self._tally = Tally(row for row in rows if row.number not in self.further)
+        self.further = self.followers.further
+        seeds = 1 if space.adaptive else space.repeats
+        self._tally = Tally((row for row in rows if row.number not in self.further), seeds)
         for row in rows:
             if row.state == "running" and not workers_survive:
                 self.store.release(record.name, row.number, "stopped", "the study's owner ended")
@@ -89,14 +90,19 @@ class Study:
         """Whether somebody ordered what is trained."""
         return self._ordered is not None
 
+    @property
+    def only(self) -> Set[int] | None:
+        """The trials that may be trained; None for all. An order's are its own: what else waits, goes on after it."""
+        return self.further if self.ordered else None
+
     def _propose(self) -> Proposal | None:
         if self._ordered is not None:
             return self._ordered.popleft() if self._ordered else None
         if self._limit() is not None:
             return None
         proposer = self.followers.proposer
-        # further seeds may show that another combination is the best, and that there was a gain
-        assignment = proposer.propose() if self._no_gain() is None else proposer.repeat()
+        # further seeds may show that another combination is the best, that there was a gain, or that its score was luck
+        assignment = proposer.propose() if self._enough() is None else proposer.repeat()
         return None if assignment is None else Proposal(assignment)
 
     def take_imports(self, rows: Sequence[ImportRecord]) -> int:
@@ -123,10 +129,10 @@ class Study:
         number = self._begun
         self._add(number, assignment, proposal.seed)
         self._begun = self._proposed = None
-        self.followers.proposer.begun(number, assignment)
         if further:
             self.further.add(number)
         else:
+            self.followers.proposer.begun(number, assignment)
             self._tally.begun += 1
         return number
 
@@ -155,19 +161,20 @@ class Study:
             return f"budget.gpu_hours {budget.gpu_hours:g} is spent"
         if budget.hours is not None and now() - self.record.started_at >= timedelta(hours=budget.hours):
             return f"budget.hours {budget.hours:g} have passed"
-        if budget.until is not None and tally.best >= budget.until:
-            return f"{self.record.objective} {tally.best:.4f} has reached budget.until {budget.until:g}"
         return None
 
-    def _no_gain(self) -> str | None:
+    def _enough(self) -> str | None:
+        """Why no further combination is needed, for people; None while one is."""
         budget = self.space.budget
+        if budget.until is not None and (best := self._tally.best()) >= budget.until:
+            return f"{self.record.objective} {best:.4f} has reached budget.until {budget.until:g}"
         if budget.patience is None:
             return None
         found = self._tally.stagnation(budget.gain)
         if found.combinations < budget.patience:
             return None
         what = f" above {found.gain:.4g}" if found.gain else ""
-        why = ", the noise between seeds" if found.learnt else ""
+        why = ", the noise between seeds" if found.learnt and found.gain else ""
         number = "one combination" if found.combinations == 1 else f"{found.combinations} combinations"
         return f"no gain{what}{why} in {number} (budget.patience {budget.patience})"
 
@@ -181,7 +188,7 @@ class Study:
         """Why no new trial begins, for people; None while one would."""
         if self.followers.proposer.exhausted:
             return "everything was tried"
-        return self._limit() or (None if self.followers.proposer.repeats else self._no_gain())
+        return self._limit() or (None if self.followers.proposer.repeats else self._enough())
 
     def trials_left(self) -> int | None:
         """How many trials may still begin; None if only time or a score limits them."""
@@ -189,7 +196,7 @@ class Study:
             return len(self._ordered)
         if not self.more_to_try():
             return 0
-        limits = [n for n in (self.space.budget.trials, self.followers.proposer.size) if n is not None]
+        limits = [n for n in (self.space.budget.trials, self.followers.proposer.most) if n is not None]
         return max(0, min(limits) - self._tally.begun) if limits else None
 
     def lease(self, number: int, fence: int, worker: str, owner: str, device: str) -> Lease:

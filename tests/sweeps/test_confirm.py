@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from made_up import ASK, Bench, figure, result, run, train
 
+from results.confirmation import leader
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport
@@ -109,6 +110,25 @@ def test_one_that_runs_when_it_ends_is_trained_on_and_not_twice(bench: Bench) ->
         assert [row.seed for row in study.store.trials("made_up")] == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
+def test_what_was_interrupted_before_waits_until_the_study_goes_on(tmp_path: Path) -> None:
+    """Else it would be trained in the confirmation's place, and be news that the confirmation knows nothing of."""
+    bench = Bench(tmp_path)
+    with bench.study() as study:
+        coordinator = Coordinator(study)
+        run(coordinator, trials=3)
+        assert (lease := coordinator.lease(ASK).lease) and lease.trial == 3
+    with bench.study() as study:
+        BEST.begin(study)
+        coordinator = Coordinator(study)
+        assert run(coordinator, lambda trial, epoch: 0.01) == [4, 5, 6, 7, 8, 9]
+        assert coordinator.finished() and not coordinator.may_lease() and not coordinator.lease(ASK).wait
+        assert study.row(3).state == "waiting"
+        trials, kept = study.store.trials("made_up"), study.store.study("made_up")
+        assert kept and (best := leader(trials, kept.confirmation)) and best.combination == study.row(2).combination
+    with bench.study() as study:
+        assert run(Coordinator(study)) == [3]
+
+
 @pytest.mark.parametrize("text", [None, REPEATED])
 def test_a_crash_before_the_row_leaves_no_trial_with_a_wrong_seed(tmp_path: Path, text: str | None) -> None:
     class Crashing(Store):
@@ -162,6 +182,22 @@ def test_the_budget_and_the_pruner_leave_them_alone(tmp_path: Path) -> None:
     with bench.study("budget.trials=4") as study:
         assert study.trials_left() == 1
         assert run(Coordinator(study)) == [9]
+
+
+def test_neither_the_pruner_nor_the_sampler_learns_from_them(tmp_path: Path) -> None:
+    text = Bench(tmp_path).text.replace("[0.001, 0.0003]", "{float: [0.0001, 0.1], log: true}")
+    bench = Bench(
+        tmp_path, text + "sampler: {kind: tpe}\npruner: {kind: median, startup_trials: 1}\nbudget: {trials: 3}\n"
+    )
+    with bench.study() as study:
+        run(Coordinator(study))
+    with bench.study() as study:
+        Confirm(top=1, seeds=4).begin(study)
+        assert len(run(Coordinator(study), lambda trial, epoch: 0.9)) == 8
+        assert len(study.followers.proposer._sampler._study.trials) == 3
+    with bench.study("budget.trials=4") as study:
+        assert run(Coordinator(study), lambda trial, epoch: 0.5) == [11]
+        assert study.row(11).state == "complete", "0.5 is above what was proposed, below what was ordered"
 
 
 def test_one_that_failed_is_tried_again_with_its_seed(bench: Bench) -> None:

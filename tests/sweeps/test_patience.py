@@ -86,6 +86,33 @@ def test_close_places_get_their_further_seeds_all_the_same(tmp_path: Path) -> No
         assert again and study.end()
 
 
+def test_a_combination_counts_once_all_its_seeds_have_ended(tmp_path: Path) -> None:
+    """Seeds vary slowest in a list: with one seed of each nothing is known of the noise between them."""
+    bench = Bench(tmp_path, RANGE)
+    with bench.study("search.lr=[0.1, 0.03, 0.01, 0.003, 0.001]", "sampler.kind=auto", "repeats=2") as study:
+        scores = [0.5, 0.4, 0.4, 0.4, 0.4, 0.51, 0.41, 0.41, 0.41, 0.41]
+        assert run(Coordinator(study), lambda trial, epoch: scores[trial]) == list(range(9))
+        assert study.end() == "no gain above 0.007071, the noise between seeds in 3 combinations (budget.patience 3)"
+
+
+def test_one_lucky_seed_does_not_reach_what_is_asked_for(tmp_path: Path) -> None:
+    scores = [0.6, 0.3, 0.55, 0.55]
+    with Bench(tmp_path, RANGE).study("repeats=2", "budget={until: 0.5}") as study:
+        assert run(Coordinator(study), lambda trial, epoch: scores[trial]) == [0, 1, 2, 3]
+        assert study.end() == "segm_mAP 0.5500 has reached budget.until 0.5"
+
+
+@pytest.mark.parametrize("override", ["repeats={most: 3}", "repeats=1"])
+def test_further_seeds_may_show_that_it_was_luck(tmp_path: Path, override: str) -> None:
+    """The second combination reaches it with one seed; places are close, and with another one it does not."""
+    scores = [0.49, 0.51, 0.3, 0.3, 0.3, 0.3, 0.52]
+    with Bench(tmp_path, RANGE).study(override, "budget={trials: 60, until: 0.5}") as study:
+        run(Coordinator(study), lambda trial, epoch: scores[min(trial, 6)])
+        lucky = study.row(1).combination
+        seeds = [row for row in study.store.trials("made_up") if row.combination == lucky]
+        assert (len(seeds) > 1) == (override != "repeats=1")
+
+
 @pytest.mark.parametrize(
     ("override", "why"),
     [

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from made_up import Bench, data, run
+from made_up import ASK, Bench, data, result, run
 
 from sweeps.leases.coordinator import Coordinator
 from sweeps.space.loader import load
@@ -68,6 +68,31 @@ def test_a_restart_goes_on_with_the_seeds_that_are_owed(tmp_path: Path) -> None:
     with bench.study() as study:
         run(Coordinator(study))
     assert all(sorted(one) == [0, 1, 2] for one in seeds(bench).values()) and len(seeds(bench)) == 4
+
+
+@pytest.mark.parametrize(
+    "text", [FINITE, SAMPLED, FINITE.replace("repeats: 3", "").replace("{model", "{seed: [0, 1, 2], model")]
+)
+def test_what_does_not_fit_into_memory_is_tried_with_no_other_seed(tmp_path: Path, text: str) -> None:
+    bench = Bench(tmp_path, text)
+    with bench.study() as study:
+        coordinator = Coordinator(study)
+        for _ in range(2):  # with half the batch as well
+            lease = coordinator.lease(ASK).lease
+            assert lease and lease.trial == 0
+            coordinator.finish(0, lease.fence, result(outcome="failed", failure="out_of_memory", reason="it is full"))
+        assert study.row(0).state == "infeasible"
+        run(coordinator, trials=2)
+        left = study.trials_left()
+        if text != SAMPLED:
+            assert left == 12 - 2 - 3
+    with bench.study() as study:
+        assert study.trials_left() == left, "a restart knows it"
+        run(Coordinator(study))
+        rows = study.store.trials("made_up")
+        assert [row.number for row in rows if row.combination == rows[0].combination] == [0]
+        assert len(rows) == (12 if text == SAMPLED else 10)
+        assert len({row.combination for row in rows}) == 4 + (text == SAMPLED)
 
 
 def test_the_fixed_seed_is_the_first(tmp_path: Path) -> None:
