@@ -1,6 +1,6 @@
 """All four weeks at tiny scale on generated particles: the campaign, what is left of its gain, and its forecast.
 
-    python benchmarks/weeks.py FOLDER [--epochs 6] [--seeds 3]     # an hour or two on 2 cores; goes on if interrupted
+    python benchmarks/weeks.py FOLDER [--epochs 4] [--seeds 3]     # about an hour on 2 cores; goes on if interrupted
 
 1. draws particles: 32 training, 40 validation and 80 held-out pictures of 96 x 96;
 2. times a few iterations of each part that the campaign may try (`sweep plan --measure`), before anything is trained;
@@ -24,6 +24,7 @@ CAMPAIGN = ROOT / "search_spaces" / "campaign.yaml"
 SWEEP = [sys.executable, "-c", "import sys; from sweeps.cli import main; sys.exit(main())"]
 PICTURES = ["--images", "32", "--val", "40", "--test", "1", "--holdout", "80", "--size", "96x96", "--seed", "7",
             "--unlabelled", "0", "--density", "200", "--view", "0.04"]  # fmt: skip
+WORKERS = ("--workers", "2")  # of one thread each: small images leave a second one idle
 
 
 def measured(epochs: int) -> str:
@@ -53,7 +54,7 @@ def run(folder: Path, *arguments: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3, help="further ones of the best and the first combination")
     given = parser.parse_args()
     folder: Path = given.folder.resolve()
@@ -62,10 +63,10 @@ def main() -> None:
         run(folder, "data", "demo", "particles", *PICTURES)
     space = folder / "measured.yaml"
     space.write_text(measured(given.epochs), encoding="utf-8")
-    run(folder, "plan", space.name, "--measure")
-    settings = ("--set", "fixed.image_size=96", "--set", f"fixed.epochs={given.epochs}")
+    run(folder, "plan", space.name, "--measure", *WORKERS)
+    settings = (*WORKERS, "--scale", "tiny", "--set", "fixed.image_size=96", "--set", f"fixed.epochs={given.epochs}")
     run(folder, "start", str(CAMPAIGN), "--data", "particles/data.yaml", *settings)
-    run(folder, "confirm", "--study", "campaign", "--seeds", str(given.seeds))
+    run(folder, "confirm", "--study", "campaign", "--seeds", str(given.seeds), *WORKERS)
     subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "forecast.py"), "--storage", f"sqlite:///{folder}/sweeps.db"],
         check=True,

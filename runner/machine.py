@@ -39,6 +39,17 @@ class Slot:
     machine: Machine
     sharing: int = 1
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process has in its environment that trains here."""
+        return {
+            "OMP_NUM_THREADS": str(self.machine.threads),
+            # threads that wait for work should sleep: spinning ones halve the speed of a machine that is shared
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "CUDA_VISIBLE_DEVICES": self.gpu or "",
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # NVML's order
+        }
+
 
 def gpus() -> list[str]:
     """The GPUs to use, as CUDA_VISIBLE_DEVICES names them: all that NVML shows, or those that variable allows.

@@ -6,11 +6,14 @@ needs few. They are kept in the user's cache folder by machine, data and combina
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
+import queue
 import random
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Assignment, Given, assignments, count, suggest
 
 _VARIED = ("model", "backbone", "augmentation", "optimizer", "image_size", "batch_size", "accumulate", "amp", "ema")
-_VERSION = 2  # rises when an epoch is put together in another way
+_VERSION = 3  # rises when an epoch is put together in another way
 _SAMPLE = 500  # combinations whose mean stands for a larger space
 Tell = Callable[[str], None]
 
@@ -76,27 +79,41 @@ def wanted(space: SearchSpace, scale: Scale, n_train: int) -> Iterator[Combinati
 
 
 def measure(
-    space: SearchSpace, scale: Scale, data: DataPaths, detections: int, slot: Slot, known: Sequence[Point], kept: Kept,
-    tell: Tell,
+    space: SearchSpace, scale: Scale, data: DataPaths, detections: int, slots: Sequence[Slot], known: Sequence[Point],
+    kept: Kept, tell: Tell,
 ) -> None:  # fmt: skip
     """Measures what is wanted and not known yet, and keeps it.
 
     Args:
-        slot: the place that a training would have.
+        slots: the places that trainings would have; all of them are busy while one is measured, as they would be.
         known: what was measured already.
         kept: takes what is measured.
         tell: takes a line for each measurement.
     """
     forecast = Forecast(known)
     missing = [one for one in wanted(space, scale, data.n_train) if forecast.missing(levels(one))]
-    with Timer(slot) as timer:
-        for number, combination in enumerate(missing, start=1):
-            answer = timer.time(_lease(space, scale, data, detections, combination))
+    leases = [_lease(space, scale, data, detections, combination) for combination in missing]
+    with contextlib.ExitStack() as stack:
+        crew = stack.enter_context(ThreadPoolExecutor(len(slots)))
+        free = queue.SimpleQueue[Timer]()
+        for slot in slots:
+            free.put(stack.enter_context(Timer(slot)))
+        stack.callback(crew.shutdown, wait=False, cancel_futures=True)  # Ctrl-C: nothing else begins, then timers end
+        answers = crew.map(lambda lease: _timed(lease, free), leases)
+        for number, (combination, answer) in enumerate(zip(missing, answers, strict=True), start=1):
             names = " ".join(levels(combination)[part] for part in ("model", "backbone", "augmentation", "optimizer"))
             tell(f"measuring {number} of {len(missing)}: {names}: {_line(answer)}")
             if answer.error is None:
                 seconds = epoch_seconds(answer, combination, data)
                 kept.add(Point(levels(combination), seconds, datetime.now(UTC)))
+
+
+def _timed(lease: Lease, free: queue.SimpleQueue[Timer]) -> Answer:
+    timer = free.get()
+    try:
+        return timer.time(lease)
+    finally:
+        free.put(timer)
 
 
 def epoch_seconds(answer: Answer, combination: Combination, data: DataPaths) -> float:

@@ -162,15 +162,7 @@ class LocalPool:
             "--sharing", str(slot.sharing), "--tell", str(ear.mouth), "--parent", str(os.getpid()),
             *(["--trials", "1"] if probe else []), *self._options,
         ]  # fmt: skip
-        environment = {
-            **os.environ,
-            "SWEEP_TOKEN": self._token,
-            "OMP_NUM_THREADS": str(machine.threads),
-            # threads that wait for work should sleep: spinning ones halve the speed of a machine that is shared
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "CUDA_VISIBLE_DEVICES": "" if slot.gpu is None else str(slot.gpu),
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # NVML's order
-        }
+        environment = {**os.environ, **slot.environment, "SWEEP_TOKEN": self._token}
         with self._log.open("ab") if self._log else contextlib.nullcontext() as log:
             # a session of its own: the terminal's Ctrl-C reaches only us, who end the workers politely
             process = subprocess.Popen(

@@ -99,14 +99,15 @@ def measure(lease: Lease, machine: Machine) -> Answer:
 
 
 def _as_trained(model: dict[str, Any], objects: int) -> None:
-    """Caps detections at the most objects of an image: an untrained model finds as many as it may, a trained one not.
+    """Caps detections: an untrained model finds as many as it may, a trained one not, in between it becomes fewer.
 
-    A validation of Mask R-CNN took three times as long after the first epoch as after the third.
+    Half way between what it may find and the most objects of an image: with those alone an image took Cascade Mask
+    R-CNN half as long as in the first of six epochs, and 0.6 times as long as in the last.
     """
     test = model.get("test_cfg") or {}
     for part in (test, test.get("rcnn")):
         if isinstance(part, dict) and "max_per_img" in part:
-            part["max_per_img"] = min(part["max_per_img"], objects)
+            part["max_per_img"] = min(part["max_per_img"], (part["max_per_img"] + objects) // 2)
 
 
 def _validation(runner: Runner) -> tuple[float, float]:

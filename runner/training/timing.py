@@ -81,11 +81,10 @@ class Timer:
         return Answer(error=f"its process ended with code {code}; is there memory enough?")
 
     def _start(self) -> subprocess.Popen[str]:
-        gpu = {"CUDA_VISIBLE_DEVICES": self._slot.gpu or ""}
         return subprocess.Popen(
             [sys.executable, "-m", "runner.training.measure", str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, **gpu},
+            env={**os.environ, **self._slot.environment},
         )  # fmt: skip
 
     def _end(self) -> None:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 @click.command(epilog="Example:  sweep plan search_spaces/models.yaml --data my_data.yaml --measure")
 @options.space
 @click.option("--measure", is_flag=True, help="First time a few iterations of each searched part, seconds each.")
+@click.option("--workers", type=click.IntRange(1), help="As sweep start would have. [one a GPU, else one]")
 @options.storage
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def plan(
-    space_file: Path, data: Path | None, scale: str | None, overrides: tuple[str, ...], measure: bool, storage: str,
-    form: str,
+    space_file: Path, data: Path | None, scale: str | None, overrides: tuple[str, ...], measure: bool,
+    workers: int | None, storage: str, form: str,
 ) -> None:  # fmt: skip
     """Show what SPACE would try: combinations, trials, epochs, GPU hours, what is fixed, what is fitted to the data.
 
@@ -51,8 +52,8 @@ def plan(
     space, chosen = load_space(space_file, overrides, data, scale, len(found))
     for note in space.notes:
         click.echo(note, err=True)
-    slot = slots(None, found)[0]
-    machine = (device(), slot.machine.threads)
+    places = slots(workers, found)
+    machine = (device(), places[0].machine.threads)
     with tempfile.TemporaryDirectory() as folder:
         with progress() as tell:
             paths = locate_data(space.data, chosen, Path(folder), tell)
@@ -62,7 +63,7 @@ def plan(
         if measure:
             known = [*points(trials, *machine), *kept.points()]
             calibration.measure(
-                space, chosen, paths, fitted.detections, slot, known, kept, lambda line: click.echo(line, err=True)
+                space, chosen, paths, fitted.detections, places, known, kept, lambda line: click.echo(line, err=True)
             )
     foretold = outlook(space, chosen, paths, trials, kept.points(), machine)
     document = planned(space, chosen, paths, fitted.adapted)

@@ -157,7 +157,7 @@ class Proposer:
         return [{**assignment, "seed": seed} for seed in seeds.labels] if isinstance(seeds, Choice) else []
 
     def _leave_out(self, row: TrialRecord) -> None:
-        """What does not fit into memory with one seed does not with another; the rows of pairs are tried as they are."""
+        """What does not fit into memory with one seed does not with another; rows of pairs are tried as they are."""
         if row.state != "infeasible" or self.kind == "pairwise":
             return
         others = {_key(one) for one in self._reseeded(row.optuna_params) if not forbidden(self._space, one)}
