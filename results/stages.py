@@ -18,6 +18,7 @@ from results.standings import Standing, runs_of, stand, unpacked
 if TYPE_CHECKING:  # numpy and scipy are loaded only where there is evidence to weigh
     from results.seednoise import SeedNoise
 
+_IMAGES = "train_dataloader."  # settings of MMDetection's config that say which images are trained
 Evidence = Callable[[str, Sequence[int]], Mapping[int, bytes]]
 
 
@@ -51,11 +52,14 @@ class Stage:
     Attributes:
         record: its study.
         trials: all of them.
-        best: the combination with the highest mean, None while no trial is complete.
+        best: the combination that had the highest mean when that was decided, with all seeds that it has now; None
+            while no trial is complete.
         label: what that is made of, as far as the stage varied it.
-        gain: of `best` over the best of the stages before, in the first stage over the first combination of its list.
+        gain: of `best` over the best of the stages before, in the first stage over the first combination of its list;
+            None also where it was not trained as those were (`trained_alike`).
         promised: the highest mean when it was decided what the stage had found.
-        leads: whether it had the campaign's best so far, by what was promised: the next stage starts from it.
+        leads: whether the next stage starts from it: it had the campaign's best so far, by what was promised, or was
+            not trained as the stages before.
     """
 
     record: StudyRecord
@@ -109,7 +113,7 @@ class Stages:
         campaign: its name.
         stages: those that have begun, in order.
         baseline: what the first combination of the first stage is made of, as far as that stage varied it.
-        total: what the campaign's best gained over it.
+        total: what the campaign's best gained over it, if both were trained alike.
         images: over how many the intervals are, 0 where there are none.
         noise: standard deviation between seeds over all stages, None where nothing was repeated.
     """
@@ -161,18 +165,39 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
     for number, stage in enumerate(stages):
         if stage.best is None:
             continue
+        alike = incumbent is None or trained_alike(incumbent[0].trials, stage.trials)
         against = incumbent or (baseline and (stage, baseline))
-        gain, seen = _gain((stage, stage.best), against, noise, evidence) if against else (None, 0)
+        gain, seen = _gain((stage, stage.best), against, noise, evidence) if against and alike else (None, 0)
         images = max(images, seen)
-        leads = incumbent is None or highest <= stage.promised
+        leads = incumbent is None or not alike or highest <= stage.promised
         stages[number] = replace(stage, gain=gain, leads=leads)
         if leads:
             incumbent, highest = (stage, stage.best), stage.promised
     total, label = None, None
     if incumbent and baseline:
-        total, _ = _gain(incumbent, (stages[0], baseline), noise, evidence)
+        if trained_alike(incumbent[0].trials, stages[0].trials):
+            total, _ = _gain(incumbent, (stages[0], baseline), noise, evidence)
         label = _label(stages[0], baseline)
     return Stages(campaign, tuple(stages), label, total, images, noise.deviation if noise else None)
+
+
+def trained_alike(one: Sequence[TrialRecord], other: Sequence[TrialRecord]) -> bool:
+    """Whether scores of two stages can be compared: both fix the same epochs, image size and training images.
+
+    What a stage searches of these is part of its combinations, and can be compared.
+    """
+    ours, theirs = _fixed(one), _fixed(other)
+    return all(ours[name] == theirs[name] for name in ours.keys() & theirs.keys())
+
+
+def _fixed(trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """What all of a stage have of epochs, image size and training images."""
+    kept = [
+        {name: trial.parts["settings"].get(name) for name in ("epochs", "image_size")}
+        | {"images": {k.lstrip("+"): v for k, v in trial.parts["config"].items() if _IMAGES in k and v is not None}}
+        for trial in trials
+    ]
+    return {name: value for name, value in kept[0].items() if all(one[name] == value for one in kept)} if kept else {}
 
 
 def campaign_of(study: str) -> str:
@@ -261,7 +286,8 @@ def _stage(record: StudyRecord, trials: Sequence[TrialRecord], until: datetime |
     if until is None and record.confirmation:  # nothing has started from it yet: the seeds of its end say who wins it,
         complete = Order.read(record.confirmation).complete  # not whether it has won
         promised = max([promised, *(one.mean for one in stand([t for t in trials if t.number in complete]).standings)])
-    return replace(stage, best=found[0], label=_label(stage, found[0]), promised=promised)
+    best = stand(stage.trials).of(found[0].combination)  # with seeds that came later, too: which one is the best stands
+    return replace(stage, best=best, label=_label(stage, found[0]), promised=promised)
 
 
 def _label(stage: Stage, standing: Standing) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from results.reader import Reader
-from results.stages import decided, places
+from results.records import TrialRecord
+from results.stages import decided, places, trained_alike
 from runner.protocol import Combination, Scalar, Scale
 from sweeps.remote import Remote
 from sweeps.space.exclusion import first_allowed
@@ -47,10 +48,15 @@ class Best:
 
 @dataclass(frozen=True)
 class Found:
-    """What a stage found, the best one first."""
+    """What a stage found, the best one first.
+
+    Attributes:
+        trials: of the stage; none where nothing is trained yet.
+    """
 
     space: SearchSpace
     bests: tuple[Best, ...]
+    trials: tuple[TrialRecord, ...] = ()
 
 
 @dataclass
@@ -68,12 +74,17 @@ class Course:
 
     @property
     def winner(self) -> Best | None:
-        """The best combination of all stages so far: a stage that finds nothing better changes nothing."""
+        """The best combination of all stages so far: a stage that finds nothing better changes nothing.
+
+        One that trains otherwise than those before (`results.stages.trained_alike`) cannot be compared: it decides.
+        """
         best: Best | None = None
+        trials: tuple[TrialRecord, ...] = ()
         for found in self.founds:
             top = found.bests[0]
-            if best is None or best.mean is None or top.mean is None or top.mean >= best.mean:
-                best = top
+            better = best is None or best.mean is None or top.mean is None or top.mean >= best.mean
+            if better or not trained_alike(trials, found.trials):
+                best, trials = top, found.trials
         return best
 
     def ranked(self, key: str) -> list[Best]:
@@ -93,7 +104,7 @@ def found(reader: Reader | Remote, space: SearchSpace) -> Found | None:
     by_number = {trial.number: trial for trial in trials}
     standings = places(record, trials, decided(record, list(studies.values())))
     bests = [Best(space, by_number[one.trials[0]].optuna_params, one.mean) for one in standings]
-    return Found(space, tuple(bests)) if bests else None
+    return Found(space, tuple(bests), tuple(trials)) if bests else None
 
 
 def imagined(space: SearchSpace) -> Found:

@@ -42,13 +42,13 @@ def chosen(reader: Reader | Remote, name: str | None) -> str:
     return name
 
 
-def winning(reader: Reader | Remote, name: str) -> str:
-    """The study that has the best of a campaign; any other name as it is."""
+def winning(reader: Reader | Remote, name: str) -> tuple[str, int | None]:
+    """The study and the trial that are the best of a campaign; any other name as it is, without a trial."""
     studies = reader.studies()
     if any(study.name == name for study in studies) or name not in campaigns(studies):
-        return name
+        return name, None
     winner = stages_of(reader, name).winner
-    return winner.record.name if winner else name
+    return (winner.record.name, winner.trial.number) if winner and winner.trial else (name, None)
 
 
 def stages_of(reader: Reader | Remote, campaign: str) -> Stages:
@@ -113,10 +113,15 @@ def captions(stages: Stages) -> list[str]:
             else f"{over} alone: one seed each says nothing about the next one; write repeats: 3"
         )
     lines.append("each best is the highest of its stage, so it promises a little too much, and so do the gains")
+    if anew := [stage.name for stage in stages.stages if stage.best and stage.gain is None]:
+        lines.append(
+            f"{' and '.join(anew)}: with other epochs, image sizes or training images than before, so that figures "
+            "cannot be compared, and what came before leads no longer"
+        )
     winner = stages.winner
-    if winner and winner.trial and stages.total:
-        total = f"{stages.total.value:+.4f}"
-        if stages.total.interval:
+    if winner and winner.trial:
+        total = f"{stages.total.value:+.4f}" if stages.total else "not to be compared"
+        if stages.total and stages.total.interval:
             total += f" (95 % {_interval(stages.total)})"
         lines.append(
             f"all stages together: {total}; the best is trial {winner.trial.number} of study {winner.record.name}: "

@@ -35,8 +35,9 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sou
     from sweeps.exports import checkpoint
 
     with source.reader() as store:
-        record = options.choose_study(store, study and winning(store, study))
-        chosen = pick(store.trials(record.name), trial, record.confirmation)
+        named, leading = winning(store, study) if study else (None, None)
+        record = options.choose_study(store, named)
+        chosen = pick(store.trials(record.name), leading if trial is None else trial, record.confirmation)
         if export == "params":
             text = json.dumps(params_document(record, chosen), ensure_ascii=False, indent=2)
             if out is None:

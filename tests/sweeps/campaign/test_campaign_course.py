@@ -106,6 +106,25 @@ def test_a_stage_that_finds_nothing_better_changes_nothing(tmp_path: Path, capsy
     assert gains == pytest.approx([0.0, -0.1, 0.0])
 
 
+def test_a_stage_that_trains_longer_leads_with_whatever_it_scores(tmp_path: Path, capsys: Captured) -> None:
+    """A cheap look scores higher than the trainings proper, by luck; nobody wants its epochs handed on."""
+    text = TWO_STAGES.replace("  backbones:\n", "  backbones:\n    fixed: {epochs: 3}\n") + (
+        "  lr:\n    search: {lr: [0.001, 0.0003]}\n"
+    )
+    bench = Bench(tmp_path, lambda row: 0.3 if row.study == "particles.lr" else score(row) / row.epochs, text)
+    assert bench.start() == 0
+    assert [row.epochs for row in bench.rows("lr")] == [3, 3]
+    assert {tried(row, "backbone") for row in bench.rows("lr")} == {"resnet50"}
+    out = capsys.readouterr().out
+    assert "not taken over" not in out
+    assert "backbones: with other epochs, image sizes or training images than before" in out
+    assert "all stages together: not to be compared; the best is trial 0 of study particles.lr" in out
+    with Store.open(bench.storage, readonly=True) as store:
+        stages = stages_of(store, "particles").stages
+    assert [stage.gain is None for stage in stages] == [False, True, False]
+    assert stages[2].gain and stages[2].gain.value == pytest.approx(0.3 - 0.55 / 3)
+
+
 AROUND = """\
 campaign: particles
 data: demo

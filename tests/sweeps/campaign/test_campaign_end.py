@@ -16,7 +16,7 @@ from results.store import Store
 from runner.protocol import Holdout
 from sweeps.campaign.course import Course
 from sweeps.campaign.finals import finals
-from sweeps.campaign.show import stages_of
+from sweeps.campaign.show import stages_of, winning
 from sweeps.campaign.stages import stage_space
 from sweeps.leases.coordinator import Coordinator
 from sweeps.session import reopened
@@ -90,6 +90,28 @@ def test_further_seeds_of_the_best_and_the_first_of_all_judge_in_the_end(tmp_pat
     assert found and (found.winner.trials, found.baseline.trials) == ((2, 3), (3, 4)), "by seeds that nobody picked"
     assert (found.winner.promised, found.winner.fresh) == (pytest.approx(0.55), pytest.approx(0.4))
     assert found.noise is not None and found.images == 3
+
+
+def test_further_seeds_count_where_the_best_is_not_of_the_last_stage(tmp_path: Path, capsys: Captured) -> None:
+    """Nothing of the last stage is better, so that the best is of the first, whose figures were decided before."""
+    bench = Bench(tmp_path, lambda row: score(row) - (0.2 if row.study == "particles.backbones" else 0.0))
+    bench.start()
+    with Store.open(bench.storage, readonly=True) as store:
+        sides = finals(store, "particles", 2)
+    assert [record.name for record, _ in sides] == ["particles.models"]
+    for record, side in sides:
+        with Store.open(bench.storage) as store:
+            study = Study(bench.storage, store, record, bench.first(), bench.data)
+            side.begin(study)
+            trained(Coordinator(study), lambda row: 0.6 if row.seed == 2 else 0.1)
+    with Store.open(bench.storage, readonly=True) as store:
+        stages = stages_of(store, "particles")
+        assert winning(store, "particles") == ("particles.models", 5)
+    assert stages.winner and stages.winner.name == "models"
+    best, baseline = stages.winner.best, stages.total
+    assert best and best.seeds == 3 and best.mean == pytest.approx((0.5 + 0.1 + 0.6) / 3)
+    assert baseline and baseline.value == pytest.approx(best.mean - (0.3 + 0.1 + 0.6) / 3)
+    assert stages.winner.trial and stages.winner.trial.seed == 2
 
 
 def test_what_is_confirmed_between_two_stages_decides_with_its_new_seeds(tmp_path: Path) -> None:
