@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import tenacity
@@ -19,6 +20,31 @@ _STATES = ("57P01", "57P02", "57P03", "08", "53300", "40001", "40P01")
 
 class AwayError(ResultsError):
     """The database cannot be reached just now; the same again may succeed in a moment."""
+
+
+class Notice:
+    """Tells people once that the database is away, and once that it is back.
+
+    Args:
+        tell: takes one line.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell, self._away = tell, False
+
+    @contextlib.contextmanager
+    def of_trouble(self) -> Iterator[None]:
+        """Around what is done again and again: it ends early while the database is away."""
+        try:
+            yield
+        except AwayError as error:
+            if not self._away:
+                self._tell(f"{error}; going on when it is back")
+            self._away = True
+        else:
+            if self._away:
+                self._tell("the database is back")
+            self._away = False
 
 
 class Patient(Protocol):
