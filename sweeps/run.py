@@ -217,6 +217,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
                     time.sleep(_TICK_SECONDS)
                     pool.tend()
                     with notice.of_trouble():
+                        store.keep_claims()
                         hall.tick()
                         housekeeper.tick()
                         live.refresh()

@@ -181,11 +181,11 @@ def test_a_study_has_one_owner_on_all_machines(
         with pytest.raises(ResultsError, match="is run by another server"), bench.study():
             pass
         # while this one was cut off, another one took the study: it must not write any more
-        monkeypatch.setattr(claim.Claim, "_take", lambda self: False)
-        postgres.disconnect()
-        with pytest.raises(ResultsError, match="was taken over by another server"):
-            run(coordinator)
-        monkeypatch.undo()
+        with Store.open(bench.storage) as other:
+            postgres.disconnect()
+            other.claim("made_up")
+            with pytest.raises(ResultsError, match="was taken over by another server"):
+                run(coordinator)
     with bench.study() as study:
         assert run(Coordinator(study)) == list(range(4, 12))
     is_undisturbed(bench)
