@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,11 +29,11 @@ def bench(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -
 
 
 @contextlib.contextmanager
-def served(bench: Bench, now: list[float]) -> Iterator[Hall]:
-    """Both studies on one server."""
+def served(bench: Bench, now: list[float], names: Sequence[str] = NAMES) -> Iterator[Hall]:
+    """Some studies on one server."""
     hall = Hall(stays=True)
     with Store.open(bench.storage) as store:
-        for name in NAMES:
+        for name in names:
             space = bench.space(f"study={name}")
             record = open_study(store, space, "tiny", bench.data, bench.folder / "work_dirs")
             study = Study(bench.storage, store, record, space, bench.data)
@@ -95,16 +95,14 @@ def test_two_starts_of_a_new_study_make_one(bench: Bench) -> None:
         assert second.studies() == []
 
 
-def test_a_servers_claims_take_one_connection(bench: Bench, postgres: Postgres) -> None:
-    database = bench.storage.rpartition("/")[2]
+def test_many_studies_take_no_more_connections_than_one(bench: Bench, postgres: Postgres) -> None:
+    def connections(studies: int) -> int:
+        bench.url = postgres.database()
+        database = bench.url.rpartition("/")[2]
+        with served(bench, [0.0], [f"study_{number}" for number in range(studies)]) as hall:
+            for study in hall.studies():
+                assert study.lease(ASK.model_copy(update={"ready": {study.name: ""}})).lease
+            found = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
+            return int(postgres.sql("postgres", found)[0][0])
 
-    def connections() -> int:
-        ours = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
-        return int(postgres.sql("postgres", ours)[0][0])
-
-    with Store.open(bench.storage) as store:
-        store.claim("one")
-        before = connections()
-        for number in range(20):
-            store.claim(f"another {number}")
-        assert connections() == before
+    assert connections(1) == connections(8)
