@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
+import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import tenacity
@@ -16,6 +19,7 @@ PATIENCE = 60.0  # seconds
 # PostgreSQL's words for it: shut down, crashed, starting; connection broken; too many connections; transactions that
 # stood in each other's way and may be repeated.
 _STATES = ("57P01", "57P02", "57P03", "08", "53300", "40001", "40P01")
+_until: ContextVar[float] = ContextVar("_until", default=math.inf)  # moment of the monotonic clock
 
 
 class AwayError(ResultsError):
@@ -96,6 +100,16 @@ def _unreachable(error: DBAPIError) -> bool:
     return nameless and any(kind.__name__ == "OperationalError" for kind in type(driver).__mro__)
 
 
+@contextlib.contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Within it all waits of this thread together take no longer, whatever the patience."""
+    token = _until.set(min(_until.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
 def insist(patience: float, action: Callable[[], T], while_: Callable[[BaseException], bool] = away) -> T:
     """Does something, again and again for ``patience`` seconds while it fails because the database is away.
 
@@ -104,6 +118,7 @@ def insist(patience: float, action: Callable[[], T], while_: Callable[[BaseExcep
     try:
         return action()
     except Exception as error:
+        patience = min(patience, _until.get() - time.monotonic())
         if patience <= 0 or not while_(error):
             raise
     again = tenacity.Retrying(

@@ -58,6 +58,7 @@ class Ledger:
         self._study_id = self.study._study_id
         self._ids: dict[int, int] = {}  # number -> id, of trials that have not ended
         self._next = 0
+        self._tried: Mapping[str, Any] | None = None  # parameters of a trial that may have been made, or not
         self._waiting: dict[int, dict[int, float]] = {}  # scores by number and epoch
         self._flushed = -math.inf
 
@@ -99,19 +100,16 @@ class Ledger:
     ) -> int:
         """Adds a running trial, with the attributes that go with its number; the number."""
 
-        tried = False
-
         def make() -> int:
             """Makes the trial, unless an attempt whose answer got lost has made it; its id."""
-            nonlocal tried
-            made = self._find(params) if tried else None
-            tried = True
+            made = self._find(params) if self._tried == params else None
+            self._tried = params
             return self._make(params, distributions, attributes(self._next)) if made is None else made
 
         made, expected = self._steadily(make), self._next
         self._steadily(lambda: self._find(params, made))
         number, self._next = self._next, self._next + 1
-        self._ids[number] = made
+        self._ids[number], self._tried = made, None
         if number != expected:  # somebody else's came before
             self.describe(number, attributes(number))
         return number

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,13 @@ from results.store import Store
 from runner.protocol import EpochReport
 from runner.wire.client import Client, ServerTroubleError
 from sweeps import run, runfile, serve
+from sweeps.leases import steps
 from sweeps.leases.coordinator import Coordinator
 from sweeps.live import Live
 from sweeps.run import Interrupts, Plan, run_study
 from sweeps.server import housekeeping
-from sweeps.server.app import Address
+from sweeps.server.app import Address, Server, create_app
+from sweeps.server.hall import Hall
 from sweeps.server.team import Team
 
 AWAY, BACK = "cannot reach the database", "the database is back"
@@ -137,3 +141,44 @@ def test_a_run_of_ones_own_goes_on(
         assert (outcome.state, outcome.interrupted, outcome.fault) == ("finished", False, None)
         assert [row.state for row in store.trials("made_up")] == ["complete"] * 4
     assert len(told) == 2 and told[1] == BACK, told
+
+
+def test_heartbeats_are_answered_while_others_wait(
+    bench: Bench, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports are refused soon, and taken when the database is back; no worker loses its lease."""
+    monkeypatch.setattr(steps, "_WAIT_SECONDS", 0.5)
+    hall, now = Hall(), [0.0]
+    with bench.study() as study, contextlib.ExitStack() as stack:
+        hall.add(coordinator := Coordinator(study, clock=lambda: now[0]))
+        url = stack.enter_context(Server(create_app(hall, "token"))).url
+        clients = [stack.enter_context(Client(url, "token")) for _ in range(4)]
+        leases = [
+            client.lease(ASK.model_copy(update={"worker": f"w{number}"})).lease for number, client in enumerate(clients)
+        ]
+        held = [lease for lease in leases if lease]
+        assert len(held) == 4
+        postgres.stop()
+        now[0] = 20.0
+
+        def report(number: int, patience: float) -> None:
+            figures = {"segm_mAP": figure(number, 1)}
+            clients[number].report(held[number], EpochReport(epoch=1, metrics=figures, seconds=1.0), patience)
+
+        def refused(number: int) -> None:
+            with pytest.raises(ServerTroubleError, match=AWAY):
+                report(number, 0)
+
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(refused, number) for number in range(3)]
+            while not all(one.done() for one in asked):
+                clients[3].heartbeat(held[3])
+            for one in asked:
+                one.result()
+        postgres.start()
+        for number in range(3):
+            report(number, 20)
+        now[0] = 40.0  # a lease lasts 30 s
+        coordinator.tick()
+        assert sorted(coordinator.progress) == [0, 1, 2, 3]
+        assert [len(study.store.epochs("made_up", number)) for number in range(4)] == [1, 1, 1, 0]
