@@ -113,7 +113,7 @@ class ArtifactIndex:
         Raises:
             NotFoundError: there is no such study or trial.
         """
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             key = {"study_id": self._study_id(session, study, trial), "trial": _number(trial), "name": name}
             old = session.get(ArtifactRow, key, with_for_update=True)
             if old is not None and old.artifact_id == artifact_id:

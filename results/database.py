@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.orm import Session
 
 from results import outage, schema, sqlite
-from results.claim import Claim
+from results.claim import Claims
 from results.errors import ResultsError
 
 EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
@@ -36,7 +36,7 @@ class Database:
             )
         self._engine = self._create(parsed)
         self._writer = self._engine.execution_options(**{sqlite.WRITES: True})
-        self._claims: dict[str, Claim] = {}
+        self._claims = Claims(self._engine, self.shown) if self.path is None else None
         try:
             outage.insist(0.0 if readonly else outage.PATIENCE, self._prepare, outage.interrupted)
         except BaseException:
@@ -69,11 +69,23 @@ class Database:
         """A session for reading: one consistent view, never waits for a writer."""
         return self._session(self._engine)
 
-    def write(self) -> contextlib.AbstractContextManager[Session]:
-        """A session that commits at its end, or changes nothing if an exception leaves it."""
+    @contextlib.contextmanager
+    def write(self, study: str | None = None) -> Iterator[Session]:
+        """A session that commits at its end, or changes nothing if an exception leaves it.
+
+        Args:
+            study: the one that is written; None where it is none of them.
+
+        Raises:
+            ClaimedError: another process has taken the study that was claimed here.
+        """
         if self.readonly:
             raise ResultsError(f"{self.shown} was opened for reading only")
-        return self._claimed()
+        with self._session(self._writer) as session:
+            if self._claims and study is not None:
+                session.connection()  # a new one shows that the claims may be lost
+                self._claims.check(study)
+            yield session
 
     def claim(self, study: str) -> None:
         """Take the right to write a study, where the database's server keeps it; `close` gives it up.
@@ -81,17 +93,15 @@ class Database:
         Raises:
             ResultsError: another process has it.
         """
-        if self.path is None and study not in self._claims:
+        if self._claims:
             with self.guard():
-                self._claims[study] = Claim(self._engine, study, self.shown)
+                self._claims.take(study)
 
-    @contextlib.contextmanager
-    def _claimed(self) -> Iterator[Session]:
-        with self.guard():
-            for claim in self._claims.values():
-                claim.check()
-        with self._session(self._writer) as session:
-            yield session
+    def keep_claims(self) -> None:
+        """Take again the claims that were lost with a connection; those that another process has by now stay lost."""
+        if self._claims:
+            with self.guard():
+                self._claims.keep()
 
     @contextlib.contextmanager
     def _session(self, engine: Engine) -> Iterator[Session]:
@@ -138,9 +148,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        for claim in self._claims.values():
-            claim.release()
-        self._claims.clear()
+        if self._claims:
+            self._claims.release()
         self._engine.dispose()
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import tenacity
@@ -15,10 +19,36 @@ PATIENCE = 60.0  # seconds
 # PostgreSQL's words for it: shut down, crashed, starting; connection broken; too many connections; transactions that
 # stood in each other's way and may be repeated.
 _STATES = ("57P01", "57P02", "57P03", "08", "53300", "40001", "40P01")
+_until: ContextVar[float] = ContextVar("_until", default=math.inf)  # moment of the monotonic clock
 
 
 class AwayError(ResultsError):
     """The database cannot be reached just now; the same again may succeed in a moment."""
+
+
+class Notice:
+    """Tells people once that the database is away, and once that it is back.
+
+    Args:
+        tell: takes one line.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell, self._away = tell, False
+
+    @contextlib.contextmanager
+    def of_trouble(self) -> Iterator[None]:
+        """Around what is done again and again: it ends early while the database is away."""
+        try:
+            yield
+        except AwayError as error:
+            if not self._away:
+                self._tell(f"{error}; going on when it is back")
+            self._away = True
+        else:
+            if self._away:
+                self._tell("the database is back")
+            self._away = False
 
 
 class Patient(Protocol):
@@ -70,6 +100,16 @@ def _unreachable(error: DBAPIError) -> bool:
     return nameless and any(kind.__name__ == "OperationalError" for kind in type(driver).__mro__)
 
 
+@contextlib.contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Within it all waits of this thread together take no longer, whatever the patience."""
+    token = _until.set(min(_until.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
 def insist(patience: float, action: Callable[[], T], while_: Callable[[BaseException], bool] = away) -> T:
     """Does something, again and again for ``patience`` seconds while it fails because the database is away.
 
@@ -78,6 +118,7 @@ def insist(patience: float, action: Callable[[], T], while_: Callable[[BaseExcep
     try:
         return action()
     except Exception as error:
+        patience = min(patience, _until.get() - time.monotonic())
         if patience <= 0 or not while_(error):
             raise
     again = tenacity.Retrying(

@@ -142,6 +142,7 @@ class Reader:
         with self._database.read() as session:
             return queries.read_imports(session, self._study(session, study).id)
 
+    @waited_out
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state; every state is there."""
         with self._database.read() as session:

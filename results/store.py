@@ -32,9 +32,14 @@ class Store(TrialStore):
         self._database.claim(study)
 
     @waited_out
+    def keep_claims(self) -> None:
+        """Take again the claims that were lost with a connection; those that another process has by now stay lost."""
+        self._database.keep_claims()
+
+    @waited_out
     def add_study(self, record: StudyRecord) -> None:
         """Keep a new study; its name must be new."""
-        with self._database.write() as session:
+        with self._database.write(record.name) as session:
             known = queries.find_study(session, record.name)
             if known is None:
                 session.add(StudyRow(**queries.as_columns(record)))
@@ -52,7 +57,7 @@ class Store(TrialStore):
         space_text: str | None = None,
     ) -> None:
         """Change what may change in a study; None leaves it as it is."""
-        with self._database.write() as session:
+        with self._database.write(name) as session:
             row = self._study(session, name, lock=True)
             if state is not None:
                 row.state, row.reason = state, None
@@ -66,14 +71,14 @@ class Store(TrialStore):
     @waited_out
     def set_state(self, name: str, state: StudyState, reason: str | None = None) -> None:
         """Change a study's state, and say why."""
-        with self._database.write() as session:
+        with self._database.write(name) as session:
             row = self._study(session, name, lock=True)
             row.state, row.reason = state, reason
 
     @waited_out
     def confirm(self, name: str, order: Mapping[str, Any]) -> None:
         """Keep what a confirmation trains, in place of the last one."""
-        with self._database.write() as session:
+        with self._database.write(name) as session:
             self._study(session, name, lock=True).confirmation = dict(order)
 
     @waited_out
@@ -83,7 +88,7 @@ class Store(TrialStore):
         Returns:
             False, with nothing changed, if it was scored before: a second look would be a choice between two.
         """
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             trial = self._trial(session, study, number)
             if session.get(HoldoutRow, trial.id) is not None:
                 return False
@@ -97,7 +102,7 @@ class Store(TrialStore):
     @waited_out
     def add_imports(self, study: str, rows: Iterable[ImportRecord]) -> int:
         """Keep results from elsewhere; how many are new. A row that is kept already stays as it is."""
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             study_id = self._study(session, study, lock=True).id
             known = {one.content for one in queries.read_imports(session, study_id)}
             new = {one.content: one for one in rows if one.content not in known}
@@ -120,7 +125,7 @@ class Store(TrialStore):
         data_hash: str,
     ) -> None:
         """Keep a new trial, waiting for a worker (arguments: see `TrialRecord`); its number must be new."""
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             study_id = self._study(session, study).id
             shape = queries.combination_id(session, combination, dict(parts))
             known = queries.find_trial(session, study, number)

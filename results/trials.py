@@ -30,7 +30,7 @@ class TrialStore(Reader):
         Raises:
             ResultsError: the trial is final, or was leased under a later number, or to another worker.
         """
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             row = self._trial(session, study, number)
             if row.state in FINAL:
                 raise ResultsError(f"trial {number} of study {study} is {row.state} already")
@@ -52,7 +52,7 @@ class TrialStore(Reader):
             end: what ended the attempt (see `records.AttemptRecord`).
             reason: more about it.
         """
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             row = self._trial(session, study, number)
             if row.state == "running":
                 row.state = "waiting"
@@ -67,7 +67,7 @@ class TrialStore(Reader):
         """
         score = _finite(epoch.score)
         metrics = {name: _finite(value) for name, value in epoch.metrics.items()}
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             known = queries.epochs_so_far(session, study, number, epoch.epoch)
             if known is None:
                 raise self._no_trial(session, study, number)
@@ -95,7 +95,7 @@ class TrialStore(Reader):
         Raises:
             ResultsError: the trial is final.
         """
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             row = self._trial(session, study, number)
             if row.state in FINAL:
                 raise ResultsError(f"trial {number} of study {study} is {row.state} already")
@@ -128,7 +128,7 @@ class TrialStore(Reader):
         """
         if state not in FINAL:
             raise ValueError(f"{state} is not a final state")
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             row = self._trial(session, study, number)
             if row.state in FINAL:
                 return False
@@ -153,7 +153,7 @@ class TrialStore(Reader):
             blob: as the worker packed it (see `results.evidence`).
             version: of its layout.
         """
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             row = self._trial(session, study, number)
             session.merge(EvidenceRow(trial_id=row.id, version=version, blob=blob))
 
@@ -170,7 +170,7 @@ class TrialStore(Reader):
         Raises:
             ResultsError: the trial is complete, or has not ended.
         """
-        with self._database.write() as session:
+        with self._database.write(study) as session:
             row = self._trial(session, study, number)
             if row.state not in FINAL:
                 if row.optuna_number == optuna_number:

@@ -38,7 +38,7 @@ def opened(store: Reader, storage: str, artifacts: str | None = None, budget: in
     from sweeps.study.ledger import open_storage
 
     shelf = open_shelf(where(storage, artifacts))
-    shown = Pictures(open_storage(storage), store)
+    shown = Pictures(open_storage(storage, store), store)
     return Artifacts(ArtifactIndex(store), shelf, spool(storage), Limits(budget=budget), shown)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import httpx
 
+from results.outage import Notice
 from results.records import StudyRecord, StudyState
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
@@ -207,17 +208,19 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
     ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         _keep(plan, study, artifacts)
-        pool, housekeeper = None, Housekeeper(hall, artifacts)
+        pool, housekeeper, notice = None, Housekeeper(hall, artifacts), Notice(live.announce)
         try:
             if not coordinator.finished():
                 pool = interrupts.pool = _pool(plan, server.url, token)
             with live.shown(coordinator):
                 while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
                     time.sleep(_TICK_SECONDS)
-                    hall.tick()
-                    housekeeper.tick()
                     pool.tend()
-                    live.refresh()
+                    with notice.of_trouble():
+                        store.keep_claims()
+                        hall.tick()
+                        housekeeper.tick()
+                        live.refresh()
             hall.stop()
         finally:
             if pool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from results.outage import Notice
 from results.store import Store
 from runner.errors import UserError
 from sweeps import keepsakes, runfile
@@ -93,18 +94,22 @@ def _serve(house: House, store: Store, token: str) -> int:
 
 
 def _answer(house: House, team: Team, token: str, ended: threading.Event) -> None:
-    housekeeper = Housekeeper(team.hall, team.artifacts)
+    housekeeper, notice = Housekeeper(team.hall, team.artifacts), Notice(log.error)
+    told: str | None = None
     with Server(create_app(team.hall, token, team, team.artifacts), house.address) as server:
         runfile.write(house.storage, _run_file(house, server, token))
         names = ", ".join(study.name for study in team.hall.studies())
         click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
         while not ended.wait(_TICK_SECONDS) and not team.hall.stopping:
-            team.hall.tick()
-            if line := housekeeper.tick():
-                log.error("%s", line)
-            if team.hall.fault:
-                log.error("%s", team.hall.fault)
-                team.hall.fault = None
+            with notice.of_trouble():
+                team.store.keep_claims()
+                team.hall.tick()
+                if line := housekeeper.tick():
+                    log.error("%s", line)
+            fault, team.hall.fault = team.hall.fault, None
+            if fault and fault != told:
+                log.error("%s", fault)
+            told = fault
 
 
 def _run_file(house: House, server: Server, token: str) -> runfile.RunFile:

@@ -152,6 +152,7 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
 
     Raises:
         UserError: a study of this name is there and was about something else.
+        ClaimedError: another server has it; nothing was changed.
     """
     budget = asdict(space.budget)
     text = travel.to_text(travel.document(space, scale))
@@ -166,9 +167,11 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
             detections=fitted.detections, adapted=fitted.adapted,
             work_dir=str(work_dir.absolute()), budget=budget, created_at=moment, started_at=moment,
         )  # fmt: skip
+        store.claim(space.study)
         store.add_study(record)
         return record
     check_identity(store, space, scale, data)
+    store.claim(space.study)  # before anything changes: another server may run it
     store.touch_study(space.study, state="running", budget=budget, started_at=datetime.now(UTC), space_text=text)
     found = store.study(space.study)
     assert found

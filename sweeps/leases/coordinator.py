@@ -49,7 +49,7 @@ class Coordinator(Steps):
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """A trial for a worker with a free slot, a new one if none waits."""
-        with self._lock:
+        with self._turn():
             self._workers[request.worker], self._status = request, None
             if self._stopping:
                 return LeaseReply()
@@ -68,13 +68,13 @@ class Coordinator(Steps):
 
     def heartbeat(self, trial: int, fence: int) -> Verdict:
         """Renews a lease. Raises RefusedError."""
-        with self._lock:
+        with self._turn():
             self._apply(events.Renewed(trial, fence, self._clock()))
             return Verdict()
 
     def report(self, trial: int, fence: int, report: EpochReport) -> Verdict:
         """Takes one validation. Raises RefusedError."""
-        with self._lock, self._all_or_nothing():
+        with self._turn(), self._all_or_nothing():
             action = self._apply(events.Reported(trial, fence, report.epoch, self._clock()))
             if not isinstance(action, events.Record):
                 return Verdict()
@@ -84,7 +84,7 @@ class Coordinator(Steps):
 
     def finish(self, trial: int, fence: int, result: Result) -> None:
         """Takes a trial's end, or that of an attempt whose failure has another rule. Raises RefusedError."""
-        with self._lock, self._all_or_nothing():
+        with self._turn(), self._all_or_nothing():
             if result.failure:
                 self._apply(events.HandedBack(trial, fence, result.failure, *self.study.batch(trial)), result)
             else:
@@ -98,19 +98,19 @@ class Coordinator(Steps):
 
     def left(self, worker: str) -> None:
         """Takes back what a worker still holds: it asks for a trial, so it trains none."""
-        with self._lock, self._all_or_nothing():
+        with self._turn(), self._all_or_nothing():
             for trial, holder in self._leases.running().items():
                 if holder == worker:
                     self._apply(events.HandedBack(trial, self._leases.seats[trial].fence, "lost_worker"))
 
     def cancel(self, trial: int) -> None:
         """Ends a trial that waits or runs; its worker is told at its next word. Raises RefusedError."""
-        with self._lock, self._all_or_nothing():
+        with self._turn(), self._all_or_nothing():
             self._apply(events.Cancelled(trial), CANCELLED)
 
     def retry(self, trial: int) -> None:
         """Lets a trial that has ended without a score wait again. Raises RefusedError."""
-        with self._lock, self._all_or_nothing():
+        with self._turn(), self._all_or_nothing():
             if not self._leases.has_ended(trial):
                 self._apply(events.Retried(trial, 0, 0))  # refuses
             row = self.study.row(trial)
@@ -122,31 +122,31 @@ class Coordinator(Steps):
 
     def may_lease(self) -> bool:
         """Whether a worker that asks now may get a trial."""
-        with self._lock:
+        with self._turn():
             if self._stopping or self.paused:
                 return False
             return len(self._unfinished()) > len(self._leases.running()) or self.study.more_to_try()
 
     def forget(self, worker: str) -> None:
         """The worker was not seen for long: it is no longer shown."""
-        with self._lock:
+        with self._turn():
             if self._workers.pop(worker, None):
                 self._status = None
 
     def seats(self) -> list[Progress]:
         """Running trials and who holds them."""
-        with self._lock:
+        with self._turn():
             return list(self.progress.values())
 
     def go_on(self, space: SearchSpace, record: StudyRecord) -> None:
         """Goes on with another budget, sampler or pruner."""
-        with self._lock:
+        with self._turn():
             self.study.change(space, record)
             self.resume()
 
     def take_imports(self, rows: Sequence[ImportRecord]) -> int:
         """Keeps results from elsewhere; the sampler learns from them at once. How many are new."""
-        with self._lock:
+        with self._turn():
             return self.study.take_imports(rows)
 
     def take_back(self) -> None:
@@ -157,12 +157,12 @@ class Coordinator(Steps):
 
     def tick(self) -> None:
         """Takes back what was not renewed; to be called about once a second."""
-        with self._lock, self._all_or_nothing():
+        with self._turn(), self._all_or_nothing():
             self._apply(events.Passed(self._clock()))
 
     def stop(self) -> None:
         """No more leases; running trials may still report."""
-        with self._lock:
+        with self._turn():
             self._stopping, self._status = True, None
 
     @property
@@ -178,12 +178,12 @@ class Coordinator(Steps):
 
     def finished(self) -> bool:
         """Whether the budget is spent, or the space tried out, and nothing runs or waits."""
-        with self._lock:
+        with self._turn():
             return not self._unfinished() and not self.study.more_to_try()
 
     def status(self) -> dict[str, Any]:
         """The document of ``sweep status --format json``."""
-        with self._lock:
+        with self._turn():
             self._status = self._status or self._current_status()
             return self._status
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from results.outage import AwayError, waiting_at_most
 from runner.protocol import LEASE_SECONDS, Result
 from sweeps.leases import events, recovery
 from sweeps.leases import machine as leases
@@ -17,6 +20,8 @@ from sweeps.study.study import Study
 LOST = Result(outcome="failed", failure="lost_worker", reason="its worker was lost")
 ENDED = Result(outcome="failed", failure="stopped", reason="the workers have ended")
 CANCELLED = Result(outcome="failed", reason="cancelled by a user")
+_WAIT_SECONDS = 5.0  # for the database; far less than a worker waits for the server (`runner.worker.attempt`)
+_HOPELESS_SECONDS = 10.0
 
 
 class RefusedError(Exception):
@@ -39,6 +44,7 @@ class Steps:
     def __init__(self, study: Study, announce: Callable[[str], None], clock: Callable[[], float]) -> None:
         self.study, self.name, self._clock = study, study.record.name, clock
         self._lock = FairLock()
+        self._in_vain = -math.inf  # when somebody last waited for the database so
         self._board = Board(study.record.objective, announce)
         self._status: dict[str, Any] | None = None  # made anew when somebody looks
         self.paused = (study.record.reason or "by a user") if study.record.state == "paused" else None
@@ -50,16 +56,31 @@ class Steps:
 
     def pause(self, reason: str = "by a user") -> None:
         """Nothing new begins; what runs goes on to its end."""
-        with self._lock:
+        with self._turn():
             self.paused, self._status = reason, None
             self.study.set_state("paused", reason)
 
     def resume(self) -> None:
         """Trials begin again."""
-        with self._lock:
+        with self._turn():
             self.paused, self.tripped, self._status = None, False, None
             self._ends = []  # whoever goes on has looked at them
             self.study.set_state("running")
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The study's lock, behind which heartbeats wait: whoever has it waits for the database but shortly.
+
+        After somebody waited in vain, nobody waits for a while. Workers ask again.
+        """
+        with self._lock:
+            hopeless = time.monotonic() < self._in_vain + _HOPELESS_SECONDS
+            try:
+                with waiting_at_most(0.0 if hopeless else _WAIT_SECONDS):
+                    yield
+            except AwayError:
+                self._in_vain = time.monotonic()
+                raise
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from results.errors import NotFoundError, ResultsError
+from results.outage import AwayError
 from runner.errors import UserError
 from runner.wire.client import tls_line
 from sweeps.artifacts import Artifacts
@@ -71,7 +72,8 @@ def create_app(hall: Hall, token: str, team: Team | None = None, artifacts: Arti
 
 def _told(hall: Hall, status: int) -> Callable[[Request, Exception], Response]:
     def answer(_: Request, error: Exception) -> Response:
-        if status == 503:  # a full disk, say: whoever runs the server must see it
+        # a full disk, say: whoever runs the server must see it; that the database is away, the server's loop tells
+        if status == 503 and not isinstance(error, AwayError):
             hall.fault = str(error)
         return JSONResponse({"detail": readable(str(error))}, status_code=status)
 

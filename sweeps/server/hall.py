@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from results.errors import ClaimedError
 from runner.protocol import LeaseReply, LeaseRequest
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.turns import Turns
@@ -78,17 +80,19 @@ class Hall:
     def _lease(self, request: LeaseRequest) -> LeaseReply:
         self.seen(request.worker, request)
         for study in self.studies():  # what it held, it has lost: it would not ask otherwise
-            study.left(request.worker)
+            with self._others_go_on():
+                study.left(request.worker)
         if self._stopping:
             return LeaseReply()
         wait = False
         for study in self._open_to(request):
             if request.ready.get(study.name) != study.needs.proof() and study.may_lease():
                 return LeaseReply(needs=study.needs)
-            reply = study.lease(request)
-            if reply.lease:
-                return reply
-            wait = wait or reply.wait
+            with self._others_go_on():
+                reply = study.lease(request)
+                if reply.lease:
+                    return reply
+                wait = wait or reply.wait
         return LeaseReply(wait=self._stays or wait)
 
     def _open_to(self, request: LeaseRequest) -> list[Coordinator]:
@@ -146,7 +150,16 @@ class Hall:
     def tick(self) -> None:
         """Takes back leases that were not renewed; to be called about once a second."""
         for study in self.studies():
-            study.tick()
+            with self._others_go_on():
+                study.tick()
+
+    @contextlib.contextmanager
+    def _others_go_on(self) -> Iterator[None]:
+        """Another server may have taken a study over: that is kept for whoever runs this one."""
+        try:
+            yield
+        except ClaimedError as error:
+            self.fault = str(error)
 
     def stop(self) -> None:
         """No more leases; running trials may still report."""

@@ -43,24 +43,29 @@ class Housekeeper:
         """Looks every few seconds whether trials have ended; a line for people where the disk budget does not do."""
         if self._clock() < self._looked + _LOOK_SECONDS:
             return None
+        line = self.tidy()
         self._looked = self._clock()
-        return self.tidy()
+        return line
 
     def tidy(self) -> str | None:
         """Deletes what no rule keeps, in studies where a trial has ended since the last time."""
-        changed = [study for study in self._hall.studies() if self._has_changed(study)]
+        studies = self._hall.studies()
+        ended = {study.name: _ended(study) for study in studies}
+        changed = [study for study in studies if ended[study.name] != self._ended.get(study.name)]
         for study in changed:
             _tidy_folder(study)
-        if not changed or not self._artifacts:
-            return None
-        self._artifacts.limits.best = {study.name: study.study.space.keep for study in self._hall.studies()}
-        return self._artifacts.tidy().line
+        line = None
+        if changed and self._artifacts:
+            self._artifacts.limits.best = {study.name: study.study.space.keep for study in studies}
+            line = self._artifacts.tidy().line
+        self._ended = ended  # last: what failed is done the next time
+        return line
 
-    def _has_changed(self, study: Coordinator) -> bool:
-        counts = study.study.store.counts(study.name)
-        ended = sum(counts[state] for state in FINAL)
-        before, self._ended[study.name] = self._ended.get(study.name), ended
-        return ended != before
+
+def _ended(study: Coordinator) -> int:
+    """How many trials have ended."""
+    counts = study.study.store.counts(study.name)
+    return sum(counts[state] for state in FINAL)
 
 
 def _tidy_folder(study: Coordinator) -> None:

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -23,6 +24,7 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 
 from results.outage import AwayError, insist
+from results.reader import Reader
 from results.sqlite import relax
 from results.store import Store
 from runner.protocol import Objective
@@ -31,6 +33,7 @@ from sweeps.study.ledger_change import Change
 
 _LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
 _LAG_SECONDS = 1.0
+_OPEN: WeakKeyDictionary[Reader, RDBStorage] = WeakKeyDictionary()
 T = TypeVar("T")
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines about trials repeat ours
 
@@ -50,11 +53,12 @@ class Ledger:
 
     def __init__(self, storage: str, store: Store, name: str, objective: Objective) -> None:
         self._store = store
-        self._storage = self._steadily(lambda: open_storage(storage))
+        self._storage = self._steadily(lambda: open_storage(storage, store))
         self.study = self._steadily(lambda: self._study(name, objective))
         self._study_id = self.study._study_id
         self._ids: dict[int, int] = {}  # number -> id, of trials that have not ended
         self._next = 0
+        self._tried: Mapping[str, Any] | None = None  # parameters of a trial that may have been made, or not
         self._waiting: dict[int, dict[int, float]] = {}  # scores by number and epoch
         self._flushed = -math.inf
 
@@ -96,19 +100,16 @@ class Ledger:
     ) -> int:
         """Adds a running trial, with the attributes that go with its number; the number."""
 
-        tried = False
-
         def make() -> int:
             """Makes the trial, unless an attempt whose answer got lost has made it; its id."""
-            nonlocal tried
-            made = self._find(params) if tried else None
-            tried = True
+            made = self._find(params) if self._tried == params else None
+            self._tried = params
             return self._make(params, distributions, attributes(self._next)) if made is None else made
 
         made, expected = self._steadily(make), self._next
         self._steadily(lambda: self._find(params, made))
         number, self._next = self._next, self._next + 1
-        self._ids[number] = made
+        self._ids[number], self._tried = made, None
         if number != expected:  # somebody else's came before
             self.describe(number, attributes(number))
         return number
@@ -233,8 +234,14 @@ class Ledger:
             return insist(self._store.patience, action)
 
 
-def open_storage(storage: str) -> RDBStorage:
-    """Optuna's own view of a database, patient as ours."""
+def open_storage(storage: str, store: Reader) -> RDBStorage:
+    """Optuna's own view of a store's database, patient as ours: one for all studies, as each keeps connections open."""
+    if store not in _OPEN:
+        _OPEN[store] = _open(storage)
+    return _OPEN[store]
+
+
+def _open(storage: str) -> RDBStorage:
     storage = storage.replace("{", "{{").replace("}", "}}")  # it formats what it is given
     if not storage.startswith("sqlite"):
         return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})

@@ -6,10 +6,11 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lossy import Lossy
-from made_up import Bench, figure, run
+from made_up import ASK, Bench, figure, run
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from postgres import Postgres
@@ -18,7 +19,9 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 
 from results import claim
 from results.errors import ResultsError
+from results.outage import AwayError
 from results.store import Store
+from sweeps.leases import steps
 from sweeps.leases.coordinator import Coordinator
 
 TWELVE = """\
@@ -31,7 +34,8 @@ search: {lr: [0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008, 0.009, 0.0
 
 
 @pytest.fixture
-def bench(tmp_path: Path, postgres: Postgres) -> Bench:
+def bench(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(steps, "_WAIT_SECONDS", 60.0)  # nobody is here to ask again, as workers do
     return Bench(tmp_path, TWELVE, url=postgres.database())
 
 
@@ -142,6 +146,28 @@ def test_a_start_goes_on_where_the_server_was_lost(bench: Bench, postgres: Postg
     is_undisturbed(bench)
 
 
+def test_a_trial_of_which_nobody_heard_that_it_was_made_is_not_made_again(
+    bench: Bench, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer got lost, and the database stayed away for longer than the one who asked waited."""
+    with bench.study() as study:
+        ledger, make = study.followers.ledger, study.followers.ledger._make
+
+        def unheard(*arguments: Any) -> int:
+            make(*arguments)
+            raise AwayError("the answer got lost")
+
+        monkeypatch.setattr(ledger, "_make", unheard)
+        study.store.patience = 0.0
+        coordinator = Coordinator(study)
+        with pytest.raises(AwayError):
+            coordinator.lease(ASK)
+        monkeypatch.setattr(ledger, "_make", make)
+        assert run(coordinator) == list(range(12))
+        assert len(bench.optuna()) == 12
+    is_undisturbed(bench)
+
+
 def test_what_optunas_tables_missed_they_are_told_with_the_next_end(bench: Bench, postgres: Postgres) -> None:
     with bench.study() as study:
         coordinator = Coordinator(study)
@@ -181,11 +207,11 @@ def test_a_study_has_one_owner_on_all_machines(
         with pytest.raises(ResultsError, match="is run by another server"), bench.study():
             pass
         # while this one was cut off, another one took the study: it must not write any more
-        monkeypatch.setattr(claim.Claim, "_take", lambda self: False)
-        postgres.disconnect()
-        with pytest.raises(ResultsError, match="was taken over by another server"):
-            run(coordinator)
-        monkeypatch.undo()
+        with Store.open(bench.storage) as other:
+            postgres.disconnect()
+            other.claim("made_up")
+            with pytest.raises(ResultsError, match="was taken over by another server"):
+                run(coordinator)
     with bench.study() as study:
         assert run(Coordinator(study)) == list(range(4, 12))
     is_undisturbed(bench)

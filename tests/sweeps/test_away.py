@@ -1,0 +1,184 @@
+"""What owns a database outlives it: a PostgreSQL server that is away for longer than anybody waits ends nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from made_up import ASK, Bench, figure, result
+from postgres import Postgres
+
+from results.store import Store
+from runner.protocol import EpochReport
+from runner.wire.client import Client, ServerTroubleError
+from sweeps import run, runfile, serve
+from sweeps.leases import steps
+from sweeps.leases.coordinator import Coordinator
+from sweeps.live import Live
+from sweeps.run import Interrupts, Plan, run_study
+from sweeps.server import housekeeping
+from sweeps.server.app import Address, Server, create_app
+from sweeps.server.hall import Hall
+from sweeps.server.team import Team
+
+AWAY, BACK = "cannot reach the database", "the database is back"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # the run file
+    monkeypatch.setattr(housekeeping, "_LOOK_SECONDS", 0.2)
+    return Bench(tmp_path, url=postgres.database())
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield Interrupts()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def until(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_teams_server_goes_on(bench: Bench, postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> list[str]:
+        return [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
+
+    now, ended = [0.0], threading.Event()
+    with bench.study() as study:
+        team = Team(study.store, bench.storage, bench.folder / "work_dirs", stays=True)
+        team.hall.add(Coordinator(study, clock=lambda: now[0]))
+        house = serve.House(bench.storage, bench.folder, Address(), None, False)
+        answering = threading.Thread(target=serve._answer, args=(house, team, "token", ended))
+        answering.start()
+        try:
+            until(lambda: runfile.beside(bench.storage, ".run").exists())
+            served = team.hall.study("made_up")
+            assert served.lease(ASK).lease
+            study.store.patience = 0.2
+            postgres.stop()
+            now[0] = 60.0  # the lease ends meanwhile, which must be stored
+            until(told)
+            time.sleep(3 * serve._TICK_SECONDS)  # rounds in vain
+            assert answering.is_alive()
+            postgres.start()
+            until(lambda: BACK in told())
+            assert study.row(0).state == "waiting"
+            lease = served.lease(ASK).lease
+            assert lease and (lease.trial, lease.fence) == (0, 2)
+        finally:
+            ended.set()
+            answering.join()
+    assert [line.startswith(AWAY) for line in told()] == [True, False], told()
+
+
+class Hands:
+    """A pool of one worker with made-up figures, which stops the database server in the middle of trial 1."""
+
+    def __init__(self, url: str, token: str, postgres: Postgres, told: list[str]) -> None:
+        self.faulty, self.faults = False, list[str]()
+        self._url, self._token, self._postgres, self._told = url, token, postgres, told
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def _work(self) -> None:
+        with Client(self._url, self._token) as client:
+            while lease := client.lease(ASK).lease:
+                for epoch in (1, 2):
+                    report = EpochReport(epoch=epoch, metrics={"segm_mAP": figure(lease.trial, epoch)}, seconds=1.0)
+                    if (lease.trial, epoch) == (1, 2):
+                        self._postgres.stop()
+                        with pytest.raises(ServerTroubleError, match=AWAY):
+                            client.report(lease, report, patience=0)
+                        until(lambda: self._told)
+                        self._postgres.start()
+                        until(lambda: BACK in self._told)
+                    client.report(lease, report)
+                client.finish(lease, result())
+
+    def tend(self) -> None:
+        return
+
+    def stop(self, polite: bool = True) -> None:
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+
+def test_a_run_of_ones_own_goes_on(
+    bench: Bench, postgres: Postgres, interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def announce(_: Live, line: str) -> None:
+        if line.startswith(AWAY) or line == BACK:
+            told.append(line)
+
+    monkeypatch.setattr(Live, "announce", announce)
+    monkeypatch.setattr(run, "_pool", lambda _, url, token: Hands(url, token, postgres, told))
+    plan = Plan(
+        space=bench.space(), scale="tiny", data=bench.data, storage=bench.storage, work_dir=bench.folder / "work_dirs",
+        owner="Ann", workers=1, gpus=(), command="sweep start space.yaml",
+    )  # fmt: skip
+    with Store.open(bench.storage) as store:
+        store.patience = 0.2
+        outcome = run_study(plan, store, interrupts)
+        assert (outcome.state, outcome.interrupted, outcome.fault) == ("finished", False, None)
+        assert [row.state for row in store.trials("made_up")] == ["complete"] * 4
+    assert len(told) == 2 and told[1] == BACK, told
+
+
+def test_heartbeats_are_answered_while_others_wait(
+    bench: Bench, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports are refused soon, and taken when the database is back; no worker loses its lease."""
+    monkeypatch.setattr(steps, "_WAIT_SECONDS", 0.5)
+    hall, now = Hall(), [0.0]
+    with bench.study() as study, contextlib.ExitStack() as stack:
+        hall.add(coordinator := Coordinator(study, clock=lambda: now[0]))
+        url = stack.enter_context(Server(create_app(hall, "token"))).url
+        clients = [stack.enter_context(Client(url, "token")) for _ in range(4)]
+        leases = [
+            client.lease(ASK.model_copy(update={"worker": f"w{number}"})).lease for number, client in enumerate(clients)
+        ]
+        held = [lease for lease in leases if lease]
+        assert len(held) == 4
+        postgres.stop()
+        now[0] = 20.0
+
+        def report(number: int, patience: float) -> None:
+            figures = {"segm_mAP": figure(number, 1)}
+            clients[number].report(held[number], EpochReport(epoch=1, metrics=figures, seconds=1.0), patience)
+
+        def refused(number: int) -> None:
+            with pytest.raises(ServerTroubleError, match=AWAY):
+                report(number, 0)
+
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(refused, number) for number in range(3)]
+            while not all(one.done() for one in asked):
+                clients[3].heartbeat(held[3])
+            for one in asked:
+                one.result()
+        postgres.start()
+        for number in range(3):
+            report(number, 20)
+        now[0] = 40.0  # a lease lasts 30 s
+        coordinator.tick()
+        assert sorted(coordinator.progress) == [0, 1, 2, 3]
+        assert [len(study.store.epochs("made_up", number)) for number in range(4)] == [1, 1, 1, 0]
