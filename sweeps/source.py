@@ -109,7 +109,7 @@ def _own_for_a_moment(storage: str, study: str | None) -> Iterator[Remote]:
         with Store.open(storage, readonly=True):
             pass  # a clear line where no sweep has run yet
         with Store.open(storage) as store:
-            team = Team(store, storage)
+            team = Team(store, storage, plugins=True)
             team.reopen(shared=True, only=study)
             token = secrets.token_urlsafe(32)
             with Server(create_app(team.hall, token)) as server, Remote(server.url, token) as remote:
