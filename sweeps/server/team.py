@@ -41,7 +41,7 @@ class Team:
         work_dir: folder of what workers send, of label files and of plugins; each study keeps its own below it.
         plugins: whether code that comes with a study may run in this process.
         artifacts: has the label files; None where nobody else needs them.
-        stays: whether workers wait for studies to come.
+        stays: whether workers wait for studies to come, and train on where this process ends.
     """
 
     def __init__(
