@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from results.artifacts import ArtifactRecord, HeldRecord
@@ -33,6 +33,7 @@ def decide(
     best: Mapping[str, int] | None = None,
     budget: int | None = None,
     others: int = 0,
+    leading: Mapping[str, Collection[int]] | None = None,
 ) -> Decision:
     """Applies the rules.
 
@@ -40,14 +41,16 @@ def decide(
     the trials go on from. Of trials that ended, those of the best complete ones of each study are kept, and of as
     many that a pruner stopped: they may be taken up again. If that takes more than the budget, those of
     stopped trials go first, then of the worst and the oldest first among equals, but never those of a study's best.
+    The first of a study is the best seed of its leading combination that has a checkpoint; the others follow by score.
 
     Args:
         held: artifacts of trials, of every study, with the states of their trials.
         best: study -> how many of either kind keep theirs (at least 1), `BEST` where it is not named.
         budget: bytes for everything; None for no limit.
         others: bytes that are taken by what is not in `held` (label files, uploads under way, the next upload).
+        leading: study -> the trials of the combination that is named the best (`results.confirmation.leader`).
     """
-    ranks, stopped = _ranks(held, "complete"), _ranks(held, "pruned")
+    ranks, stopped = _ranks(held, "complete", leading or {}), _ranks(held, "pruned", {})
     checkpoints = [one for one in held if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting")]
     doomed, spare = [], []
     for one in checkpoints:
@@ -74,18 +77,22 @@ def _trial(one: HeldRecord) -> tuple[str, int | None]:
     return one.artifact.study, one.artifact.trial
 
 
-def _ranks(held: Sequence[HeldRecord], state: TrialState) -> dict[tuple[str, int | None], int]:
+def _ranks(
+    held: Sequence[HeldRecord], state: TrialState, leading: Mapping[str, Collection[int]]
+) -> dict[tuple[str, int | None], int]:
     """Rank, from 0, of each trial of a state that has a checkpoint here, within its study."""
     scores: dict[str, dict[int, float]] = defaultdict(dict)
     for one in held:
         number = one.artifact.trial
         if one.artifact.name in CHECKPOINTS and one.state == state and one.score is not None and number is not None:
             scores[one.artifact.study][number] = one.score
-    return {
-        (study, number): rank
-        for study, of_study in scores.items()
-        for rank, number in enumerate(sorted(of_study, key=lambda number: (-of_study[number], number)))
-    }
+    ranks: dict[tuple[str, int | None], int] = {}
+    for study, of_study in scores.items():
+        order = sorted(of_study, key=lambda number: (-of_study[number], number))
+        first = next((number for number in order if number in leading.get(study, ())), None)
+        order.sort(key=lambda number: number != first)
+        ranks.update({(study, number): rank for rank, number in enumerate(order)})
+    return ranks
 
 
 def _line(over: int, budget: int) -> str | None:
