@@ -81,7 +81,7 @@ def _tidy_folder(study: Study, trials: Sequence[TrialRecord], leading: Mapping[s
         folder = TrialPaths.of(study.record.work_dir, name, trial.number).folder
         for file in CHECKPOINTS:
             if found := _record(name, trial.number, folder / file):
-                held.append(HeldRecord(found, trial.state, trial.score))
+                held.append(HeldRecord(found, trial.state, trial.score, trial.failure))
     for artifact in decide(held, {name: study.space.keep}, leading=leading).delete:
         if artifact.trial not in spared:
             Path(artifact.artifact_id).unlink(missing_ok=True)

@@ -24,10 +24,10 @@ ALWAYS = ("config.py", "train.log", "curve.png")
 
 def held(
     trial: int, state: TrialState = "complete", score: float | None = 0.5, name: str = "last.pth", size: int = 10,
-    study: str = "s", age: int = 0,
+    study: str = "s", age: int = 0, failure: str | None = None,
 ) -> HeldRecord:  # fmt: skip
     artifact = ArtifactRecord(study, trial, name, size, "", f"{study}/{trial}/{name}", START - timedelta(hours=age))
-    return HeldRecord(artifact, state, score)
+    return HeldRecord(artifact, state, score, failure)
 
 
 def gone(*args: object, **kwargs: object) -> list[tuple[str, int | None, str]]:
@@ -61,9 +61,23 @@ def test_the_best_that_were_stopped_keep_theirs_until_room_is_short() -> None:
     assert gone(files, budget=25) == [("s", n, "last.pth") for n in (1, 3, 2, 0)], "before any complete one"
 
 
-@pytest.mark.parametrize("state", ["failed", "infeasible"])
-def test_trials_that_ended_otherwise_keep_none(state: TrialState) -> None:
-    files = [held(0, state, 0.9), held(0, state, 0.9, "train.log"), held(1), held(2, score=None)]
+def test_the_best_that_failed_and_would_go_on_keep_theirs_until_room_is_short() -> None:
+    failures = ["time_out", "cancelled", "crashed", "lost_worker", "data_error"]
+    files = [held(n, "failed", 0.5 - n / 10, failure=failure) for n, failure in enumerate(failures)]
+    others = [held(5), *(held(n, "pruned", 0.9) for n in (6, 7, 8))]
+    assert gone([*files, *others]) == [("s", 3, "last.pth"), ("s", 4, "last.pth")], (
+        "pruned ones take no place of theirs"
+    )
+    assert gone([*files, *others], best={"s": 1}) == [("s", n, "last.pth") for n in (1, 2, 3, 4, 7, 8)]
+    assert gone([*files, held(5)], budget=15) == [("s", n, "last.pth") for n in (3, 4, 2, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("state", "failure"), [("failed", None), ("failed", "nan_loss"), ("infeasible", "out_of_memory")]
+)
+def test_trials_that_ended_otherwise_keep_none(state: TrialState, failure: str | None) -> None:
+    ended = [held(0, state, 0.9, name, failure=failure) for name in ("last.pth", "train.log")]
+    files = [*ended, held(1), held(2, score=None)]
     assert gone(files) == [("s", 0, "last.pth"), ("s", 2, "last.pth")]
 
 
@@ -94,6 +108,7 @@ def test_a_budget_takes_the_worst_first_and_the_oldest_of_equals() -> None:
 trials = st.fixed_dictionaries(
     {
         "state": st.sampled_from(["complete"] * len(STATES) + list(STATES)),
+        "failure": st.sampled_from([None, "nan_loss", "time_out", "crashed"]),
         "score": st.none() | st.sampled_from([0.1, 0.2, 0.3]) | st.floats(-1, 1),
         "names": st.sets(st.sampled_from([*CHECKPOINTS, *ALWAYS])),
         "size": st.integers(0, 100),
@@ -117,7 +132,7 @@ def test_rules_hold_for_any_trials(
     leading: dict[str, set[int]],
 ) -> None:
     files = [
-        held(number, one["state"], one["score"], name, one["size"], study, one["age"])  # type: ignore[arg-type]
+        held(number, one["state"], one["score"], name, one["size"], study, one["age"], one["failure"])  # type: ignore[arg-type]
         for (study, number), one in made.items()
         for name in sorted(one["names"])  # type: ignore[call-overload]
     ]
@@ -149,7 +164,8 @@ def test_rules_hold_for_any_trials(
             assert one in kept
     for one in kept:
         if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting"):
-            assert one.state in ("complete", "pruned") and one.score is not None
+            assert one.state in ("complete", "pruned", "failed") and one.score is not None
+            assert one.state != "failed" or one.failure in ("time_out", "crashed")
     if budget is not None:
         total = others + sum(one.artifact.size for one in kept)
         assert decision.over == max(0, total - budget)

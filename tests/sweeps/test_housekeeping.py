@@ -72,6 +72,23 @@ def test_where_images_are_held_out_the_baseline_keeps_its_own(tmp_path: Path) ->
         assert [file.exists() for file in files] == [True, False, False, True]
 
 
+@pytest.mark.parametrize(("failure", "kept"), [("time_out", True), ("nan_loss", False)])
+def test_what_failed_and_would_go_on_keeps_its_own(tmp_path: Path, failure: str, kept: bool) -> None:
+    bench = Bench(tmp_path)
+    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
+        hall = Hall()
+        hall.add(coordinator := Coordinator(study))
+        lease = coordinator.lease(ASK).lease
+        assert lease
+        coordinator.report(0, lease.fence, EpochReport(epoch=1, metrics={"segm_mAP": 0.1}))
+        file = checkpoint(bench, 0)
+        artifacts.add(Place("made_up", 0, "last.pth"), file)
+        coordinator.finish(0, lease.fence, result(outcome="failed", failure=failure, reason="it took too long"))
+        Housekeeper(hall, artifacts).tidy()
+        assert file.exists() is kept
+        assert (artifacts.index.find("made_up", 0, "last.pth") is not None) is kept
+
+
 SEEDS = {"B": [0.585, 0.580, 0.575], "A": [0.620, 0.52, 0.51], "C": [0.600, 0.55, 0.54], "D": [0.590, 0.57, 0.56]}
 LRS = dict(zip((0.001, 0.002, 0.003, 0.004), SEEDS, strict=True))
 REPEATED = """\
