@@ -48,6 +48,7 @@ class HeldRecord:
     artifact: ArtifactRecord
     state: TrialState
     score: float | None
+    failure: str | None = None
 
 
 class ArtifactIndex:
@@ -87,11 +88,11 @@ class ArtifactIndex:
 
     @waited_out
     def held(self) -> list[HeldRecord]:
-        """All artifacts of trials, of every study, each with the state and the score of its trial."""
-        query = _artifacts().add_columns(TrialRow.state, TrialRow.score)
+        """All artifacts of trials, of every study, each with the state, the score and the failure of its trial."""
+        query = _artifacts().add_columns(TrialRow.state, TrialRow.score, TrialRow.failure)
         query = query.join(TrialRow, (TrialRow.study_id == StudyRow.id) & (TrialRow.number == ArtifactRow.trial))
         with self._database.read() as session:
-            return [HeldRecord(_record(row, name), state, score) for row, name, state, score in session.execute(query)]
+            return [HeldRecord(_record(row, name), *trial) for row, name, *trial in session.execute(query)]
 
     @waited_out
     def total(self) -> int:

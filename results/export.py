@@ -15,6 +15,7 @@ from results.errors import ResultsError
 from results.files import copy_atomically, write_atomically
 from results.records import StudyRecord, TrialRecord
 from results.rows import finite
+from results.standings import Standing
 
 __all__ = [
     "config_text", "copy_checkpoint", "imported", "params_document", "pick", "write_atomically",
@@ -24,24 +25,28 @@ MACHINE = ("device", "threads", "loader_workers")  # in versions, but no package
 
 
 def pick(
-    trials: Sequence[TrialRecord], trial: int | None = None, confirmation: Mapping[str, Any] | None = None
-) -> TrialRecord:
-    """The best seed of the combination with the best mean (the first of equals), or the trial of that number.
+    trials: Sequence[TrialRecord],
+    trial: int | None = None,
+    confirmation: Mapping[str, Any] | None = None,
+    best: Standing | None = None,
+) -> list[TrialRecord]:
+    """The seeds of the combination with the best mean, by score (of equals the first), or the trial of that number.
 
     Args:
         trials: all trials of a study.
         trial: a number; None picks the best.
         confirmation: the study's last, after which the best is one that was confirmed (`results.confirmation.leader`).
+        best: the best, where a campaign has decided which one that is.
 
     Raises:
         ResultsError: no trial is complete, or the named one does not exist or is not complete.
     """
     if trial is None:
-        best = leader(trials, confirmation)
+        best = best or leader(trials, confirmation)
         if best is None:
             raise ResultsError(f"no trial is complete yet{_states(trials)}; see: sweep status")
         winners = [one for one in trials if one.number in best.trials]
-        return max(winners, key=lambda one: (one.score or 0.0, -one.number))
+        return sorted(winners, key=lambda one: (-(one.score or 0.0), one.number))
     found = next((one for one in trials if one.number == trial), None)
     if found is None:
         numbers = f"; there are 0 to {max(one.number for one in trials)}" if trials else "; there is none yet"
@@ -49,7 +54,7 @@ def pick(
     if found.state != "complete":
         why = f" ({_line(found.reason)})" if found.reason else ""
         raise ResultsError(f"trial {trial} is {found.state}, not complete{why}; see: sweep rank --all")
-    return found
+    return [found]
 
 
 def config_text(study: StudyRecord, trial: TrialRecord, config: str, command: str, notes: Sequence[str] = ()) -> str:

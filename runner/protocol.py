@@ -248,7 +248,7 @@ class Lease(Message):
 
     Attributes:
         images: whether reports must tell what each image contributes.
-        limit_seconds: how long the training may still take, None for as long as it takes.
+        limit_seconds: how long it may still train beyond what was reported, None for as long as it takes.
     """
 
     study: StudyName

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from runner.errors import UserError
 from runner.protocol import digest
 
 _SQLITE = "sqlite:///"
+_PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ class RunFile:
 
 
 def beside(storage: str, suffix: str) -> Path:
-    """Beside an SQLite file; for a database server, in the user's state folder."""
+    """Beside an SQLite file; for a database server in the user's state folder, wherever its password is kept."""
     if storage.startswith(_SQLITE):
         path = Path(storage.removeprefix(_SQLITE)).absolute()
         return path.with_name(path.name + suffix)
     folder = platformdirs.user_state_path("sweep", ensure_exists=True)
-    return folder / (digest(storage)[:16] + suffix)
+    return folder / (digest(_PASSWORD.sub(r"\1@", storage))[:16] + suffix)
 
 
 def own(storage: str) -> filelock.BaseFileLock | None:

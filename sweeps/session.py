@@ -20,7 +20,8 @@ from runner.data.datafile import parse
 from runner.data.demo import demo_data
 from runner.data.prepare import prepare
 from runner.errors import UserError
-from runner.protocol import DataPaths, Scale
+from runner.protocol import DataPaths, Plugin, Scale
+from runner.userparts import load_all
 from sweeps.space import travel
 from sweeps.space.document import read
 from sweeps.space.exclusion import Assignment, first_allowed
@@ -186,9 +187,14 @@ def reopened(record: StudyRecord, folder: Path) -> SearchSpace:
         folder: takes a copy of the space as a file.
 
     Raises:
-        UserError: it was begun by another version, or its plugins have changed.
+        UserError: it was begun by another version, or its plugins have changed; those that have do not run.
     """
     path = travel.keep(record.space_text, folder / "space.yaml")
+    known = record.identity.get("plugins") or {}
+    files = {Path(file).stem: file for file in read(path).data.get("plugins", [])}
+    if set(files) != set(known):
+        raise UserError("its space names other plugins than it began with")
+    load_all(Plugin(path=file, sha256=known[module]) for module, file in files.items())
     scale: Scale = "tiny" if record.scale == "tiny" else "standard"
     space = load(path, ["data=demo"], scale=lambda _: scale)  # its data may lie elsewhere now
     different = differences(record.identity, identity(space, scale, record.data_hash))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +109,9 @@ def _own_for_a_moment(storage: str, study: str | None) -> Iterator[Remote]:
     try:
         with Store.open(storage, readonly=True):
             pass  # a clear line where no sweep has run yet
-        with Store.open(storage) as store:
-            team = Team(store, storage)
+        with Store.open(storage) as store, tempfile.TemporaryDirectory() as folder:
+            # trainings go on, plugins run as in `sweep start`, and nothing is written where the user stands
+            team = Team(store, storage, Path(folder), plugins=True, stays=True)
             team.reopen(shared=True, only=study)
             token = secrets.token_urlsafe(32)
             with Server(create_app(team.hall, token)) as server, Remote(server.url, token) as remote:

@@ -17,6 +17,7 @@ import httpx
 from runner.errors import DISK
 from runner.lifeline import stands
 from runner.machine import Machine
+from runner.paths import TrialPaths
 from runner.protocol import Failure, Lease, Note, Result
 from runner.wire.client import Client, LeaseLostError
 from runner.worker.child import TRAINER, kill, trainer
@@ -103,9 +104,10 @@ class Attempt:
         try:
             self.interrupts.release()
             renewed = self.luggage.fetch(lease, self.granted)
+            limit = self._limit()
             self.process.start()
             self._theirs.close()
-            self._accompany(renewed)
+            self._accompany(renewed, limit)
         except LeaseLostError as error:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
         except httpx.TransportError:
@@ -127,15 +129,22 @@ class Attempt:
             self.link.close()
         return self.ended
 
-    def _accompany(self, renewed: float) -> None:
-        """Relays the trainer's notes and renews the lease until the trainer ends.
+    def _limit(self) -> float | None:
+        """Seconds that it may train; where no checkpoint is left, those of epochs that are trained anew count once."""
+        lease = self.lease
+        if lease.limit_seconds is None or TrialPaths.of(lease.work_dir, lease.study, lease.trial).last.is_file():
+            return lease.limit_seconds
+        return lease.limit_seconds + sum(epoch.seconds for epoch in lease.reported)
+
+    def _accompany(self, renewed: float, limit: float | None) -> None:
+        """Relays the trainer's notes and renews the lease until the trainer ends, or the limit is reached.
 
         Raises:
             LeaseLostError: somebody else has the trial now.
             httpx.TransportError: the server does not answer, and the lease is about to end.
             NodeFaultError: this machine can't train; the trial has been handed back.
         """
-        lease, limit = self.lease, self.lease.limit_seconds
+        lease = self.lease
         while True:
             now = time.monotonic()
             if limit is not None and now - self.granted > limit:

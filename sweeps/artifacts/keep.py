@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from results.artifacts import ArtifactRecord, HeldRecord
 from results.records import TrialState
 from runner.wire.transfer import CHECKPOINTS
+from sweeps.leases.failures import resumable
 
-BEST = 3  # complete trials of a study whose checkpoints are kept, and as many stopped ones
+BEST = 3  # complete trials of a study whose checkpoints are kept, as many pruned ones, and as many failed ones
 
 
 @dataclass(frozen=True)
@@ -33,31 +34,34 @@ def decide(
     best: Mapping[str, int] | None = None,
     budget: int | None = None,
     others: int = 0,
+    leading: Mapping[str, Collection[int]] | None = None,
 ) -> Decision:
     """Applies the rules.
 
     Configs, logs and pictures are always kept, and so are the checkpoints of trials that run or wait: they are what
-    the trials go on from. Of trials that ended, those of the best complete ones of each study are kept, and of as
-    many that a pruner stopped: they may be taken up again. If that takes more than the budget, those of
-    stopped trials go first, then of the worst and the oldest first among equals, but never those of a study's best.
+    the trials go on from. Of trials that ended, those of the best complete ones of each study are kept, of as many
+    that a pruner stopped, and of as many that failed and would go on: they may be taken up again. If that takes more
+    than the budget, those of pruned and failed trials go first, then of the worst and the oldest first among equals,
+    but never those of a study's best.
+    The first of a study is the best seed of its leading combination that has a checkpoint; the others follow by score.
 
     Args:
         held: artifacts of trials, of every study, with the states of their trials.
-        best: study -> how many of either kind keep theirs (at least 1), `BEST` where it is not named.
+        best: study -> how many of each kind keep theirs (at least 1), `BEST` where it is not named.
         budget: bytes for everything; None for no limit.
         others: bytes that are taken by what is not in `held` (label files, uploads under way, the next upload).
+        leading: study -> the trials of the combination that is named the best (`results.confirmation.leader`).
     """
-    ranks, stopped = _ranks(held, "complete"), _ranks(held, "pruned")
+    ranks = _ranks(held, leading or {})
     checkpoints = [one for one in held if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting")]
     doomed, spare = [], []
     for one in checkpoints:
-        resumable = one.state == "pruned"
-        rank = (stopped if resumable else ranks).get(_trial(one))
+        stopped, rank = one.state != "complete", ranks.get(_trial(one))
         keeps = max(1, (best or {}).get(one.artifact.study, BEST))
         if rank is None or rank >= keeps:
             doomed.append(one.artifact)
-        elif resumable or rank > 0:
-            order = (not resumable, -rank, one.artifact.stored_at, one.artifact.study, one.artifact.name)
+        elif stopped or rank > 0:
+            order = (not stopped, -rank, one.artifact.stored_at, one.artifact.study, one.artifact.name)
             spare.append((order, one.artifact))
     if budget is None:
         return Decision(tuple(doomed))
@@ -74,18 +78,21 @@ def _trial(one: HeldRecord) -> tuple[str, int | None]:
     return one.artifact.study, one.artifact.trial
 
 
-def _ranks(held: Sequence[HeldRecord], state: TrialState) -> dict[tuple[str, int | None], int]:
-    """Rank, from 0, of each trial of a state that has a checkpoint here, within its study."""
-    scores: dict[str, dict[int, float]] = defaultdict(dict)
+def _ranks(held: Sequence[HeldRecord], leading: Mapping[str, Collection[int]]) -> dict[tuple[str, int | None], int]:
+    """Rank, from 0, of each trial that may keep its checkpoint here, among those of its study that ended alike."""
+    scores: dict[tuple[str, TrialState], dict[int, float]] = defaultdict(dict)
     for one in held:
         number = one.artifact.trial
-        if one.artifact.name in CHECKPOINTS and one.state == state and one.score is not None and number is not None:
-            scores[one.artifact.study][number] = one.score
-    return {
-        (study, number): rank
-        for study, of_study in scores.items()
-        for rank, number in enumerate(sorted(of_study, key=lambda number: (-of_study[number], number)))
-    }
+        of_use = one.state in ("complete", "pruned") or (one.state == "failed" and resumable(one.failure))
+        if one.artifact.name in CHECKPOINTS and of_use and one.score is not None and number is not None:
+            scores[one.artifact.study, one.state][number] = one.score
+    ranks: dict[tuple[str, int | None], int] = {}
+    for (study, _), alike in scores.items():
+        order = sorted(alike, key=lambda number: (-alike[number], number))
+        first = next((number for number in order if number in leading.get(study, ())), None)
+        order.sort(key=lambda number: number != first)
+        ranks.update({(study, number): rank for rank, number in enumerate(order)})
+    return ranks
 
 
 def _line(over: int, budget: int) -> str | None:

@@ -21,10 +21,12 @@ class Limits:
     Attributes:
         budget: bytes that artifacts and uploads under way may take together; None for no limit.
         best: study -> how many of its best trials keep their checkpoints, where it is not `keep.BEST`.
+        leading: study -> the trials of its leading combination.
     """
 
     budget: int | None = None
     best: Mapping[str, int] = field(default_factory=dict)
+    leading: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 class Room:
@@ -62,11 +64,11 @@ class Room:
             self._index.drop(decision.delete)
 
     def _decide(self, coming: int) -> Decision:
-        held, budget = self._index.held(), self._limits.budget
-        if budget is None:
-            return decide(held, self._limits.best)
+        held, limits = self._index.held(), self._limits
+        if limits.budget is None:
+            return decide(held, limits.best, leading=limits.leading)
         labels = self._index.total() - sum(one.artifact.size for one in held)
-        return decide(held, self._limits.best, budget, labels + coming)
+        return decide(held, limits.best, limits.budget, labels + coming, limits.leading)
 
     def remove_loose(self, needed: Collection[str]) -> None:
         """Deletes from the artifact store what no artifact needs, save what is being written just now."""

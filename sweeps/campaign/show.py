@@ -12,6 +12,7 @@ from results.heldout import Outcome
 from results.reader import Reader
 from results.records import StudyRecord
 from results.stages import Gain, Stage, Stages, campaign_of, held_out, weigh
+from results.standings import Standing
 from runner.errors import UserError
 from sweeps.heldout import lines as lines_of
 from sweeps.remote import Remote
@@ -42,13 +43,13 @@ def chosen(reader: Reader | Remote, name: str | None) -> str:
     return name
 
 
-def winning(reader: Reader | Remote, name: str) -> tuple[str, int | None]:
-    """The study and the trial that are the best of a campaign; any other name as it is, without a trial."""
+def winning(reader: Reader | Remote, name: str) -> tuple[str, Standing | None]:
+    """The best of a campaign and its study; any other name as it is, with nothing."""
     studies = reader.studies()
     if any(study.name == name for study in studies) or name not in campaigns(studies):
         return name, None
     winner = stages_of(reader, name).winner
-    return (winner.record.name, winner.trial.number) if winner and winner.trial else (name, None)
+    return (winner.record.name, winner.best) if winner else (name, None)
 
 
 def stages_of(reader: Reader | Remote, campaign: str) -> Stages:

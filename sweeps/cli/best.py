@@ -37,7 +37,8 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sou
     with source.reader() as store:
         named, leading = winning(store, study) if study else (None, None)
         record = options.choose_study(store, named)
-        chosen = pick(store.trials(record.name), leading if trial is None else trial, record.confirmation)
+        seeds = pick(store.trials(record.name), trial, record.confirmation, leading)
+        chosen = seeds[0]
         if export == "params":
             text = json.dumps(params_document(record, chosen), ensure_ascii=False, indent=2)
             if out is None:
@@ -46,7 +47,10 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sou
             write_atomically(out, text + "\n")
         elif export == "checkpoint":
             out = out or Path(f"best_{record.name}.pth")
-            checkpoint(source, store, record, chosen.number, out)
+            written = checkpoint(source, store, record, [one.number for one in seeds], out)
+            if written != chosen.number:
+                lost = f"the checkpoint of trial {chosen.number}, the best seed, is gone"
+                click.echo(f"{lost}: this is that of trial {written}, another seed of the same combination", err=True)
         else:
             out = out or Path(f"best_{record.name}.py")
             write_atomically(out, _config(store, record, chosen, out, standalone))

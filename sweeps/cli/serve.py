@@ -21,7 +21,7 @@ from sweeps.cli import options
 )  # fmt: skip
 @click.option(
     "--artifacts", envvar="SWEEP_ARTIFACTS", metavar="PLACE",
-    help="Folder or s3://BUCKET/PREFIX of checkpoints, configs and logs. [beside the database]",
+    help="Folder or s3://BUCKET/PREFIX of what workers send. [beside an SQLite file, else in ~/.local/state/sweep]",
 )  # fmt: skip
 @click.option(
     "--disk-budget", envvar="SWEEP_DISK_BUDGET", type=options.Bytes(), metavar="SIZE",

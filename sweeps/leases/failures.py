@@ -104,6 +104,14 @@ def decide(failure: Failure, history: History, batch_size: int, accumulate: int)
     return Retry()
 
 
+def resumable(failure: str | None) -> bool:
+    """Whether a trial that failed so would go on from its last checkpoint if somebody had it tried again.
+
+    After a NaN loss it would fail there again. Without a failure it was trained to its end, and begins anew.
+    """
+    return failure not in (None, "nan_loss", "out_of_memory")
+
+
 def halved(batch_size: int, accumulate: int) -> tuple[int, int]:
     """Half the batch (rounded down) and twice the accumulation, so that the learning rate means what it meant.
 

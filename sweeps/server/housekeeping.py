@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from results.artifacts import ArtifactRecord, HeldRecord
+from results.confirmation import leader
 from results.ranking import ranked
 from results.records import FINAL, TrialRecord
 from results.standings import stand
@@ -26,7 +27,8 @@ class Housekeeper:
     """Applies the rules of `sweeps.artifacts.keep` to the studies of a hall.
 
     They hold for what workers sent to the artifact store, and for what those of this machine wrote in the studies'
-    folders: the best complete trials' checkpoints stay (`keep` of the space), and those of trials that have not ended.
+    folders: the best complete trials' checkpoints stay (`keep` of the space), first of all one of the combination that
+    is named the best, and those of trials that have not ended.
 
     Args:
         hall: has the studies.
@@ -38,6 +40,7 @@ class Housekeeper:
         self._hall, self._artifacts, self._clock = hall, artifacts, clock
         self._looked = clock()
         self._ended: dict[str, int] = {}
+        self._leading: dict[str, tuple[int, ...]] = {}
 
     def tick(self) -> str | None:
         """Looks every few seconds whether trials have ended; a line for people where the disk budget does not do."""
@@ -53,10 +56,14 @@ class Housekeeper:
         ended = {study.name: _ended(study) for study in studies}
         changed = [study for study in studies if ended[study.name] != self._ended.get(study.name)]
         for study in changed:
-            _tidy_folder(study)
+            trials = study.study.store.trials(study.name)
+            best = leader(trials, study.record().confirmation)
+            self._leading[study.name] = best.trials if best else ()
+            _tidy_folder(study.study, trials, self._leading)
         line = None
         if changed and self._artifacts:
             self._artifacts.limits.best = {study.name: study.study.space.keep for study in studies}
+            self._artifacts.limits.leading = self._leading
             line = self._artifacts.tidy().line
         self._ended = ended  # last: what failed is done the next time
         return line
@@ -68,20 +75,19 @@ def _ended(study: Coordinator) -> int:
     return sum(counts[state] for state in FINAL)
 
 
-def _tidy_folder(study: Coordinator) -> None:
+def _tidy_folder(study: Study, trials: Sequence[TrialRecord], leading: Mapping[str, Collection[int]]) -> None:
     """The same for checkpoints in the study's own folder."""
-    work_dir = study.study.record.work_dir
+    name = study.record.name
     held: list[HeldRecord] = []
-    trials = study.study.store.trials(study.name)
-    spared = set(study.study.further) if study.study.ordered else set()
-    if study.study.data.holdout:
-        spared |= _for_the_holdout(study.study, trials)
+    spared = set(study.further) if study.ordered else set()
+    if study.data.holdout:
+        spared |= _for_the_holdout(study, trials)
     for trial in trials:
-        folder = TrialPaths.of(work_dir, study.name, trial.number).folder
-        for name in CHECKPOINTS:
-            if found := _record(study.name, trial.number, folder / name):
-                held.append(HeldRecord(found, trial.state, trial.score))
-    for artifact in decide(held, {study.name: study.study.space.keep}).delete:
+        folder = TrialPaths.of(study.record.work_dir, name, trial.number).folder
+        for file in CHECKPOINTS:
+            if found := _record(name, trial.number, folder / file):
+                held.append(HeldRecord(found, trial.state, trial.score, trial.failure))
+    for artifact in decide(held, {name: study.space.keep}, leading=leading).delete:
         if artifact.trial not in spared:
             Path(artifact.artifact_id).unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ import json
 import logging
 import tempfile
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Team:
         work_dir: folder of what workers send, of label files and of plugins; each study keeps its own below it.
         plugins: whether code that comes with a study may run in this process.
         artifacts: has the label files; None where nobody else needs them.
-        stays: whether workers wait for studies to come.
+        stays: whether workers wait for studies to come, and train on where this process ends.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Team:
         records = self.store.studies()
         for record in [one for one in records if one.name == only] or records:
             try:
+                self._check_leave(record.name, record.identity.get("plugins") or {})
                 space = reopened(record, self.work_dir / record.name)
                 self._open(record, space, DataPaths.model_validate(record.data))
             except ClaimedError as error:
@@ -118,11 +120,7 @@ class Team:
             UserError: mistakes in it, or code that may not run here.
         """
         name = _study_name(submission.space)
-        if submission.plugins and not self.plugins:
-            names = ", ".join(one.name for one in submission.plugins)
-            raise UserError(
-                f"study {name} brings code of its own ({names}); a server started with --allow-plugins runs it"
-            )
+        self._check_leave(name, [Path(one.name).stem for one in submission.plugins])
         files = [str(self._plugin(name, one)) for one in submission.plugins]
         with tempfile.TemporaryDirectory() as folder:  # what is refused must leave no trace in a study that runs
             path = travel.keep(submission.space, Path(folder) / "space.yaml")
@@ -131,6 +129,18 @@ class Team:
                 return load(path, ["data=demo", f"plugins={json.dumps(files)}"], scale=lambda _: submission.scale)
             except UserError as error:
                 raise UserError(str(error).replace(f"{folder}/", "")) from error
+
+    def _check_leave(self, study: str, plugins: Collection[str]) -> None:
+        """Whether a study's code may run here.
+
+        Raises:
+            UserError: it may not.
+        """
+        if plugins and not self.plugins:
+            names = ", ".join(f"{name}.py" for name in plugins)
+            raise UserError(
+                f"study {study} brings code of its own ({names}); a server started with --allow-plugins runs it"
+            )
 
     def _plugin(self, study: str, file: PluginText) -> Path:
         """Keeps a file under its hash, so that another one of its name leaves it as it is."""

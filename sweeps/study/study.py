@@ -221,7 +221,7 @@ class Study:
             plugins=self.space.plugins,
             images=self.space.pruner.kind == "wilcoxon",
             reported=tuple(EpochReport(epoch=e.epoch, metrics=e.metrics, seconds=e.seconds) for e in epochs),
-            limit_seconds=None if hours is None else max(0.0, 3600 * hours - sum(e.seconds for e in epochs)),
+            limit_seconds=None if hours is None else 3600 * hours - sum(e.seconds for e in epochs),
         )
 
     def report(self, number: int, report: EpochReport) -> bool:

@@ -116,7 +116,7 @@ def test_what_was_confirmed_stays_the_best_until_something_is_tried(
     assert found and (found.combination, found.mean) == ("d", pytest.approx(0.45))
     more = order(later, 1, 4, ordered, only=("d",))
     assert more.entries[0].chosen and more.entries[0].promised == 0.55
-    assert pick(later).combination == "b" and pick(later, None, more.document()).number == 3
+    assert pick(later)[0].combination == "b" and pick(later, None, more.document())[0].number == 3
     assert leader([*later, run_of(6, "e", 0, 0.47)], more.document()) == stand(later).of("b")
     assert leader([], None) is None
 

@@ -98,8 +98,8 @@ def test_pick_the_best(trial_of: TrialMaker) -> None:
         trial_of(0, 0.4), trial_of(1, 0.5), trial_of(2, 0.5), trial_of(3, 0.9, state="pruned"),
         trial_of(4, math.nan),
     ]  # fmt: skip
-    assert pick(trials).number == 1
-    assert pick(trials, 0).number == 0
+    assert pick(trials)[0].number == 1
+    assert [one.number for one in pick(trials, 0)] == [0]
 
 
 def test_nothing_to_pick(trial_of: TrialMaker) -> None:

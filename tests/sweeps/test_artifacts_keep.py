@@ -24,10 +24,10 @@ ALWAYS = ("config.py", "train.log", "curve.png")
 
 def held(
     trial: int, state: TrialState = "complete", score: float | None = 0.5, name: str = "last.pth", size: int = 10,
-    study: str = "s", age: int = 0,
+    study: str = "s", age: int = 0, failure: str | None = None,
 ) -> HeldRecord:  # fmt: skip
     artifact = ArtifactRecord(study, trial, name, size, "", f"{study}/{trial}/{name}", START - timedelta(hours=age))
-    return HeldRecord(artifact, state, score)
+    return HeldRecord(artifact, state, score, failure)
 
 
 def gone(*args: object, **kwargs: object) -> list[tuple[str, int | None, str]]:
@@ -47,15 +47,37 @@ def test_of_equal_scores_the_first_is_the_better() -> None:
     assert gone([held(n) for n in range(5)]) == [("s", 3, "last.pth"), ("s", 4, "last.pth")]
 
 
+def test_the_leading_combination_comes_first() -> None:
+    files = [held(n, score=score) for n, score in enumerate([0.62, 0.60, 0.59, 0.585, 0.58])]
+    assert gone(files, leading={"s": (3, 4)}) == [("s", 2, "last.pth"), ("s", 4, "last.pth")], "its best seed"
+    assert gone(files, leading={"s": (3, 4)}, budget=10)[-1] == ("s", 0, "last.pth"), "and that one goes never"
+    assert gone([*files[:3], files[4]], leading={"s": (3, 4)}, budget=10) == [("s", n, "last.pth") for n in (2, 1, 0)]
+    assert gone(files, leading={"s": (7,), "t": (4,)}) == gone(files), "it has none here"
+
+
 def test_the_best_that_were_stopped_keep_theirs_until_room_is_short() -> None:
     files = [held(n, "pruned", score) for n, score in enumerate([0.9, 0.1, 0.3, 0.2])] + [held(4, score=0.5), held(5)]
     assert gone(files) == [("s", 1, "last.pth")]
     assert gone(files, budget=25) == [("s", n, "last.pth") for n in (1, 3, 2, 0)], "before any complete one"
 
 
-@pytest.mark.parametrize("state", ["failed", "infeasible"])
-def test_trials_that_ended_otherwise_keep_none(state: TrialState) -> None:
-    files = [held(0, state, 0.9), held(0, state, 0.9, "train.log"), held(1), held(2, score=None)]
+def test_the_best_that_failed_and_would_go_on_keep_theirs_until_room_is_short() -> None:
+    failures = ["time_out", "cancelled", "crashed", "lost_worker", "data_error"]
+    files = [held(n, "failed", 0.5 - n / 10, failure=failure) for n, failure in enumerate(failures)]
+    others = [held(5), *(held(n, "pruned", 0.9) for n in (6, 7, 8))]
+    assert gone([*files, *others]) == [("s", 3, "last.pth"), ("s", 4, "last.pth")], (
+        "pruned ones take no place of theirs"
+    )
+    assert gone([*files, *others], best={"s": 1}) == [("s", n, "last.pth") for n in (1, 2, 3, 4, 7, 8)]
+    assert gone([*files, held(5)], budget=15) == [("s", n, "last.pth") for n in (3, 4, 2, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("state", "failure"), [("failed", None), ("failed", "nan_loss"), ("infeasible", "out_of_memory")]
+)
+def test_trials_that_ended_otherwise_keep_none(state: TrialState, failure: str | None) -> None:
+    ended = [held(0, state, 0.9, name, failure=failure) for name in ("last.pth", "train.log")]
+    files = [*ended, held(1), held(2, score=None)]
     assert gone(files) == [("s", 0, "last.pth"), ("s", 2, "last.pth")]
 
 
@@ -86,6 +108,7 @@ def test_a_budget_takes_the_worst_first_and_the_oldest_of_equals() -> None:
 trials = st.fixed_dictionaries(
     {
         "state": st.sampled_from(["complete"] * len(STATES) + list(STATES)),
+        "failure": st.sampled_from([None, "nan_loss", "time_out", "crashed"]),
         "score": st.none() | st.sampled_from([0.1, 0.2, 0.3]) | st.floats(-1, 1),
         "names": st.sets(st.sampled_from([*CHECKPOINTS, *ALWAYS])),
         "size": st.integers(0, 100),
@@ -99,16 +122,21 @@ trials = st.fixed_dictionaries(
     st.dictionaries(st.sampled_from("st"), st.integers(0, 5)),
     st.none() | st.integers(0, 2000),
     st.integers(0, 500),
+    st.dictionaries(st.sampled_from("st"), st.sets(st.integers(0, 12))),
 )
 def test_rules_hold_for_any_trials(
-    made: dict[tuple[str, int], dict[str, object]], best: dict[str, int], budget: int | None, others: int
+    made: dict[tuple[str, int], dict[str, object]],
+    best: dict[str, int],
+    budget: int | None,
+    others: int,
+    leading: dict[str, set[int]],
 ) -> None:
     files = [
-        held(number, one["state"], one["score"], name, one["size"], study, one["age"])  # type: ignore[arg-type]
+        held(number, one["state"], one["score"], name, one["size"], study, one["age"], one["failure"])  # type: ignore[arg-type]
         for (study, number), one in made.items()
         for name in sorted(one["names"])  # type: ignore[call-overload]
     ]
-    decision = decide(files, best, budget, others)
+    decision = decide(files, best, budget, others, leading)
     deleted = {one.artifact_id for one in decision.delete}
     assert len(deleted) == len(decision.delete)
     kept = [one for one in files if one.artifact.artifact_id not in deleted]
@@ -118,20 +146,26 @@ def test_rules_hold_for_any_trials(
             by_study[one.artifact.study].append(one)
     for study, candidates in by_study.items():
         scores = {one.artifact.trial: one.score or 0.0 for one in candidates}
-        top = max(scores.values())
+        leaders = {trial: score for trial, score in scores.items() if trial in leading.get(study, ())} or scores
+        top = max(leaders.values())
         allowed = max(1, best.get(study, BEST))
         left = {one.artifact.trial for one in candidates if one in kept}
-        assert any(scores[trial] == top for trial in left), "a best trial keeps its checkpoints"
+        first = min(trial for trial, score in leaders.items() if score == top)
+        assert first in left, "the best seed of the leading combination keeps its checkpoints"
+        assert all(one in kept for one in candidates if one.artifact.trial == first)
         assert len(left) <= allowed
         assert budget is not None or len(left) == min(allowed, len(scores))
         whole = [t for t in left if all(one in kept for one in candidates if one.artifact.trial == t)]
-        assert all(scores[t] >= scores[lost] for t in whole for lost in set(scores) - left), "nobody better went first"
+        assert all(scores[t] >= scores[lost] for t in whole if t != first for lost in set(scores) - left), (
+            "nobody better went before the others"
+        )
     for one in files:
         if one.state in ("running", "waiting") or one.artifact.name in ALWAYS:
             assert one in kept
     for one in kept:
         if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting"):
-            assert one.state in ("complete", "pruned") and one.score is not None
+            assert one.state in ("complete", "pruned", "failed") and one.score is not None
+            assert one.state != "failed" or one.failure in ("time_out", "crashed")
     if budget is not None:
         total = others + sum(one.artifact.size for one in kept)
         assert decision.over == max(0, total - budget)
@@ -139,7 +173,7 @@ def test_rules_hold_for_any_trials(
         if (
             decision.delete
             and decision.over == 0
-            and gone(files, best) != [(one.study, one.trial, one.name) for one in decision.delete]
+            and gone(files, best, leading=leading) != [(one.study, one.trial, one.name) for one in decision.delete]
         ):
             assert total + decision.delete[-1].size > budget, "nothing went without need"
     else:

@@ -16,6 +16,8 @@ from runner.protocol import EpochReport
 from sweeps.cli import main
 from sweeps.confirm import Confirm
 from sweeps.leases.coordinator import Coordinator
+from sweeps.server.hall import Hall
+from sweeps.server.housekeeping import Housekeeper
 from sweeps.study.study import Study
 
 BEST = Confirm(top=2, seeds=2)
@@ -215,10 +217,13 @@ def test_one_that_failed_is_tried_again_with_its_seed(bench: Bench) -> None:
 
 
 def test_checkpoints_that_will_be_scored_are_kept(bench: Bench) -> None:
-    from sweeps.server.housekeeping import _tidy_folder
-
     def checkpoints() -> list[int]:
         return sorted(int(path.parent.name) for path in (bench.folder / "work_dirs").rglob("last.pth"))
+
+    def tidy(study: Study) -> None:
+        hall = Hall()
+        hall.add(Coordinator(study))
+        Housekeeper(hall, None).tidy()
 
     with bench.study("keep=1") as study:
         BEST.begin(study)
@@ -227,10 +232,10 @@ def test_checkpoints_that_will_be_scored_are_kept(bench: Bench) -> None:
             folder = bench.folder / "work_dirs" / "made_up" / str(row.number)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "last.pth").write_bytes(b"weights")
-        _tidy_folder(Coordinator(study))
+        tidy(study)
         assert checkpoints() == [3, 4, 5, 6, 7, 8, 9], "the best of the others, and all that were ordered"
     with bench.study("keep=1") as study:
-        _tidy_folder(Coordinator(study))
+        tidy(study)
         assert checkpoints() == [3], "afterwards the rules are the ordinary ones"
 
 

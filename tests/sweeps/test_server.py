@@ -17,11 +17,14 @@ from typing import Any
 import httpx
 import pytest
 from made_up import ASK, READY, Bench, figure, result
+from postgres import Postgres
 
+from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport, Finish, Lease, LeaseRequest, Renewal
 from runner.wire.client import Client, LeaseLostError, ServerTroubleError
-from sweeps import runfile
+from sweeps import keepsakes, runfile
+from sweeps.artifacts import Place
 from sweeps.leases.coordinator import Coordinator
 from sweeps.runfile import RunFile
 from sweeps.server.app import Server, create_app
@@ -340,6 +343,27 @@ def test_the_run_file_is_for_its_user_alone_and_goes_with_the_run(storage: str, 
     assert runfile.read(storage) is None
     assert not path.exists()
     lock.release()
+
+
+def test_what_belongs_to_a_database_server_is_found_wherever_its_password_is_kept(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    bench = Bench(tmp_path, url=postgres.database())
+    bare = bench.storage.replace("ann:secret@", "ann@")
+    assert bare != bench.storage
+    place, target = Place("made_up", 0, "train.log"), tmp_path / "copy"
+    (tmp_path / "train.log").write_text("a line\n")
+    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
+        study.ask()
+        artifacts.add(place, tmp_path / "train.log")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    with Store.open(bare, readonly=True) as store:
+        assert keepsakes.copied(store, bare, place, target)
+    assert target.read_text() == "a line\n"
+    assert runfile.beside("postgresql://db:5432/sweep", ".run") != runfile.beside(
+        "postgresql://other:5432/sweep", ".run"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"url": 1}', "\x00\xff"])
