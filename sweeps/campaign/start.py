@@ -180,7 +180,7 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
         if result is None:
             raise UserError(
                 f"{head}: no trial is complete, so there is nothing to start the next stage from; "
-                f"see why with: sweep trials --study {space.study}"
+                f"see why with: sweep rank --all --study {space.study}"
             )
         course.founds.append(result)
         click.echo(f"{head}: best {result.bests[0].mean:.10f}", err=True)

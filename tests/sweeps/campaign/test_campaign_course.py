@@ -200,12 +200,16 @@ def test_the_last_stage_may_get_a_larger_budget_and_a_stage_may_be_added(tmp_pat
     assert {tried(row, "backbone") for row in bench.rows("optimizers")} == {"resnet50"}
 
 
-def test_a_stage_without_a_complete_trial_ends_the_campaign(tmp_path: Path) -> None:
+def test_a_stage_without_a_complete_trial_ends_the_campaign_with_a_command_that_shows_why(
+    tmp_path: Path, capsys: Captured
+) -> None:
     bench = Bench(tmp_path, lambda row: None)
-    with pytest.raises(
-        UserError, match=r"stage 1 of 2, models: no trial is complete, .* sweep trials --study particles"
-    ):
+    with pytest.raises(UserError, match=r"stage 1 of 2, models: no trial is complete, .*; see why with: ") as ended:
         bench.start()
+    command = str(ended.value).rpartition("see why with: sweep ")[2].split()
+    assert main([*command, "--storage", bench.storage]) == 0
+    table = capsys.readouterr().out
+    assert all(model in table for model in MODELS) and "failed" in table
 
 
 # what people see
