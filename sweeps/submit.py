@@ -18,7 +18,7 @@ from sweeps.show import print_standing
 from sweeps.source import Source
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
-from sweeps.status import counted
+from sweeps.status import counted, shown
 
 _POLL_SECONDS = 2.0
 PATIENCE = 600.0  # seconds for which a server may be away from whoever watches: a restart, a network that is cut
@@ -83,7 +83,7 @@ def watch(server: Remote, study: str) -> str:
         counts = counted(document)
         best = document["best"]
         line = f"{counts or 'no trial yet'}; {len(document['workers'])} workers"
-        line += f"; best {best['score']:.10f} (trial {best['trial']})" if best else ""
+        line += f"; best {shown(best)}" if best else ""
         if line != told:
             click.echo(line, err=True)
             told = line
