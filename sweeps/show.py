@@ -35,7 +35,7 @@ def judged(
     return replace(
         rank(record, trials, by, all_states, standings),
         imported=tuple(reader.imports(record.name)),
-        confirmed=best and best.combination,
+        confirmed=best.combination if best else None,
     )
 
 
