@@ -63,7 +63,7 @@ def main() -> None:
     space = folder / "measured.yaml"
     space.write_text(measured(given.epochs), encoding="utf-8")
     run(folder, "plan", space.name, "--measure")
-    settings = ("--set", "fixed.image_size=96", "--set", f"fixed.epochs={given.epochs}")
+    settings = ("--scale", "tiny", "--set", "fixed.image_size=96", "--set", f"fixed.epochs={given.epochs}")
     run(folder, "start", str(CAMPAIGN), "--data", "particles/data.yaml", *settings)
     run(folder, "confirm", "--study", "campaign", "--seeds", str(given.seeds))
     subprocess.run(
