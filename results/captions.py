@@ -19,6 +19,8 @@ def captions(ranking: Ranking) -> list[str]:
     if ranking.baseline:
         what = "the combination of trial" if ranking.merged else "trial"
         lines.append(f"+/-: difference to {what} {ranking.baseline.trial} ({ranking.baseline.label})")
+    if ranking.confirmed:
+        lines.append(_confirmed(ranking))
     if ranking.promising:
         numbers = ", ".join(map(str, ranking.promising))
         lines.append(
@@ -33,6 +35,14 @@ def captions(ranking: Ranking) -> list[str]:
         noun = "trial is" if total == 1 else "trials are"
         lines.append(f"{total} {noun} not complete ({states}); see them with: sweep rank --all")
     return lines + _imported(ranking)
+
+
+def _confirmed(ranking: Ranking) -> str:
+    """Which combination was confirmed, whatever its place, and what is exported of it."""
+    seeds = [row for row in ranking.every if row.combination == ranking.confirmed]
+    best = max(seeds, key=lambda row: (row.score or 0.0, -row.trial))
+    mean = f"mean {best.mean:.10f} of {best.seeds} seed{'s' * (best.seeds != 1)}"
+    return f"confirmed: {best.what}, {mean}; sweep best exports its best seed, trial {best.trial}"
 
 
 def _imported(ranking: Ranking) -> list[str]:

@@ -184,9 +184,18 @@ def leader(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None
         trials: all of the study.
         confirmation: the study's last order, as the store keeps it.
     """
+    return confirmed(trials, confirmation) or next(iter(stand(trials).standings), None)
+
+
+def confirmed(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None) -> Standing | None:
+    """The best of those that were confirmed; None where none was, or something else was tried since.
+
+    Arguments as for `leader`.
+    """
     ordered = Order.read(confirmation) if confirmation else None
-    confirmed = _confirmed(ordered, trials) if ordered and not _news(trials, ordered) else []
-    return next(iter(confirmed or stand(trials).standings), None)
+    if ordered is None or _news(trials, ordered):
+        return None
+    return next(iter(_confirmed(ordered, trials)), None)
 
 
 def judges(entry: Entry, trials: Sequence[TrialRecord]) -> list[TrialRecord]:

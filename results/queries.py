@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -191,11 +191,19 @@ def count_states(session: Session, study_id: int) -> dict[TrialState, int]:
 
 def leaders(session: Session, study_id: int) -> tuple[int | None, int | None]:
     """The numbers of the first complete trial with a score and of the best one (the first where equal)."""
-    ranked = select(TrialRow.number).where(
-        TrialRow.study_id == study_id, TrialRow.state == "complete", TrialRow.score.is_not(None)
-    )
+    ranked = select(TrialRow.number).where(*_ranked(study_id))
     first = session.scalar(ranked.order_by(TrialRow.number).limit(1))
     return first, session.scalar(ranked.order_by(TrialRow.score.desc(), TrialRow.number).limit(1))
+
+
+def repeated(session: Session, study_id: int) -> bool:
+    """Whether a combination of the study has several complete trials with a score."""
+    query = select(TrialRow.combination_id).where(*_ranked(study_id)).group_by(TrialRow.combination_id)
+    return session.scalar(query.having(func.count() > 1).limit(1)) is not None
+
+
+def _ranked(study_id: int) -> tuple[ColumnElement[bool], ...]:
+    return TrialRow.study_id == study_id, TrialRow.state == "complete", TrialRow.score.is_not(None)
 
 
 def mean_seconds(session: Session, study_id: int) -> float | None:

@@ -159,6 +159,8 @@ class Reader:
                 best=None if best is None else queries.read_trials(session, study, best)[0],
                 baseline=None if first is None else queries.read_trials(session, study, first)[0],
                 mean_seconds=queries.mean_seconds(session, row.id),
+                repeated=queries.repeated(session, row.id),
+                confirmation=row.confirmation,
             )
 
     def _study(self, session: Session, name: str, lock: bool = False) -> StudyRow:

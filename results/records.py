@@ -210,12 +210,16 @@ class Summary:
         best: the complete trial with the highest score, the lowest number where equal; None before the first.
         baseline: the complete trial with the lowest number.
         mean_seconds: of complete trials.
+        repeated: whether a combination has several complete trials.
+        confirmation: as in `StudyRecord`.
     """
 
     counts: dict[TrialState, int]
     best: TrialRecord | None
     baseline: TrialRecord | None
     mean_seconds: float | None
+    repeated: bool
+    confirmation: dict[str, Any] | None
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ class Ranking:
         imported: results from elsewhere, which no row, place or interval knows of.
         merged: whether a row is a combination with the mean of its seeds, else a trial.
         against: what is minimised beside the score (``parameters``), None where there is one goal.
+        confirmed: the combination that is exported as the best because it was confirmed, None where none is.
         promising: trials that a pruner stopped although they had scores of the first three places.
     """
 
@@ -121,6 +122,7 @@ class Ranking:
     imported: tuple[ImportRecord, ...] = ()
     against: str | None = None
     promising: tuple[int, ...] = ()
+    confirmed: str | None = None
 
     @property
     def best(self) -> Row | None:
@@ -135,6 +137,7 @@ class Ranking:
             "direction": self.direction,
             "against": self.against,
             "promising": list(self.promising),
+            "confirmed": self.confirmed,
             "baseline": asdict(self.baseline) if self.baseline else None,
             "rows": [row.document() for row in self.rows],
             "combinations": [one.document() for one in self.standings.standings] if self.standings else [],

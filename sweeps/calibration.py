@@ -22,16 +22,17 @@ import platformdirs
 
 from runner.machine import Slot
 from runner.paths import replace_with
-from runner.protocol import Combination, DataPaths, Lease, Scale, digest
+from runner.protocol import Combination, DataPaths, Lease, Scalar, Scale, digest
 from runner.training.timing import Answer, Timer
-from sweeps.forecast import Forecast, Point, levels
+from sweeps.forecast import Forecast, Levels, Point, levels
 from sweeps.space.exclusion import first_allowed, forbidden
 from sweeps.space.resolve import resolve
-from sweeps.space.schema import Choice, SearchSpace
-from sweeps.space.walk import Assignment, Given, assignments, count, suggest
+from sweeps.space.schema import FloatRange, Form, IntRange, SearchSpace
+from sweeps.space.walk import Assignment, Given, assignments, count, suggest, values
 
 _VARIED = ("model", "backbone", "augmentation", "optimizer", "image_size", "batch_size", "accumulate", "amp", "ema")
 _VERSION = 3  # rises when an epoch is put together in another way
+_FEW = 4  # numbers of a range that are all measured
 _SAMPLE = 500  # combinations whose mean stands for a larger space
 Tell = Callable[[str], None]
 
@@ -69,8 +70,11 @@ class Kept:
 
 
 def wanted(space: SearchSpace, scale: Scale, n_train: int) -> Iterator[Combination]:
-    """The combinations to measure: the first one, then each other choice of one part or setting."""
-    choices = {key: form.labels for key, form in space.search.items() if key in _VARIED and isinstance(form, Choice)}
+    """The combinations to measure: the first one, then each other choice of one part or setting.
+
+    Of a range of whole numbers both ends, or all if they are few.
+    """
+    choices = {key: _choices(form) for key, form in space.search.items() if key in _VARIED}
     rows: list[Assignment] = [{}, *({key: label} for key, labels in choices.items() for label in labels[1:])]
     for row in rows:
         chosen = first_allowed(space, {key: [label] for key, label in row.items()})
@@ -78,10 +82,17 @@ def wanted(space: SearchSpace, scale: Scale, n_train: int) -> Iterator[Combinati
             yield resolve(space, suggest(space, Given({**chosen, **row})), scale, n_train)[0]
 
 
+def _choices(form: Form) -> Sequence[Scalar]:
+    if isinstance(form, FloatRange):
+        return ()
+    every = values(form)
+    return (form.low, form.high) if isinstance(form, IntRange) and not 0 < len(every or ()) <= _FEW else every or ()
+
+
 def measure(
     space: SearchSpace, scale: Scale, data: DataPaths, detections: int, slots: Sequence[Slot], known: Sequence[Point],
     kept: Kept, tell: Tell,
-) -> None:  # fmt: skip
+) -> dict[str, str]:  # fmt: skip
     """Measures what is wanted and not known yet, and keeps it.
 
     Args:
@@ -89,9 +100,13 @@ def measure(
         known: what was measured already.
         kept: takes what is measured.
         tell: takes a line for each measurement.
+
+    Returns:
+        What could not be measured, such as ``model htc``, and why.
     """
-    forecast = Forecast(known)
-    missing = [one for one in wanted(space, scale, data.n_train) if forecast.missing(levels(one))]
+    forecast, points = Forecast(known), [*known]
+    missing = [one for one in wanted(space, scale, data.n_train) if forecast.missing(levels(one), exact=True)]
+    failed: list[tuple[Levels, str]] = []
     leases = [_lease(space, scale, data, detections, combination) for combination in missing]
     with contextlib.ExitStack() as stack:
         crew = stack.enter_context(ThreadPoolExecutor(len(slots)))
@@ -103,9 +118,13 @@ def measure(
         for number, (combination, answer) in enumerate(zip(missing, answers, strict=True), start=1):
             names = " ".join(levels(combination)[part] for part in ("model", "backbone", "augmentation", "optimizer"))
             tell(f"measuring {number} of {len(missing)}: {names}: {_line(answer)}")
-            if answer.error is None:
-                seconds = epoch_seconds(answer, combination, data)
-                kept.add(Point(levels(combination), seconds, datetime.now(UTC)))
+            if answer.error is not None:
+                failed.append((levels(combination), answer.error))
+                continue
+            points.append(Point(levels(combination), epoch_seconds(answer, combination, data), datetime.now(UTC)))
+            kept.add(points[-1])
+    found = Forecast(points)
+    return {what: error for one, error in failed for what in found.missing(one, exact=True)}
 
 
 def _timed(lease: Lease, free: queue.SimpleQueue[Timer]) -> Answer:

@@ -2,11 +2,14 @@
 
 The seconds of an epoch are taken as a product of factors, one for each part and setting that moves them (model,
 backbone, augmentation, optimizer, sizes): least squares on their logarithms. Numbers inside a part, such as learning
-rates, are not looked at. What was never measured cannot be foretold, and is named instead.
+rates, are not looked at. A size or number of images between two that were measured follows a power law between them.
+What was never measured cannot be foretold, and is named instead.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +20,7 @@ from results.records import TrialRecord
 from runner.protocol import Combination
 
 _SETTINGS = ("image_size", "batch_size", "accumulate", "amp", "ema")
+_COUNTED = ("image_size", "batch_size", "accumulate")  # numbers, of which there may be many
 _RIDGE = 1e-3  # keeps factors that the measurements cannot tell apart small
 Levels = Mapping[str, str]
 """What moves the seconds of an epoch: factor ("model", "image_size") -> what was chosen."""
@@ -83,19 +87,48 @@ class Forecast:
             self._factors = np.linalg.solve(square, rows.T @ (logs - self._mean))
 
     def seconds(self, levels: Levels) -> float | None:
-        """Of one epoch; None where a level was never measured."""
+        """Of one epoch; None where something is missing."""
         if self.missing(levels):
             return None
         return float(np.exp(self._mean + self._row(levels) @ self._factors))
 
-    def missing(self, levels: Levels) -> list[str]:
-        """What was never measured, such as ``model htc``."""
-        return [f"{name} {value}" for name, value in levels.items() if (name, value) not in self._columns]
+    def missing(self, levels: Levels, exact: bool = False) -> list[str]:
+        """What was never measured, such as ``model htc``; `exact`: nor is between two that were."""
+        known = self._columns.__contains__ if exact else self._shares
+        return [f"{name} {value}" for name, value in levels.items() if not known((name, value))]
 
     def _row(self, levels: Levels) -> np.ndarray:
         row = np.zeros(len(self._columns))
-        row[[self._columns[level] for level in levels.items()]] = 1.0
+        for level in levels.items():
+            for column, share in self._shares(level).items():
+                row[column] = share
         return row
+
+    def _shares(self, level: tuple[str, str]) -> dict[int, float]:
+        """The columns whose factors make a level's: its own, else those of the next smaller and the next larger one."""
+        if level in self._columns:
+            return {self._columns[level]: 1.0}
+        number = _number(*level)
+        if number is None:
+            return {}
+        measured = [
+            (_number(name, value), column) for (name, value), column in self._columns.items() if name == level[0]
+        ]
+        around = [(other, column) for other, column in measured if other is not None]
+        below = max((one for one in around if one[0] < number), default=None)
+        above = min((one for one in around if one[0] > number), default=None)
+        if below is None or above is None:
+            return {}
+        share = math.log(number / below[0]) / math.log(above[0] / below[0])
+        return {below[1]: 1 - share, above[1]: share}
+
+
+def _number(name: str, value: str) -> float | None:
+    """A level as a number above 0, an image size by its pixels; None where it is none."""
+    if name not in _COUNTED or value == "None":
+        return None
+    found = json.loads(value)
+    return float(math.prod(found) if isinstance(found, list) else found)
 
 
 def points(trials: Iterable[TrialRecord], device: str, threads: int) -> list[Point]:

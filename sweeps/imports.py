@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from results.importing import read_table
 from results.records import ImportRecord, StudyRecord, now
+from results.tried import show
 from runner.catalog import PARTS
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, Line, Message, Name, Scalar, Scale, digest
@@ -21,6 +23,7 @@ from sweeps.space.walk import Assignment, planned, suggest
 Keep = Callable[[Sequence[ImportRecord]], int]
 _MOST_ROWS = 100_000
 _LABELLED = ("owner", "score")  # what does not belong to the name of a row
+_ROUNDED = 1e-5  # tables have six digits
 _ZOO = re.compile(r"_(?P<backbone>r18|r50|r101)_fpn.*$")
 _BACKBONES = {"r18": "resnet18", "r50": "resnet50", "r101": "resnet101"}
 
@@ -149,17 +152,19 @@ def _assignment(cells: Mapping[str, str], space: SearchSpace, scale: Scale, n_tr
     combination, _ = resolve(space, assignment, scale, n_train)
     for name, trained in _trained(combination).items():
         if name in cells and name not in space.search and not any(_same(cells[name], one, name) for one in trained):
-            raise _UnknownError(f"{name} {cells[name]} is not the study's {' + '.join(trained) or 'none'}")
+            raise _UnknownError(f"{name} {cells[name]} is not the study's {' + '.join(map(show, trained)) or 'none'}")
     return assignment
 
 
-def _trained(combination: Combination) -> dict[str, list[str]]:
+def _trained(combination: Combination) -> dict[str, list[Scalar]]:
     return {
         "model": [combination.model.name],
         "backbone": [combination.backbone.name],
         "augmentation": [" + ".join(part.name for part in combination.augmentation) or "none"],
         "optimizer": [combination.optimizer.name],
-        "epochs": [str(combination.settings["epochs"])],
+        "schedule": [combination.schedule.name if combination.schedule else "constant"],
+        "lr": [combination.optimizer.params["lr"]],
+        "epochs": [combination.settings["epochs"]],
     }
 
 
@@ -208,14 +213,14 @@ class _Reading:
 
 def _same(text: str, choice: Scalar, name: str) -> bool:
     """Whether a cell means a choice: its name or its title in the catalog, however they are spelled; or its number."""
+    if isinstance(choice, int | float) and not isinstance(choice, bool):
+        try:
+            return math.isclose(float(text), choice, rel_tol=_ROUNDED)
+        except ValueError:
+            return False
     entry = PARTS[name].get(str(choice)) if name in PARTS else None
     names = [str(choice), *([entry.title] if entry else [])]
-    if _plain(text) in [_plain(one) for one in names]:
-        return True
-    try:
-        return not isinstance(choice, bool | str | None) and float(text) == float(choice)
-    except ValueError:
-        return False
+    return _plain(text) in [_plain(one) for one in names]
 
 
 def _plain(name: str) -> str:

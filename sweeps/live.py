@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from results.records import StudyRecord
-from sweeps.status import counted
+from sweeps.status import counted, shown
 
 if TYPE_CHECKING:
     from sweeps.leases.coordinator import Coordinator
@@ -84,5 +84,5 @@ class Live:
             )
         parts: list[Text | Table] = [Text(head, style="bold"), running]
         if best := status["best"]:
-            parts.append(Text(f"best so far: trial {best['trial']} {best['model']} {best['score']:.10f}", "green"))
+            parts.append(Text(f"best so far: {shown(best)} {best['model']}", "green"))
         return Group(*parts, *(Text(line, style="dim") for line in self._lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ def history(reader: Reader, scale: Scale, data: DataPaths) -> list[TrialRecord]:
 
 def outlook(
     space: SearchSpace, scale: Scale, data: DataPaths, trials: Sequence[TrialRecord], measured: Sequence[Point],
-    machine: tuple[str, int],
+    machine: tuple[str, int], failed: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The forecast of a study.
 
@@ -34,12 +34,13 @@ def outlook(
         trials: of the database, on the same data at the same scale.
         measured: short measurements on this machine.
         machine: (device, threads) of a trial here.
+        failed: what could not be measured just now, and why; None where nothing was to be measured.
 
     Returns:
         ``gpu_hours`` (None where something was never measured, or no number of trials limits the study); ``missing``
-        (what was never measured); ``from`` (``{"trials", "measurements"}``, how many it was learnt from); ``review``
-        (None without complete trials, or where nothing was known before them): ``{"trials", "foretold_hours",
-        "took_hours", "error"}``.
+        (what was never measured); ``failed`` (as given); ``from`` (``{"trials", "measurements"}``, how many it was
+        learnt from); ``review`` (None without complete trials, or where nothing was known before them): ``{"trials",
+        "foretold_hours", "took_hours", "error"}``.
     """
     own = [trial for trial in trials if trial.study == space.study]
     others = [trial for trial in trials if trial.study != space.study]
@@ -49,6 +50,7 @@ def outlook(
     return {
         "gpu_hours": None if mean is None or number is None else mean * number / 3600,
         "missing": missing,
+        "failed": None if failed is None else dict(failed),
         "from": {"trials": len(known) - len(measured), "measurements": len(measured)},
         "review": _review(own, [*points(others, *machine), *measured]),
     }
@@ -69,10 +71,8 @@ def _review(own: Sequence[TrialRecord], known: Sequence[Point]) -> dict[str, Any
 def lines(document: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows of the plan's table; the document is the plan's."""
     hours, forecast = document["gpu_hours"], document["forecast"]
-    missing = forecast["missing"]
     if hours is None:
-        shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")
-        rows = [("GPU hours", f"not measured: {shown}; `sweep plan SPACE --measure` does it" if missing else "open")]
+        rows = [("GPU hours", _unknown(forecast["missing"], forecast["failed"]))]
     else:
         most = "" if document["pruner"] == "none" else "at most "  # what is stopped early takes less
         rows = [("GPU hours", f"{most}{_hours(hours)}, from {_sources(forecast['from'])}")]
@@ -85,6 +85,18 @@ def lines(document: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _unknown(missing: Sequence[str], failed: Mapping[str, str] | None) -> str:
+    """Why no hours are foretold."""
+    if not missing:
+        return "open"
+    found = "not measured: " + ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")
+    if failed is None:
+        return f"{found}; `sweep plan SPACE --measure` does it"
+    for error in dict.fromkeys(failed.values()):
+        found += f"; {', '.join(what for what, why in failed.items() if why == error)} could not be: {error}"
+    return found
 
 
 def _sources(source: dict[str, int]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+import click
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,7 +16,7 @@ from results.columns import clean
 from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
 from runner.errors import UserError
-from runner.wire.client import Client, no_tls
+from runner.wire.client import Client, ServerTroubleError, no_tls
 from sweeps.imports import Imported, ImportedTable
 from sweeps.server.submission import Submission
 
@@ -26,6 +28,7 @@ _ATTEMPTS = TypeAdapter(list[AttemptRecord])
 _DOCUMENT = TypeAdapter(dict[str, Any])
 _DOCUMENTS = TypeAdapter(list[dict[str, Any]])
 _T = TypeVar("_T")
+_PAUSE_SECONDS = 2.0  # between two questions to a server that does not answer
 # In JSON: control characters as escapes or as they are (line ends and tabs stay), and what turns the direction of text.
 _OBEYED = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\\u20(?:0[ef]|2[a-e]|6[6-9])|\\[bfr])"
@@ -43,7 +46,17 @@ class Remote(Client):
     Args:
         url: of the server.
         token: the server's.
+        certificate: as for `Client`.
+        patience: seconds for which a server that has answered before is asked again while it does not answer, or
+            cannot serve (502 to 504). With any, orders must be such as change nothing the second time.
+
+    Attributes:
+        patience: as above; 0 gives up at once.
     """
+
+    def __init__(self, url: str, token: str, certificate: str | None = None, patience: float = 0.0) -> None:
+        super().__init__(url, token, certificate)
+        self.patience, self._answered = patience, False
 
     def study(self, name: str) -> StudyRecord | None:
         """The study of that name, None if there is none."""
@@ -119,6 +132,30 @@ class Remote(Client):
         """Sends an order, e.g. ``studies/models/pause``."""
         self._ask("POST", f"/{what}", json=body or None)
 
+    def insist(self, send: Callable[[], _T]) -> _T:
+        """Asks until there is an answer, or patience is at its end; tells once that it waits, and that this is over.
+
+        Raises:
+            httpx.TransportError: no answer; `ServerTroubleError`, which is one: the server cannot serve it.
+        """
+        told, until = False, time.monotonic() + self.patience
+        while True:
+            try:
+                answer = send()
+            except httpx.TransportError as error:
+                if not self._answered or no_tls(error) or time.monotonic() + _PAUSE_SECONDS > until:
+                    raise
+                if not told:
+                    what = f"is in trouble ({error})" if isinstance(error, ServerTroubleError) else "does not answer"
+                    click.echo(f"the study server {self.http.base_url} {what}; looking again", err=True)
+                told = True
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                self._answered = True
+                if told:
+                    click.echo("the study server answers again", err=True)
+                return answer
+
     def _read(self, path: str, adapter: TypeAdapter[_T]) -> _T:
         try:
             return adapter.validate_json(tame(self._ask("GET", path).content))
@@ -127,7 +164,9 @@ class Remote(Client):
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            response = self.http.request(method, path, **options)
+            response = self.insist(lambda: _served(self.http.request(method, path, **options)))
+        except ServerTroubleError as error:
+            raise UserError(str(error)) from error
         except httpx.HTTPError as error:
             raise UserError(_unanswered(self.http.base_url, error)) from error
         if response.status_code == httpx.codes.UNAUTHORIZED:
@@ -136,6 +175,12 @@ class Remote(Client):
             detail = _detail(response)
             raise NotFoundError(detail) if response.status_code == httpx.codes.NOT_FOUND else UserError(detail)
         return response
+
+
+def _served(response: httpx.Response) -> httpx.Response:
+    if response.status_code in (502, 503, 504):
+        raise ServerTroubleError(_detail(response))
+    return response
 
 
 def _unanswered(url: httpx.URL, error: httpx.HTTPError) -> str:

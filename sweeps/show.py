@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
+from results.confirmation import confirmed
 from results.ranking import Ranking, rank
 from results.reader import Reader
 from results.records import StudyRecord
@@ -30,7 +31,12 @@ def judged(
     """The ranking of a study and how sure it is (`results.ranking.rank`, `results.standings.judge`)."""
     trials = reader.trials(record.name)
     standings = judge(record, trials, lambda numbers: reader.evidence(record.name, numbers), seed_noise)
-    return replace(rank(record, trials, by, all_states, standings), imported=tuple(reader.imports(record.name)))
+    best = confirmed(trials, record.confirmation)
+    return replace(
+        rank(record, trials, by, all_states, standings),
+        imported=tuple(reader.imports(record.name)),
+        confirmed=best.combination if best else None,
+    )
 
 
 def print_ranking(ranking: Ranking, form: str, stream: TextIO) -> None:

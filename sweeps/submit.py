@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,9 +18,10 @@ from sweeps.show import print_standing
 from sweeps.source import Source
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
-from sweeps.status import counted
+from sweeps.status import counted, shown
 
 _POLL_SECONDS = 2.0
+PATIENCE = 600.0  # seconds for which a server may be away from whoever watches: a restart, a network that is cut
 
 
 def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: DataPaths) -> int:
@@ -32,7 +34,7 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
         UserError: the server cannot be reached, or refuses the study; one line a mistake.
     """
     assert source.server
-    with Remote(source.server, source.token()) as server:
+    with Remote(source.server, source.token(), patience=PATIENCE) as server:
         submit(server, space, scale, data)
         click.echo(f"study {space.study} is at {source.server}; workers come with: sweep worker --server URL", err=True)
         try:
@@ -64,20 +66,24 @@ def _send_labels(server: Remote, study: str, data: DataPaths) -> None:
     for path in dict.fromkeys((data.train_annotations, data.val_annotations)):
         click.echo(f"sending {path}", err=True)
         try:
-            Transfer(server.http).upload_labels(study, Path(path))
+            server.insist(partial(Transfer(server.http).upload_labels, study, Path(path)))
         except httpx.HTTPError as error:
             raise UserError(f"{path} cannot be sent: {error}; start again to go on") from error
 
 
 def watch(server: Remote, study: str) -> str:
-    """Prints a line for every change of a study until it runs no more; returns its state."""
+    """Prints a line for every change of a study until it runs no more; returns its state.
+
+    Raises:
+        UserError: the server is away for longer than its patience, or refuses the question.
+    """
     told = ""
     while True:
         document = server.status(study)
         counts = counted(document)
         best = document["best"]
         line = f"{counts or 'no trial yet'}; {len(document['workers'])} workers"
-        line += f"; best {best['score']:.10f} (trial {best['trial']})" if best else ""
+        line += f"; best {shown(best)}" if best else ""
         if line != told:
             click.echo(line, err=True)
             told = line

@@ -29,7 +29,7 @@ from sweeps.space.schema import SearchSpace
 from sweeps.space.travel import budget
 from sweeps.space.walk import planned
 from sweeps.study.study import Study
-from sweeps.submit import submit, watch
+from sweeps.submit import PATIENCE, submit, watch
 
 _LOOK_SECONDS = 0.5  # between two looks for the next stage
 _RENAME = "put the file back as it was, or begin another campaign with --set campaign=NAME"
@@ -112,10 +112,11 @@ class There:
 
     def run(self, space: SearchSpace) -> Outcome:
         """Hands it over and watches it; Ctrl-C ends the watching only."""
-        submit(self.reader, space, self.scale, self.data)
         try:
+            submit(self.reader, space, self.scale, self.data)
             state = watch(self.reader, space.study)
         except KeyboardInterrupt:
+            self.reader.patience = 0.0
             return Outcome("stopped", True, None)
         if state == "finished":
             return Outcome("finished", False, None)
@@ -151,7 +152,7 @@ def start_there(
         UserError: the server cannot be reached, or refuses a stage.
     """
     assert source.server
-    with Remote(source.server, source.token()) as server:
+    with Remote(source.server, source.token(), patience=PATIENCE) as server:
         click.echo(f"campaign {campaign.name} goes to {source.server}, stage by stage while this watches", err=True)
         return conduct(campaign, options, There(server, scale, data), scale, data, command)
 
@@ -180,7 +181,7 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
         if result is None:
             raise UserError(
                 f"{head}: no trial is complete, so there is nothing to start the next stage from; "
-                f"see why with: sweep trials --study {space.study}"
+                f"see why with: sweep rank --all --study {space.study}"
             )
         course.founds.append(result)
         click.echo(f"{head}: best {result.bests[0].mean:.10f}", err=True)

@@ -60,12 +60,13 @@ def plan(
         fitted = fit(space, chosen, paths)
         trials = _trials(storage, chosen, paths)
         kept = calibration.Kept(chosen, paths, *machine)
+        failed = None
         if measure:
             known = [*points(trials, *machine), *kept.points()]
-            calibration.measure(
+            failed = calibration.measure(
                 space, chosen, paths, fitted.detections, places, known, kept, lambda line: click.echo(line, err=True)
             )
-    foretold = outlook(space, chosen, paths, trials, kept.points(), machine)
+    foretold = outlook(space, chosen, paths, trials, kept.points(), machine, failed)
     document = planned(space, chosen, paths, fitted.adapted)
     document |= {"gpu_hours": foretold.pop("gpu_hours"), "forecast": foretold}
     if form == "json":

@@ -50,6 +50,7 @@ def report(out: Path | None, form: str, source: Source, study: str | None) -> No
 
 
 def _print(found: Report) -> None:
+    from sweeps.report.effects import figure
     from sweeps.show import print_table
 
     if found.importance:
@@ -57,8 +58,11 @@ def _print(found: Report) -> None:
         print_table(("importance", "p", "parameter"), rows)
         click.echo()
     print_table(
-        ("combinations", f"mean {found.record.objective}", "best", "parameter", "value"),
-        [(one.combinations, f"{one.mean:.4f}", f"{one.best:.4f}", one.parameter, one.value) for one in found.effects],
+        ("combinations", "stopped", f"mean {found.record.objective}", "best", "parameter", "value"),
+        [
+            (one.combinations, one.stopped, figure(one.mean), figure(one.best), one.parameter, one.value)
+            for one in found.effects
+        ],
     )
     pairs = found.interactions[:_SHOWN]
     if pairs:

@@ -62,7 +62,7 @@ def current(source: Source, study: str | None) -> dict[str, Any]:
 
 def table(document: dict[str, Any]) -> str:
     """The document in a few aligned lines."""
-    from sweeps.status import counted
+    from sweeps.status import counted, shown
 
     counts = counted(document)
     lines = [f"study    {document['study']}: {document['state']}", f"trials   {counts or 'none yet'}"]
@@ -70,7 +70,7 @@ def table(document: dict[str, Any]) -> str:
         lines.append(f"why      {document['reason']}")
     if best := document["best"]:
         parts = " ".join(str(best[part]) for part in ("model", "backbone", "optimizer") if best[part])
-        lines.append(f"best     {best['score']:.10f}  trial {best['trial']}  {parts}")
+        lines.append(f"best     {shown(best)}  {parts}")
     for worker in document["workers"]:
         doing = "idle" if worker["trial"] is None else f"trial {worker['trial']}"
         lines.append(f"worker   {worker['worker']} ({worker['owner']}, {worker['device']}): {doing}")

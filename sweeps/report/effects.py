@@ -19,6 +19,7 @@ from scipy import stats
 
 from results import tried
 from sweeps.report.points import Point
+from sweeps.space.walk import Assignment
 
 _MANY = 6  # values of a number: with more it counts as low or high, parted at its median
 
@@ -28,15 +29,18 @@ class Effect:
     """The combinations that have one value of a parameter.
 
     Attributes:
-        mean: of their scores.
+        combinations: how many have a complete trial.
+        stopped: how many have none, for a pruner stopped them.
+        mean: of the scores of the complete ones, None where there are none.
         best: the highest of them.
     """
 
     parameter: str
     value: str
     combinations: int
-    mean: float
-    best: float
+    stopped: int
+    mean: float | None
+    best: float | None
 
 
 @dataclass(frozen=True)
@@ -56,39 +60,58 @@ class Interaction:
     cells: dict[tuple[str, str], float]
 
 
-def values(points: Sequence[Point]) -> dict[str, list[str | None]]:
-    """Parameter -> its value at each point as text, None where it does not exist; those that vary."""
-    names = dict.fromkeys(name for point in points for name in point.chosen)
-    found = {name: _texts([point.chosen.get(name) for point in points]) for name in names}
+def values(points: Sequence[Point], stopped: Sequence[Assignment] = ()) -> dict[str, list[str | None]]:
+    """Parameter -> its value at each point, then in each stopped combination, as text; those that vary.
+
+    None where it does not exist. A number is parted at the median of the points.
+    """
+    everything = [*(point.chosen for point in points), *stopped]
+    names = dict.fromkeys(name for chosen in everything for name in chosen)
+    found = {name: _texts([chosen.get(name) for chosen in everything], len(points)) for name in names}
     return {name: texts for name, texts in found.items() if len({text for text in texts if text is not None}) > 1}
 
 
-def _texts(chosen: list[Any]) -> list[str | None]:
-    known = [one for one in chosen if isinstance(one, int | float) and not isinstance(one, bool)]
+def _texts(chosen: list[Any], points: int) -> list[str | None]:
+    known = _numbers(chosen)
     if len(set(known)) <= _MANY:
         return [None if one is None else tried.show(one) for one in chosen]
-    middle = statistics.median(known)
+    middle = statistics.median(_numbers(chosen[:points]) or known)
     return [
         None if one is None else f"up to {middle:.3g}" if one <= middle else f"above {middle:.3g}" for one in chosen
     ]
 
 
-def effects(points: Sequence[Point]) -> list[Effect]:
-    """Of every value of every parameter, the best value of each first."""
+def _numbers(chosen: Sequence[Any]) -> list[int | float]:
+    return [one for one in chosen if isinstance(one, int | float) and not isinstance(one, bool)]
+
+
+def effects(points: Sequence[Point], stopped: Sequence[Assignment] = ()) -> list[Effect]:
+    """Of every value of every parameter, the best value of each first, those without a complete trial last."""
     found = []
-    for name, texts in values(points).items():
-        groups: dict[str, list[float]] = {}
-        for point, text in zip(points, texts, strict=True):
-            if text is not None:
-                groups.setdefault(text, []).append(point.score)
-        rows = [Effect(name, text, len(s), statistics.fmean(s), max(s)) for text, s in groups.items()]
-        found += sorted(rows, key=lambda row: -row.mean)
+    for name, texts in values(points, stopped).items():
+        rows = []
+        for value in dict.fromkeys(text for text in texts if text is not None):
+            scores = [point.score for point, text in zip(points, texts, strict=False) if text == value]
+            mean, best = (statistics.fmean(scores), max(scores)) if scores else (None, None)
+            rows.append(Effect(name, value, len(scores), texts[len(points) :].count(value), mean, best))
+        found += sorted(rows, key=lambda row: (row.mean is None, -(row.mean or 0.0)))
     return found
 
 
-def interactions(points: Sequence[Point]) -> list[Interaction]:
-    """Of every two parameters that exist in all points, the largest share first."""
-    everywhere = {name: [t for t in texts if t is not None] for name, texts in values(points).items()}
+def figure(value: float | None) -> str:
+    """A mean as tables have it."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def interactions(points: Sequence[Point], stopped: Sequence[Assignment] = ()) -> list[Interaction]:
+    """Of every two parameters that exist in all points and vary there, the largest share first.
+
+    Args:
+        points: the combinations.
+        stopped: those that have no score; numbers are parted as in `effects`.
+    """
+    there = {name: texts[: len(points)] for name, texts in values(points, stopped).items()}
+    everywhere = {name: [t for t in texts if t is not None] for name, texts in there.items() if len(set(texts)) > 1}
     everywhere = {name: texts for name, texts in everywhere.items() if len(texts) == len(points)}
     scores = np.array([point.score for point in points])
     found = [

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sweeps.report.effects import Interaction
+from sweeps.report.effects import Interaction, figure
 from sweeps.report.importance import Importance
 from sweeps.report.report import Report
 
@@ -34,8 +34,11 @@ def page(report: Report) -> str:
         _picture(partial(_bars, rows=report.importance)) if report.importance else "",
         "<h2>Means by choice</h2>",
         _table(
-            ("parameter", "value", "combinations", f"mean {name}", "best"),
-            [(e.parameter, e.value, str(e.combinations), f"{e.mean:.4f}", f"{e.best:.4f}") for e in report.effects],
+            ("parameter", "value", "combinations", "stopped", f"mean {name}", "best"),
+            [
+                (e.parameter, e.value, str(e.combinations), str(e.stopped), figure(e.mean), figure(e.best))
+                for e in report.effects
+            ],
         ),
         "<h2>Choices that go together</h2>" if report.interactions else "",
         _table(

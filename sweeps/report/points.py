@@ -50,3 +50,14 @@ def points(trials: Sequence[TrialRecord]) -> list[Point]:
             list_strength(used) if known else None,
         ))  # fmt: skip
     return found
+
+
+def stopped(trials: Sequence[TrialRecord]) -> list[Assignment]:
+    """What was chosen, without the seed, in each combination of which a pruner let no trial come to its end."""
+    ended = {one.combination for one in stand(trials).standings}
+    found = {one.combination: one.optuna_params for one in trials if one.state == "pruned"}
+    return [
+        {name: value for name, value in chosen.items() if name != "seed"}
+        for combination, chosen in found.items()
+        if combination not in ended
+    ]

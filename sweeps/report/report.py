@@ -11,7 +11,7 @@ from results.rows import finite
 from runner.errors import UserError
 from sweeps.report.effects import Effect, Interaction, Trend, effects, interactions, trend
 from sweeps.report.importance import FEWEST, Importance, importance
-from sweeps.report.points import Point, points
+from sweeps.report.points import Point, points, stopped
 from sweeps.space.schema import SearchSpace
 
 
@@ -23,6 +23,7 @@ class Report:
         points: its combinations by score.
         importance: of each parameter by PED-ANOVA, the greatest first; empty where there are too few points.
         best: how many of them count as the best there.
+        stopped: how many further combinations a pruner stopped.
     """
 
     record: StudyRecord
@@ -32,6 +33,7 @@ class Report:
     effects: tuple[Effect, ...]
     interactions: tuple[Interaction, ...]
     trends: tuple[Trend, ...]
+    stopped: int
 
     @property
     def notes(self) -> list[str]:
@@ -45,8 +47,13 @@ class Report:
             "interaction: share of the scores' variance that two choices explain together beyond each alone; p: chance "
             "of as much by noise, for that pair alone"
         )
+        left_out = (
+            "means, importance and interactions are of combinations with a complete trial only: the pruner stopped "
+            f"{self.stopped} more, each for a worse score at that epoch than others had"
+        )
         return [
             how if self.importance else few,
+            *([left_out] if self.stopped else []),
             "means are of what was tried: where a sampler chose, it tried the good more often and together",
             *([together] if self.interactions else []),
         ]
@@ -57,6 +64,7 @@ class Report:
             "study": self.record.name,
             "objective": self.record.objective,
             "combinations": len(self.points),
+            "stopped": self.stopped,
             "importance": [asdict(one) for one in self.importance],
             "best": self.best,
             "effects": [asdict(one) for one in self.effects],
@@ -83,11 +91,12 @@ def report(record: StudyRecord, trials: Sequence[TrialRecord], space: SearchSpac
     found = points(trials)
     if not found:
         raise UserError(f"no trial of study {record.name} is complete yet; see: sweep status")
+    without = stopped(trials)
     shares, best = importance(space, found)
     sized = [(float(one.parameters), one.score) for one in found if one.parameters]
     strong = [(one.strength, one.score) for one in found if one.strength is not None]
     trends = [trend("parameters of the model", sized), trend("strength of the augmentations", strong)]
     return Report(
-        record, tuple(found), tuple(shares), best, tuple(effects(found)), tuple(interactions(found)),
-        tuple(one for one in trends if one),
+        record, tuple(found), tuple(shares), best, tuple(effects(found, without)),
+        tuple(interactions(found, without)), tuple(one for one in trends if one), len(without),
     )  # fmt: skip

@@ -82,7 +82,7 @@ def first(space: SearchSpace) -> Assignment:
 
 
 class Given(_First):
-    """As far as a label is given for a choice, that; else the first of everything."""
+    """As far as a choice or a whole number is given, that; else the first of everything."""
 
     def __init__(self, given: Assignment) -> None:
         self._given = given
@@ -90,6 +90,11 @@ class Given(_First):
     def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
         """The given one, or the first."""
         return self._given.get(name, choices[0])
+
+    def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
+        """The given one, or the low end."""
+        found = self._given.get(name)
+        return low if found is None else round(float(found))
 
 
 def values(form: Form) -> Sequence[Scalar] | None:

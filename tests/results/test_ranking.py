@@ -112,8 +112,8 @@ def test_the_document_has_exactly_the_keys_of_the_interface(study: StudyRecord, 
     metrics = {"segm_mAP": 0.1 + 0.2, "segm_mAP_s": math.nan, "segm_mAP@0.3:0.6": 0.7}
     document = rank(study, [trial_of(0, 0.1 + 0.2, metrics=metrics, seconds=math.inf)]).document()
     assert list(document) == [
-        *("study", "objective", "direction", "against", "promising", "baseline", "rows", "combinations", "confidence"),
-        "imported",
+        *("study", "objective", "direction", "against", "promising", "confirmed", "baseline", "rows", "combinations"),
+        *("confidence", "imported"),
     ]
     assert document["confidence"] is None
     assert (document["study"], document["objective"], document["direction"]) == (

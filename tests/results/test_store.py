@@ -182,6 +182,23 @@ def test_a_summary_is_that_of_all_trials(store: Store, new_trial: NewTrial) -> N
     assert store.scores("models") == {1: {1: 0.25}, 2: {1: 0.75}, 4: {1: 0.75}, 5: {1: 0.9}}
 
 
+def test_a_summary_says_whether_something_was_repeated_or_confirmed(
+    any_url: str, study: StudyRecord, new_trial: NewTrial
+) -> None:
+    """Trials 0, 1 and 3 are of one combination, of which 1 has no score; 2 is of another."""
+    with Store.open(any_url) as store:
+        store.add_study(study)
+        for number, score in enumerate((0.5, None, 0.5, 0.4)):
+            another = {"combination": "ffffffff", "parts": {}} if number == 2 else {}
+            new_trial(store, number, seed=number, **another)
+            store.add_epoch("models", number, EpochRecord(1, score, {}))
+            assert not store.summary("models").repeated
+            store.finish("models", number, state="complete")
+        assert (store.summary("models").repeated, store.summary("models").confirmation) == (True, None)
+        store.confirm("models", {"top": 1})
+        assert store.summary("models").confirmation == {"top": 1}
+
+
 def test_unknown_names_say_what_there_is(store: Store, study: StudyRecord, new_trial: NewTrial) -> None:
     shown = store._database.shown
     with pytest.raises(ResultsError) as error:

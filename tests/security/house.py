@@ -18,6 +18,7 @@ from runner.paths import TrialPaths
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
 from runner.wire.client import Client
 from sweeps import keepsakes
+from sweeps.remote import Remote
 from sweeps.server.app import Server, create_app
 from sweeps.server.submission import Submission
 from sweeps.server.team import Team
@@ -53,8 +54,8 @@ class House:
     def work_dir(self) -> Path:
         return self.folder / "work_dirs"
 
-    def client(self) -> Client:
-        return Client(self.url, TOKEN)
+    def client(self) -> Remote:
+        return Remote(self.url, TOKEN)
 
     def ask(
         self, method: str, path: str, headers: Mapping[str, str | bytes] | None = None, **options: Any
@@ -101,7 +102,7 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
         team = Team(store, storage, work_dir, artifacts=artifacts, stays=True, **options)
         team.submit(submission(folder, data))
         server = stack.enter_context(Server(create_app(team.hall, TOKEN, team, artifacts)))
-        with Client(server.url, TOKEN) as client:
+        with Remote(server.url, TOKEN) as client:
             _send_labels(client, "mine", data)
             team.hall.study("mine").resume()
             leases = [ask(client, team, f"w{n}") for n in range(2)]

@@ -21,7 +21,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Lease
     with house(tmp_path_factory.mktemp("house")) as opened:
         assert opened.ask("POST", "/studies", json=opened.submission("yours").model_dump(mode="json")).is_success
         with opened.client() as client:
-            _send_labels(client, "yours", opened.data)  # type: ignore[arg-type]  # any client's connection does
+            _send_labels(client, "yours", opened.data)
             opened.team.hall.study("yours").resume()
             yield opened, ask(client, opened.team, "theirs", "yours")
 

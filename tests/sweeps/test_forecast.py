@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from runner.protocol import EpochReport
 from runner.training.timing import Answer
 from sweeps import calibration
 from sweeps.calibration import Kept, epoch_seconds, mean_seconds, wanted
+from sweeps.cli import main
 from sweeps.forecast import Forecast, Point, levels, points
 from sweeps.leases.coordinator import Coordinator
 from sweeps.outlook import lines, outlook
@@ -65,6 +67,39 @@ def test_what_was_never_measured_is_named_and_not_guessed() -> None:
     assert forecast.seconds({"model": "htc"}) is None
     assert forecast.missing({"model": "htc"}) == ["model htc"]
     assert Forecast([]).seconds({"model": "htc"}) is None
+
+
+def test_between_two_measured_numbers_lies_a_power_law() -> None:
+    """A batch four times as large takes a quarter of the time: one twice as large takes half."""
+    forecast = Forecast([
+        point(8.0, model="htc", batch_size="2", image_size="[64, 64]"),
+        point(2.0, model="htc", batch_size="8", image_size="[64, 64]"),
+        point(32.0, model="htc", batch_size="2", image_size="[128, 128]"),
+    ])  # fmt: skip
+    chosen = {"model": "htc", "batch_size": "4", "image_size": "[64, 64]"}
+    assert forecast.seconds(chosen) == pytest.approx(4.0, rel=0.01)
+    assert forecast.seconds({**chosen, "image_size": "[96, 96]"}) == pytest.approx(9.0, rel=0.01)
+    assert forecast.missing(chosen, exact=True) == ["batch_size 4"]
+    for level in ({"batch_size": "1"}, {"batch_size": "9"}, {"image_size": "None"}, {"image_size": "[32, 32]"}):
+        assert forecast.seconds({**chosen, **level}) is None, "beyond what was measured nothing is said"
+
+
+@pytest.mark.parametrize(
+    ("form", "measured"),
+    [
+        ("{int: [2, 8]}", [2, 8]),
+        ("{int: [2, 5]}", [2, 3, 4, 5]),
+        ("{int: [2, 11], step: 4}", [2, 6, 10]),
+        ("[4, 1, 2]", [4, 1, 2]),
+    ],
+)
+def test_of_a_range_both_ends_are_measured_or_all_of_a_few(tmp_path: Path, form: str, measured: list[int]) -> None:
+    space = Bench(tmp_path, SPACE).space(f"search={{batch_size: {form}}}", "budget.trials=9")
+    found = list(wanted(space, "tiny", 10))
+    assert [one.settings["batch_size"] for one in found] == measured
+    known = [Point(levels(one), 24.0 / one.settings["batch_size"], NOW) for one in found]
+    mean, missing = mean_seconds(space, "tiny", 10, Forecast(known))
+    assert missing == [] and mean
 
 
 def test_the_space_s_mean_weighs_every_combination(tmp_path: Path) -> None:
@@ -164,6 +199,53 @@ def test_an_epoch_is_more_than_its_iterations(tmp_path: Path) -> None:
     answer = Answer(start=8.0, epoch=3.0, iteration=0.5, image=0.25)
     assert (combination.settings["batch_size"], combination.settings["epochs"]) == (2, 4)
     assert epoch_seconds(answer, combination, data()) == 5 * 0.5 + 4 * 0.25 + 3.0 + 8.0 / 4
+
+
+TIMER = f"""#!{sys.executable}
+# Stands where the process that times trainings does, and speaks as it does; batches of more than MOST end it.
+import json, sys
+for line in sys.stdin:
+    if json.loads(line)["lease"]["combination"]["settings"]["batch_size"] > MOST:
+        sys.exit(9)
+    print(json.dumps({{"iteration": 0.5, "image": 0.1, "epoch": 1.0, "start": 2.0}}), flush=True)
+"""
+RANGE = f"""\
+study: range
+data: {NUCLEI}
+scale: tiny
+fixed: {{epochs: 2, image_size: 128}}
+search: {{batch_size: {{int: [2, 8]}}}}
+budget: {{trials: 7}}
+"""
+
+
+@pytest.mark.parametrize("most", [8, 7])
+def test_plan_measures_a_range_and_says_what_it_could_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], most: int
+) -> None:
+    timer = tmp_path / "timer"
+    timer.write_text(TIMER.replace("MOST", str(most)), encoding="utf-8")
+    timer.chmod(0o755)
+    (tmp_path / "space.yaml").write_text(RANGE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    monkeypatch.setenv("COLUMNS", "300")
+    hint = "`sweep plan SPACE --measure` does it"
+    assert main(["plan", "space.yaml"]) == 0
+    assert hint in capsys.readouterr().out
+    monkeypatch.setattr(sys, "executable", str(timer))
+    assert main(["plan", "space.yaml", "--measure"]) == 0
+    out, err = capsys.readouterr()
+    assert hint not in out and "measuring 2 of 2" in err
+    if most == 8:
+        assert "from 2 short measurements" in out
+    else:
+        assert "not measured: batch_size 3, batch_size 4" in out
+        assert "; batch_size 8 could not be: its process ended with code 9; is there memory enough?" in out
+    assert main(["plan", "space.yaml", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["gpu_hours"] is not None, found["forecast"]["failed"]) == (most == 8, None)
 
 
 @pytest.mark.slow

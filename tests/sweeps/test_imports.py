@@ -167,6 +167,34 @@ def test_a_row_that_does_not_fit_is_kept_with_the_reason(
 
 
 @pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        ("0.0025,step", None),
+        ("2.5e-3,Step decay", None),
+        (",", None),
+        ("0.1,step", "lr 0.1 is not the study's 0.0025"),
+        ("fast,step", "lr fast is not the study's 0.0025"),
+        ("0.0025,cosine", "schedule cosine is not the study's step"),
+    ],
+)
+def test_a_row_with_another_rate_or_schedule_than_the_study_has_informs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, row: str, note: str | None
+) -> None:
+    """The study searches models only and trains with SGD."""
+    text = MODELS.replace(", lr: {float: [0.001, 0.1], log: true}", "").replace(
+        "epochs: 1", "optimizer: SGD, lr: 0.0025"
+    )
+    with Bench(tmp_path, text).study():
+        pass
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    (tmp_path / "one.csv").write_text(f"model,lr,schedule,score\nhtc,{row},0.5\n")
+    found = imported(capsys, "one.csv", "--metric", "segm_mAP")
+    informs = None if note else {"model": "htc"}
+    assert (found["imported"], found["rows"][0]["informs"], found["rows"][0]["note"]) == (1, informs, note)
+
+
+@pytest.mark.parametrize(
     ("text", "lines"),
     [
         (

@@ -38,6 +38,16 @@ search: {optimizer: {SGD: {lr: {float: [0.001, 0.1]}}, AdamW: {weight_decay: {fl
 sampler: {kind: random}
 budget: {trials: 120}
 """
+PRUNED = """\
+study: made_up
+data: demo
+scale: tiny
+fixed: {epochs: 2}
+search:
+  optimizer: [SGD, Adagrad, Rprop]
+  lr: [0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008]
+pruner: {kind: median}
+"""
 
 
 def point(score: float, **chosen: object) -> Point:
@@ -208,3 +218,38 @@ def test_few_combinations_are_no_ground_for_importance(
 def test_a_page_that_cannot_be_written_is_one_line(tried: Path, capsys: Captured) -> None:
     assert main(["report", "--out", "nowhere/report.html"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_the_pruner_stopped_stands_beside_the_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """Of Adagrad's eight one is left, the lucky one, and of Rprop's none."""
+    scores = [0.53] * 8 + [0.3] * 7 + [0.55] + [0.2] * 8
+    bench = Bench(tmp_path, PRUNED)
+    with bench.study() as study:
+        run(Coordinator(study), lambda trial, epoch: scores[trial])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    assert main(["report", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = [row for row in found["effects"] if row["parameter"] == "optimizer"]
+    assert [(row["value"], row["combinations"], row["stopped"]) for row in rows] == [
+        ("Adagrad", 1, 7), ("SGD", 8, 0), ("Rprop", 0, 8),
+    ]  # fmt: skip
+    assert (rows[0]["mean"], rows[2]["mean"], rows[2]["best"]) == (pytest.approx(0.55), None, None)
+    assert (found["combinations"], found["stopped"]) == (9, 15)
+    assert main(["report", "--out", "report.html"]) == 0
+    out = capsys.readouterr().out
+    note = "of combinations with a complete trial only: the pruner stopped 15 more, each for a worse score"
+    page = _Pictures()
+    page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert note in out and note in page.text
+    rprop = next(line for line in out.splitlines() if "Rprop" in line)
+    assert rprop.split() == ["0", "8", "-", "-", "optimizer", "Rprop"]
+    assert "optimizerRprop08--" in page.text
+
+
+def test_a_number_is_parted_at_the_median_of_what_is_complete() -> None:
+    complete = [point(0.1 * n, lr=float(n)) for n in range(1, 8)]
+    found = effects(complete, [{"lr": 100.0}, {"lr": 200.0}, {"lr": 1.5}])
+    assert [(e.value, e.combinations, e.stopped) for e in found] == [("above 4", 3, 2), ("up to 4", 4, 1)]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from campaigning import ALONE, MODELS, TWO_STAGES, Bench, score, trained, tried
 from evidence import packed, training
 from made_up import data
+from proxy import proxy_to
 
+from results.errors import NotFoundError
 from results.records import TrialRecord
 from results.store import Store
 from runner.errors import UserError
@@ -20,10 +24,13 @@ from sweeps.campaign.stages import stage_space
 from sweeps.campaign.start import start_there
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
+from sweeps.remote import Remote
 from sweeps.server.app import Server, create_app
+from sweeps.server.guard import App, Message, Receive, Scope, Send
 from sweeps.server.team import Team
 from sweeps.source import Source
 from sweeps.study.study import Study
+from sweeps.submit import watch
 
 Captured = pytest.CaptureFixture[str]
 
@@ -219,12 +226,16 @@ def test_the_last_stage_may_get_a_larger_budget_and_a_stage_may_be_added(tmp_pat
     assert {tried(row, "backbone") for row in bench.rows("optimizers")} == {"resnet50"}
 
 
-def test_a_stage_without_a_complete_trial_ends_the_campaign(tmp_path: Path) -> None:
+def test_a_stage_without_a_complete_trial_ends_the_campaign_with_a_command_that_shows_why(
+    tmp_path: Path, capsys: Captured
+) -> None:
     bench = Bench(tmp_path, lambda row: None)
-    with pytest.raises(
-        UserError, match=r"stage 1 of 2, models: no trial is complete, .* sweep trials --study particles"
-    ):
+    with pytest.raises(UserError, match=r"stage 1 of 2, models: no trial is complete, .*; see why with: ") as ended:
         bench.start()
+    command = str(ended.value).rpartition("see why with: sweep ")[2].split()
+    assert main([*command, "--storage", bench.storage]) == 0
+    table = capsys.readouterr().out
+    assert all(model in table for model in MODELS) and "failed" in table
 
 
 # what people see
@@ -310,6 +321,107 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(tmp_path: Path, monkeypatch:
                 worker.join()
         assert [tried(row, "backbone") for row in store.trials("particles.backbones")] == ["resnet18", "resnet50"]
         assert [row.created_at for row in store.trials("particles.backbones")] == before
+
+
+@dataclass
+class Forgetful:
+    """Before a server: does what is asked, but loses the first answer to every method and path.
+
+    Attributes:
+        spared: the paths whose answers arrive.
+        lost: those whose first answer has not.
+    """
+
+    app: App
+    spared: tuple[str, ...]
+    lost: set[tuple[str, str]] = field(default_factory=set)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = (scope["method"], scope["path"])
+        if asked in self.lost or scope["path"] in self.spared:
+            await self.app(scope, receive, send)
+            return
+        self.lost.add(asked)
+
+        async def nowhere(message: Message) -> None:
+            pass
+
+        await self.app(scope, receive, nowhere)
+        await send({"type": "http.response.start", "status": 502, "headers": []})
+        await send({"type": "http.response.body", "body": b"the server behind this one is away"})
+
+
+def test_a_campaign_goes_on_while_its_server_is_away_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """Between client and server lie a network that is cut once in a stage, and a proxy that loses answers."""
+    bench = Bench(tmp_path, score)
+    campaign = bench.read()
+    monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
+    monkeypatch.setattr("sweeps.remote._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.submit._POLL_SECONDS", 0.05)
+    ended = threading.Event()
+    with Store.open(bench.storage) as store:
+        team = Team(store, bench.storage, tmp_path / "work", stays=True)
+        door = Forgetful(create_app(team.hall, "t" * 40, team), ("/studies",))
+        with Server(door) as server, proxy_to(server.url) as network:
+
+            def work() -> None:
+                while not team.hall.studies():
+                    time.sleep(0.01)
+                door.spared = ()
+                network.refusing = True
+                network.drop()
+                before = network.connections
+                while network.connections < before + 3 and not ended.is_set():
+                    time.sleep(0.01)
+                network.refusing = False
+                while not ended.wait(0.05):
+                    for coordinator in team.hall.studies():
+                        trained(coordinator, score)
+
+            worker = threading.Thread(target=work)
+            worker.start()
+            try:
+                source = Source("", network.url)
+                assert start_there(campaign, ALONE, source, "tiny", data(), "sweep start campaign.yaml") == 0
+            finally:
+                ended.set()
+                worker.join()
+        assert ("POST", "/studies") in door.lost and ("GET", "/studies/particles.backbones/status") in door.lost
+        assert [tried(row, "backbone") for row in store.trials("particles.backbones")] == ["resnet18", "resnet50"]
+    said = capsys.readouterr().err
+    assert f"the study server {network.url} does not answer; looking again\n" in said
+    assert "is in trouble (the server behind this one is away); looking again\n" in said
+    assert said.count("looking again") == said.count("the study server answers again")
+
+
+def test_nobody_waits_for_a_server_that_refuses_or_never_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("sweeps.remote._PAUSE_SECONDS", 0.05)
+    with Store.open(Bench(tmp_path, score).storage) as store:
+        team = Team(store, "", tmp_path / "work", stays=True)
+        with (
+            Server(create_app(team.hall, "t" * 40, team)) as server,
+            proxy_to(server.url) as network,
+            Remote(network.url, "t" * 40, patience=600) as remote,
+        ):
+            network.refusing = True
+            with pytest.raises(UserError, match="does not answer"):
+                remote.studies()
+            network.refusing = False
+            with pytest.raises(NotFoundError, match="no study particles"):
+                watch(remote, "particles")
+            remote.http.headers["Authorization"] = "Bearer another"
+            with pytest.raises(UserError, match="refuses this token"):
+                watch(remote, "particles")
+            network.refusing, remote.patience = True, 0.3
+            network.drop()
+            assert capsys.readouterr().err == ""
+            with pytest.raises(UserError, match="does not answer"):
+                watch(remote, "particles")
+    assert capsys.readouterr().err == f"the study server {network.url} does not answer; looking again\n"
 
 
 def test_a_trial_of_an_ended_stage_that_is_tried_again_is_trained(tmp_path: Path) -> None:
