@@ -46,7 +46,7 @@ def document(
     best = None
     if found.best and (found.repeated or found.confirmation):
         trials = store.trials(record.name)
-        best = _row(record, pick(trials, None, found.confirmation), trials)
+        best = _row(record, pick(trials, None, found.confirmation)[0], trials)
     elif found.best and found.baseline:
         best = _row(record, found.best, [found.baseline, found.best])
     eta = None
