@@ -108,8 +108,8 @@ class Attempt:
             self._accompany(renewed)
         except LeaseLostError as error:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
-        except httpx.TransportError:
-            log.warning("trial %d: the study server has not answered for most of the lease", lease.trial)
+        except httpx.TransportError as error:
+            log.warning("trial %d: the study server has not served us for most of the lease: %s", lease.trial, error)
         except OSError as error:  # no room for a checkpoint that comes from the server, say
             if error.errno not in DISK:
                 raise
