@@ -87,6 +87,8 @@ def test_the_batch_script_hands_a_signal_on_and_is_queued_again(desk: Desk) -> N
     (desk.folder / "particles").mkdir()
     (desk.folder / ".config/sweep").mkdir(parents=True)
     desk.write("secret", ".config/sweep/token")
+    (desk.folder / "disk/sweep-77").mkdir(parents=True)
+    desk.write("as if a trial had left it", "disk/sweep-77/last.pth")
     (desk.folder / "bin").mkdir()
     scontrol = desk.folder / "bin/scontrol"
     scontrol.write_text('#!/bin/sh\necho "$@" >>"$HOME/asked"\n')
@@ -97,6 +99,7 @@ def test_the_batch_script_hands_a_signal_on_and_is_queued_again(desk: Desk) -> N
     desk.write(edited.replace(" SWEEP_CA=$HOME/.config/sweep/certificate.pem", ""), "worker.sbatch")
     path = f"{desk.folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = desk.environment() | {"HOME": str(desk.folder), "PATH": path, "USER": "kim", "SLURM_JOB_ID": "77"}
+    env["SLURM_TMPDIR"] = str(desk.folder / "disk")
     batch = subprocess.Popen(["bash", "worker.sbatch"], cwd=desk.folder, env=env)
     desk.started.append(batch)
     try:
@@ -107,5 +110,6 @@ def test_the_batch_script_hands_a_signal_on_and_is_queued_again(desk: Desk) -> N
         assert batch.wait(15) == 0
         assert not alive(psutil.wait_procs(everything, timeout=10)[1])
         assert (desk.folder / "asked").read_text() == "requeue 77\n"
+        assert not list((desk.folder / "disk").iterdir())
     finally:
         server.close()

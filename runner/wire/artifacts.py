@@ -14,6 +14,7 @@ import httpx
 
 from runner.errors import UserError
 from runner.protocol import Lease
+from runner.wire.client import checked
 from runner.wire.line import ContentError, Line, NoRoomError, OffsetError, TransferStoppedError
 from runner.wire.transfer import NAMES, Begin, Held, Standing, artifact_path, label_path, largest
 
@@ -139,7 +140,7 @@ class Transfer:
 
     def _ask(self, path: str, begin: Begin) -> Standing:
         content = begin.model_dump_json().encode()
-        return _standing(self._line.insist(lambda: self._line.http.post(path, content=content)))
+        return _standing(self._line.insist(lambda: self._line.http.post(path, content=content)), begin)
 
     def _send_piece(self, path: str, source: BinaryIO, begin: Begin, offset: int) -> Standing:
         source.seek(offset)
@@ -148,7 +149,7 @@ class Transfer:
             raise UserError(f"{getattr(source, 'name', path)} became shorter while it was sent")
         query: dict[str, Any] = {**begin.model_dump(exclude_none=True), "offset": offset}
         put = partial(self._line.http.put, path, params=query, content=data, headers=_BYTES)
-        return _standing(self._line.in_time(put))
+        return _standing(self._line.in_time(put), begin)
 
     # fetching
 
@@ -205,10 +206,8 @@ class Transfer:
             return False
 
 
-def _standing(answer: httpx.Response) -> Standing:
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        raise UserError(f"the study server does not take {answer.request.url.path}: {answer.text[:200]}")
-    return Standing.model_validate_json(answer.content)
+def _standing(answer: httpx.Response, begin: Begin) -> Standing:
+    return Standing.model_validate_json(checked(answer, leased=begin.fence is not None).content)
 
 
 def _whole(answer: httpx.Response) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from types import TracebackType
@@ -33,11 +34,11 @@ _CA = "SWEEP_CA"  # a PEM file of certificates to trust, for servers that sign t
 
 
 class LeaseLostError(Exception):
-    """The server gave the trial to somebody else, or has finished it."""
+    """The server gave the trial to somebody else, has finished it, or has it no more."""
 
 
 class ServerTroubleError(httpx.TransportError):
-    """The server answers, but its database or disk does not serve it just now; worth asking again."""
+    """The server answers, but can't serve us just now (its database or disk does not, say); worth asking again."""
 
 
 class Client:
@@ -72,7 +73,7 @@ class Client:
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """Asks for a trial. Tried once: the server may have granted one although its answer got lost."""
-        return _understood(LeaseReply, self._send("/lease", request))
+        return _understood(LeaseReply, self._send("/lease", request, leased=False))
 
     def heartbeat(self, lease: Lease) -> Verdict:
         """Renews a lease. Tried once: the caller keeps the time."""
@@ -94,7 +95,7 @@ class Client:
 
     def fetch(self, path: str) -> bytes:
         """What stands under a path (a label file, a plugin), whole."""
-        return self._checked(path, self.http.get(path)).content
+        return checked(self.http.get(path)).content
 
     def status(self, study: str) -> dict[str, Any]:
         """The study's status document."""
@@ -119,25 +120,46 @@ class Client:
                 return self._send(path, message)
         raise AssertionError("tenacity either returns or raises")
 
-    def _send(self, path: str, message: Message) -> bytes:
+    def _send(self, path: str, message: Message, leased: bool = True) -> bytes:
         try:
             response = self.http.post(path, content=message.model_dump_json().encode())
         except httpx.ConnectError as error:
             if line := no_tls(error):  # asking again would not help
                 raise UserError(f"the study server {self.http.base_url} cannot be talked to: {line}") from error
             raise
-        return self._checked(path, response).content
+        return checked(response, leased).content
 
-    def _checked(self, path: str, response: httpx.Response) -> httpx.Response:
-        if response.status_code == httpx.codes.CONFLICT:
-            raise LeaseLostError(response.json()["detail"])
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            raise UserError("the study server refuses this token (SWEEP_TOKEN)")
-        if response.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.BAD_GATEWAY):
-            raise ServerTroubleError(f"the study server answers {response.status_code}: {response.text[:200]}")
-        if response.is_error:
-            raise UserError(f"the study server answers {response.status_code} to {path}: {response.text[:200]}")
-        return response
+
+def checked(answer: httpx.Response, leased: bool = False) -> httpx.Response:
+    """The answer, if it is one to go on with.
+
+    Args:
+        answer: of a study server, or of what stands before it.
+        leased: whether it is about a trial that we hold: no such study or trial is a lost lease then.
+
+    Raises:
+        LeaseLostError: somebody else has the trial, or it has ended, or the server has it no more.
+        ServerTroubleError: the server can't serve it just now.
+        UserError: it never will.
+    """
+    if not answer.is_error:
+        return answer
+    code, line = answer.status_code, str(refusal(answer)["detail"])
+    if code == httpx.codes.CONFLICT or (leased and code == httpx.codes.NOT_FOUND):
+        raise LeaseLostError(line)
+    if code == httpx.codes.UNAUTHORIZED:
+        raise UserError("the study server refuses this token (SWEEP_TOKEN)")
+    if answer.is_server_error or code in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS):
+        raise ServerTroubleError(f"the study server answers {code}: {line}")
+    raise UserError(f"the study server answers {code} to {answer.request.url.path}: {line}")
+
+
+def refusal(answer: httpx.Response) -> dict[str, Any]:
+    """What a refused request was answered with: `detail`, and what else the server says."""
+    document: Any = None
+    with contextlib.suppress(ValueError):
+        document = answer.json()
+    return {"detail": answer.text[:200]} | (document if isinstance(document, dict) else {})
 
 
 def _understood(kind: type[_Kind], answer: bytes) -> _Kind:

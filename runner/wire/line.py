@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
 import time
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import httpx
 
 from runner.errors import UserError
 from runner.protocol import Lease, Renewal
-from runner.wire.client import LeaseLostError, ServerTroubleError
+from runner.wire.client import ServerTroubleError, checked, refusal
 from runner.wire.transfer import PIECE_BYTES, trial_path
 
 _PATIENCE = 20.0  # seconds without a word from the server, where no lease sets a limit
@@ -131,7 +130,7 @@ class Line:
             return
         path, content = f"{trial_path(lease.study, lease.trial)}/heartbeat", Renewal(fence=lease.fence)
         try:
-            self.once(lambda: self.http.post(path, content=content.model_dump_json().encode()))
+            checked(self.once(lambda: self.http.post(path, content=content.model_dump_json().encode())), leased=True)
         except httpx.TransportError:
             if self._time_left() <= 0:
                 raise
@@ -149,21 +148,12 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     code = answer.status_code
     if not answer.is_error or code in (httpx.codes.NOT_FOUND, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE):
         return answer
-    document: Any = {}
-    with contextlib.suppress(ValueError):
-        document = answer.json()
-    document = document if isinstance(document, dict) else {}
-    line = str(document.get("detail", answer.text[:200]))
+    document = refusal(answer)
+    line = str(document["detail"])
     if "offset" in document:
         raise OffsetError(line)
     if "send" in document:
         raise ContentError(line)
-    if code == httpx.codes.CONFLICT:
-        raise LeaseLostError(line)
     if code == httpx.codes.INSUFFICIENT_STORAGE:
         raise NoRoomError(f"the study server has no room: {line}")
-    if code == httpx.codes.UNAUTHORIZED:
-        raise UserError("the study server refuses this token (SWEEP_TOKEN)")
-    if code in (408, 429, 502, 503, 504):
-        raise ServerTroubleError(f"the study server answers {code}: {line}")
-    raise UserError(f"the study server answers {code} to {answer.request.url.path}: {line}")
+    return checked(answer)

@@ -129,8 +129,8 @@ class Worker:
     def _ask(self) -> LeaseReply:
         try:
             return self.client.lease(self._request())
-        except httpx.TransportError:
-            log.warning("the study server does not answer; asking again")
+        except httpx.TransportError as error:
+            log.warning("the study server does not serve us: %s; asking again", error)
             return LeaseReply(wait=True)
 
     def _look(self, needs: Needs) -> None:
@@ -141,8 +141,8 @@ class Worker:
         """
         try:
             self.readiness.look(needs)
-        except httpx.TransportError:
-            log.warning("the study server does not answer; asking again")
+        except httpx.TransportError as error:
+            log.warning("the study server does not serve us: %s; asking again", error)
             time.sleep(_POLL_SECONDS)
         except OSError as error:
             if error.errno not in DISK:

@@ -90,7 +90,7 @@ class Attempt:
             name=f"trial-{lease.trial}",
         )
         self._kills = oom_kills()
-        self._stood_still = False
+        self._stood_still = self._over = False
 
     def run(self) -> Ended:
         """Accompanies the training to its end, or to the end of the lease.
@@ -110,23 +110,24 @@ class Attempt:
             self._accompany(renewed, limit)
         except LeaseLostError as error:
             log.warning("trial %d: %s; its training ends here", lease.trial, error)
-        except httpx.TransportError:
-            log.warning("trial %d: the study server has not answered for most of the lease", lease.trial)
+            self._over = True
+        except httpx.TransportError as error:
+            log.warning("trial %d: the study server has not served us for most of the lease: %s", lease.trial, error)
         except OSError as error:  # no room for a checkpoint that comes from the server, say
             if error.errno not in DISK:
                 raise
             reason = f"{error.filename or lease.work_dir}: {(error.strerror or str(error)).lower()}"
             with contextlib.suppress(httpx.HTTPError, LeaseLostError):
-                self.client.hand_back(lease, reason, "node_fault", _STOP_PATIENCE)
+                self._hand_back(reason, "node_fault", _STOP_PATIENCE)
             raise NodeFaultError(reason) from error
         except Stopped as stop:
-            kill(self.process)
             with contextlib.suppress(httpx.HTTPError, LeaseLostError):
-                self.client.hand_back(lease, stop.reason, stop.cause, _STOP_PATIENCE)
+                self._hand_back(stop.reason, stop.cause, _STOP_PATIENCE)
             raise
         finally:
             kill(self.process)
             self.link.close()
+            self.luggage.forget(lease, self._over)
         return self.ended
 
     def _limit(self) -> float | None:
@@ -176,23 +177,22 @@ class Attempt:
             with contextlib.suppress(BrokenPipeError):
                 self.link.send_bytes(verdict.model_dump_json().encode())
             return False
-        patience = self._last_words(renewed)
         if note.kind == "result" and note.result:
-            self._note(note.result.failure, note.result.reason)
             self.ended.peak_memory_mb = note.result.peak_memory_mb
-            self.client.finish(lease, note.result, patience)
-            if note.result.failure is None:  # else it may be tried again
-                self.luggage.forget(lease)
+            self._finish(note.result, renewed)
             return True
-        self.client.hand_back(lease, note.reason or "node fault", "node_fault", patience)
+        self._hand_back(note.reason or "node fault", "node_fault", self._last_words(renewed))
         raise NodeFaultError(note.reason)
 
     def _time_out(self, renewed: float) -> None:
         kill(self.process)
         reason = "it trained for longer than the space's budget.trial_hours"
-        self._note("time_out", reason)
-        result = Result(outcome="failed", failure="time_out", reason=reason)
+        self._finish(Result(outcome="failed", failure="time_out", reason=reason), renewed)
+
+    def _finish(self, result: Result, renewed: float) -> None:
+        self._note(result.failure, result.reason)
         self.client.finish(self.lease, result, self._last_words(renewed))
+        self._over = True
 
     def _died(self, renewed: float) -> None:
         self.process.join(_LAST_BREATH)
@@ -200,7 +200,13 @@ class Attempt:
         time.sleep(_SAME_BLOW)
         failure, reason = death(self.process.exitcode, self._kills)
         self._note(failure, reason)
-        self.client.hand_back(self.lease, reason, failure, self._last_words(renewed))
+        self._hand_back(reason, failure, self._last_words(renewed))
+
+    def _hand_back(self, reason: str, cause: Failure, patience: float) -> None:
+        """Gives the trial back; before that, while nobody else has it, what would fill this disk goes."""
+        kill(self.process)
+        self.luggage.forget(self.lease, over=False)
+        self.client.hand_back(self.lease, reason, cause, patience)
 
     def _last_words(self, renewed: float) -> float:
         """Sends config and log; the seconds that are left to say how it ended."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from pathlib import Path
 
+import filelock
 import httpx
 
 from runner.errors import UserError
@@ -26,7 +28,7 @@ class Luggage:
 
     def __init__(self, client: Client, shared: bool) -> None:
         self._client, self._shared = client, shared
-        self._staying: set[tuple[str, int, str]] = set()  # files for which the server had no room
+        self._held: dict[Path, bool] = {}  # files here -> whether the server has one of that name
 
     def fetch(self, lease: Lease, renewed: float) -> float:
         """Brings the checkpoints of the attempts before; returns when the lease was last renewed.
@@ -36,10 +38,12 @@ class Luggage:
         """
         if self._shared or not lease.reported:
             return renewed
-        paths = _paths(lease)
+        targets = _checkpoints(lease)
+        self._held |= dict.fromkeys(targets, False)
         transfer = Transfer(self._client.http, lease, renewed)
-        for target in (paths.last, paths.best):
-            if transfer.download(lease.study, lease.trial, target.name, target):
+        for target in targets:
+            self._held[target] = transfer.download(lease.study, lease.trial, target.name, target)
+            if self._held[target]:
                 log.info("trial %d: %s fetched from the study server", lease.trial, target.name)
         return transfer.renewed
 
@@ -60,12 +64,23 @@ class Luggage:
             return self._send(lease, renewed, _paths(lease), ("config.py", "predictions.png", "train.log"))
         return renewed
 
-    def forget(self, lease: Lease) -> None:
-        """Deletes the checkpoints of a trial that has ended, where the server has them: they fill disks."""
-        paths = _paths(lease)
-        for file in (paths.last, paths.best):
-            if not self._shared and (lease.study, lease.trial, file.name) not in self._staying:
-                file.unlink(missing_ok=True)
+    def forget(self, lease: Lease, over: bool) -> None:
+        """Deletes the checkpoints of an attempt that has ended: they fill disks, and the server has them.
+
+        What it has not, since it had no room, stays; and so does what another worker of this machine trains from now.
+
+        Args:
+            lease: of the attempt.
+            over: whether this worker cannot go on from here, so that what was not sent yet goes as well.
+        """
+        if self._shared:
+            return
+        gone = [file for file in _checkpoints(lease) if file.is_file() and self._held.get(file, over)]
+        if gone:
+            with contextlib.suppress(OSError), filelock.FileLock(_paths(lease).lock, blocking=False):
+                for file in gone:
+                    file.unlink(missing_ok=True)
+        self._held = {file: held for file, held in self._held.items() if not held}
 
     def _send(self, lease: Lease, renewed: float, paths: TrialPaths, names: tuple[str, ...]) -> float:
         if self._shared:
@@ -77,11 +92,16 @@ class Luggage:
                 continue
             try:
                 transfer.upload(name, file)
+                self._held[file] = True
             except NoRoomError as error:  # the training need not end for that
                 log.warning("trial %d: %s stays here: %s", lease.trial, name, error)
-                self._staying.add((lease.study, lease.trial, name))
+                self._held[file] = False
         return max(renewed, transfer.renewed)
 
 
 def _paths(lease: Lease) -> TrialPaths:
     return TrialPaths.of(lease.work_dir, lease.study, lease.trial)
+
+
+def _checkpoints(lease: Lease) -> tuple[Path, Path]:
+    return _paths(lease).last, _paths(lease).best

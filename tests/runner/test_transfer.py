@@ -16,7 +16,7 @@ from desk import small_disk
 from proxy import Proxy, proxy_to
 
 from runner.errors import UserError
-from runner.protocol import Lease
+from runner.protocol import Lease, Verdict
 from runner.wire.artifacts import NoRoomError, Transfer, TransferStoppedError
 from runner.wire.client import Client, LeaseLostError
 from sweeps.artifacts import Limits, Place
@@ -258,6 +258,40 @@ def test_a_lost_lease_ends_it(road: Road) -> None:
     road.offsets.clear()
     road.transfer().upload("last.pth", file)
     assert road.stored() == DATA and road.offsets[0] == arrived > 5_000_000
+
+
+def test_a_study_that_is_gone_is_a_lost_lease(road: Road) -> None:
+    """A file is announced, a piece of it is sent, a heartbeat comes between: whichever hears of it first."""
+    transfer, file = road.transfer(), road.file(DATA)
+
+    def alive() -> bool:
+        if road.arrived() > 5_000_000:
+            road.site.hall._studies.clear()
+        return True
+
+    gone = r"^no study made_up on this server; there is none yet$"
+    with pytest.raises(LeaseLostError, match=gone):
+        Transfer(road.client.http, road.lease, alive=alive).upload("last.pth", file)
+    with pytest.raises(LeaseLostError, match=gone):
+        transfer.upload("last.pth", file)
+    lease = road.lease.model_copy(update={"heartbeat_seconds": 0.0})
+    with file.open("rb") as source, pytest.raises(LeaseLostError, match=gone):
+        Transfer(road.client.http, lease)._line.hash(source, len(DATA))
+
+
+def test_an_exception_of_the_server_is_waited_out(road: Road) -> None:
+    holds, failed = road.site.coordinator.heartbeat, 0
+
+    def heartbeat(trial: int, fence: int) -> Verdict:
+        nonlocal failed
+        failed += 1
+        if failed < 3:
+            raise ZeroDivisionError
+        return holds(trial, fence)
+
+    road.site.coordinator.heartbeat = heartbeat  # type: ignore[method-assign]
+    road.transfer().upload("last.pth", road.file(SHORT))
+    assert failed > 2 and road.stored() == SHORT
 
 
 def test_a_transfer_that_is_no_longer_wanted_ends(road: Road) -> None:

@@ -17,7 +17,7 @@ from trials import combination, lease
 from runner.errors import UserError
 from runner.machine import Machine, Slot, slots
 from runner.protocol import EpochReport, Lease, LeaseRequest, Result
-from runner.wire.client import Client, LeaseLostError
+from runner.wire.client import Client, LeaseLostError, ServerTroubleError
 
 REPORT = EpochReport(epoch=1, metrics={"segm_mAP": 0.25, "segm_mAP_l": None}, seconds=1.5)
 REQUEST = LeaseRequest(worker="cpu-0", owner="kim", device="cpu")
@@ -166,14 +166,56 @@ def test_a_conflict_is_a_lost_lease(serve: Callable[[Answer], Server], held: Lea
     assert len(server.seen) == len(calls), "a lost lease is not asked for again"
 
 
+def test_a_study_that_is_gone_is_a_lost_lease(serve: Callable[[Answer], Server], held: Lease) -> None:
+    server = serve(lambda *_: (404, {"detail": "no study study on this server; there is none yet"}))
+    server.start()
+    calls: list[Callable[[Client], object]] = [
+        lambda c: c.heartbeat(held),
+        lambda c: c.report(held, REPORT),
+        lambda c: c.finish(held, Result(outcome="complete")),
+        lambda c: c.hand_back(held, "the worker was stopped", "stopped"),
+    ]
+    with Client(server.url, "secret") as client:
+        for call in calls:
+            with pytest.raises(LeaseLostError, match=r"^no study study on this server; there is none yet$"):
+                call(client)
+        with pytest.raises(UserError, match=r"^the study server answers 404 to /lease: no study"):
+            client.lease(REQUEST)
+    assert len(server.seen) == len(calls) + 1
+
+
+def test_trouble_of_the_server_is_waited_out(serve: Callable[[Answer], Server], held: Lease) -> None:
+    codes = iter([500, 408, 429, 504, 200])
+    server = serve(lambda *_: (next(codes), {"action": "prune"}))
+    server.start()
+    with Client(server.url, "secret") as client:
+        assert client.report(held, REPORT, patience=60).action == "prune"
+    assert len(server.seen) == 5
+
+
+def test_trouble_of_the_server_is_asked_about_once_or_until_patience_ends(
+    serve: Callable[[Answer], Server], held: Lease
+) -> None:
+    server = serve(lambda *_: (500, {"detail": "Internal Server Error"}))
+    server.start()
+    with Client(server.url, "secret") as client:
+        for call in (lambda: client.heartbeat(held), lambda: client.lease(REQUEST)):
+            with pytest.raises(ServerTroubleError, match=r"^the study server answers 500: Internal Server Error$"):
+                call()
+        assert len(server.seen) == 2
+        with pytest.raises(ServerTroubleError):
+            client.report(held, REPORT, patience=1)
+
+
 def test_other_answers_are_one_line_for_the_user(serve: Callable[[Answer], Server], held: Lease) -> None:
-    codes = iter([401, 500])
+    codes = iter([401, 403, 422])
     server = serve(lambda *_: (next(codes), {"detail": "no"}))
     server.start()
     with Client(server.url, "secret") as client:
         with pytest.raises(UserError) as caught:
             client.lease(REQUEST)
         assert str(caught.value) == "the study server refuses this token (SWEEP_TOKEN)"
-        with pytest.raises(UserError) as caught:
-            client.report(held, REPORT)
-    assert str(caught.value) == 'the study server answers 500 to /studies/study/trials/4/report: {"detail": "no"}'
+        for code in (403, 422):
+            with pytest.raises(UserError) as caught:
+                client.report(held, REPORT)
+            assert str(caught.value) == f"the study server answers {code} to /studies/study/trials/4/report: no"
