@@ -37,18 +37,20 @@ class Claims:
         self._connection: Connection | None = None
         self._wanted: set[str] = set()
         self._held: set[str] = set()
+        self._foreign: set[str] = set()  # another process had them since they were taken
         self._looked = -_EACH_SECONDS
         self._made = self._seen = 0  # connections that write: ever, and when it was looked last
         event.listen(engine, "connect", self._suspect)
 
     def take(self, study: str) -> None:
-        """Takes a study, until `release`.
+        """Takes a study, until `release`; one that was lost must be read anew then.
 
         Raises:
             ClaimedError: another process has it, and keeps it.
         """
-        if study in self._wanted:
+        if study in self._wanted - self._foreign:
             return
+        known = study in self._wanted
         self._wanted.add(study)
         until = time.monotonic() + _WAIT_SECONDS
         try:
@@ -59,8 +61,10 @@ class Claims:
                 time.sleep(0.5)
                 self._look()
         except BaseException:
-            self._wanted.discard(study)
+            if not known:  # else it stays lost
+                self._wanted.discard(study)
             raise
+        self._foreign.discard(study)
 
     def check(self, study: str) -> None:
         """To be called when a connection to write a study is open: makes sure that it is still ours, if it ever was.
@@ -70,13 +74,18 @@ class Claims:
         """
         if study in self._wanted:
             self.keep()
-            if study not in self._held:
+            if study not in self._held or study in self._foreign:
                 raise ClaimedError(f"study {study} in {self._shown} was taken over by another server")
 
-    def keep(self) -> None:
-        """Every few seconds, and after any connection was made anew: takes again what was lost and is free."""
+    def keep(self) -> set[str]:
+        """Every few seconds, and after any connection was made anew: takes again what was lost and is free.
+
+        Returns:
+            Studies that another process has had meanwhile: `take` them before they are written again.
+        """
         if self._seen != self._made or time.monotonic() - self._looked >= _EACH_SECONDS:
             self._look()
+        return self._held & self._foreign
 
     def release(self) -> None:
         """Gives all studies up."""
@@ -92,10 +101,12 @@ class Claims:
             made, moment = self._made, time.monotonic()
             try:
                 held = self._held if self._is_there() else self._connect()
-                self._held = held | {study for study in self._wanted - held if self._is_free(study)}
+                held = held | {study for study in self._wanted - held if self._is_free(study)}
             except BaseException:
                 self._drop()
                 raise
+            self._foreign |= self._held - held
+            self._held = held
             self._seen, self._looked = made, moment
 
     def _is_there(self) -> bool:

@@ -97,11 +97,12 @@ class Database:
             with self.guard():
                 self._claims.take(study)
 
-    def keep_claims(self) -> None:
-        """Take again the claims that were lost with a connection; those that another process has by now stay lost."""
-        if self._claims:
-            with self.guard():
-                self._claims.keep()
+    def keep_claims(self) -> set[str]:
+        """See `results.store.Store.keep_claims`."""
+        if not self._claims:
+            return set()
+        with self.guard():
+            return self._claims.keep()
 
     @contextlib.contextmanager
     def _session(self, engine: Engine) -> Iterator[Session]:

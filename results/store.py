@@ -32,9 +32,13 @@ class Store(TrialStore):
         self._database.claim(study)
 
     @waited_out
-    def keep_claims(self) -> None:
-        """Take again the claims that were lost with a connection; those that another process has by now stay lost."""
-        self._database.keep_claims()
+    def keep_claims(self) -> set[str]:
+        """Take again the claims that were lost with a connection, but those that another process has by now.
+
+        Returns:
+            Studies that another process has had meanwhile and has no more: `claim` them, and read them anew.
+        """
+        return self._database.keep_claims()
 
     @waited_out
     def add_study(self, record: StudyRecord) -> None:

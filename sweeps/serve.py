@@ -102,7 +102,10 @@ def _answer(house: House, team: Team, token: str, ended: threading.Event) -> Non
         click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
         while not ended.wait(_TICK_SECONDS) and not team.hall.stopping:
             with notice.of_trouble():
-                team.store.keep_claims()
+                back = team.store.keep_claims()
+                for study in team.hall.studies():
+                    if study.name in back:
+                        team.reopen(shared=True, only=study.name)
                 team.hall.tick()
                 if line := housekeeper.tick():
                     log.error("%s", line)

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 from made_up import ASK, Bench, figure, result
+from made_up import run as train
 from postgres import Postgres
 
+from results import claim
+from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import EpochReport
 from runner.wire.client import Client, ServerTroubleError
@@ -27,6 +30,7 @@ from sweeps.server import housekeeping
 from sweeps.server.app import Address, Server, create_app
 from sweeps.server.hall import Hall
 from sweeps.server.team import Team
+from sweeps.study.study import Study
 
 AWAY, BACK = "cannot reach the database", "the database is back"
 
@@ -53,19 +57,30 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def serving(bench: Bench, team: Team) -> Iterator[threading.Thread]:
+    """What `sweep serve` does once it has opened the studies."""
+    ended = threading.Event()
+    house = serve.House(bench.storage, bench.folder, Address(), None, False)
+    answering = threading.Thread(target=serve._answer, args=(house, team, "token", ended))
+    answering.start()
+    try:
+        until(lambda: runfile.beside(bench.storage, ".run").exists())
+        yield answering
+    finally:
+        ended.set()
+        answering.join()
+
+
 def test_a_teams_server_goes_on(bench: Bench, postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
     def told() -> list[str]:
         return [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
 
-    now, ended = [0.0], threading.Event()
+    now = [0.0]
     with bench.study() as study:
         team = Team(study.store, bench.storage, bench.folder / "work_dirs", stays=True)
         team.hall.add(Coordinator(study, clock=lambda: now[0]))
-        house = serve.House(bench.storage, bench.folder, Address(), None, False)
-        answering = threading.Thread(target=serve._answer, args=(house, team, "token", ended))
-        answering.start()
-        try:
-            until(lambda: runfile.beside(bench.storage, ".run").exists())
+        with serving(bench, team) as answering:
             served = team.hall.study("made_up")
             assert served.lease(ASK).lease
             study.store.patience = 0.2
@@ -79,9 +94,6 @@ def test_a_teams_server_goes_on(bench: Bench, postgres: Postgres, caplog: pytest
             assert study.row(0).state == "waiting"
             lease = served.lease(ASK).lease
             assert lease and (lease.trial, lease.fence) == (0, 2)
-        finally:
-            ended.set()
-            answering.join()
     assert [line.startswith(AWAY) for line in told()] == [True, False], told()
 
 
@@ -182,3 +194,29 @@ def test_heartbeats_are_answered_while_others_wait(
         coordinator.tick()
         assert sorted(coordinator.progress) == [0, 1, 2, 3]
         assert [len(study.store.epochs("made_up", number)) for number in range(4)] == [1, 1, 1, 0]
+
+
+def test_a_study_that_another_server_had_is_read_anew(
+    bench: Bench, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one spent all of its budget."""
+    monkeypatch.setattr(claim, "_EACH_SECONDS", 0.2)
+    with bench.study():
+        pass  # begun
+    with Store.open(bench.storage) as store, Store.open(bench.storage) as other:
+        team = Team(store, bench.storage, bench.folder / "team", stays=True)
+        team.reopen()
+        served = team.hall.study("made_up")
+        postgres.disconnect()
+        other.claim("made_up")
+        with serving(bench, team) as answering:
+            with pytest.raises(ClaimedError, match="was taken over by another server"):
+                served.lease(ASK)
+            record = other.study("made_up")
+            assert record
+            assert train(Coordinator(Study(bench.storage, other, record, bench.space(), bench.data))) == [0, 1, 2, 3]
+            other.close()
+            until(lambda: team.hall.study("made_up") is not served)
+            assert team.hall.lease(ASK).lease is None
+            assert team.hall.study("made_up").finished()
+            assert answering.is_alive()
