@@ -13,6 +13,8 @@ from sweeps.leases.failures import resumable
 
 BEST = 3  # complete trials of a study whose checkpoints are kept, as many pruned ones, and as many failed ones
 
+Leading = Mapping[str, Sequence[Collection[int]]]  # study -> the trials of each of its leading combinations
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -34,7 +36,7 @@ def decide(
     best: Mapping[str, int] | None = None,
     budget: int | None = None,
     others: int = 0,
-    leading: Mapping[str, Collection[int]] | None = None,
+    leading: Leading | None = None,
 ) -> Decision:
     """Applies the rules.
 
@@ -43,14 +45,14 @@ def decide(
     that a pruner stopped, and of as many that failed and would go on: they may be taken up again. If that takes more
     than the budget, those of pruned and failed trials go first, then of the worst and the oldest first among equals,
     but never those of a study's best.
-    The first of a study is the best seed of its leading combination that has a checkpoint; the others follow by score.
+    A study's best are the best seeds of its leading combinations that have a checkpoint; the others follow by score.
 
     Args:
         held: artifacts of trials, of every study, with the states of their trials.
         best: study -> how many of each kind keep theirs (at least 1), `BEST` where it is not named.
         budget: bytes for everything; None for no limit.
         others: bytes that are taken by what is not in `held` (label files, uploads under way, the next upload).
-        leading: study -> the trials of the combination that is named the best (`results.confirmation.leader`).
+        leading: study -> its leading combinations; without one the trial with the best score leads.
     """
     ranks = _ranks(held, leading or {})
     checkpoints = [one for one in held if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting")]
@@ -78,7 +80,7 @@ def _trial(one: HeldRecord) -> tuple[str, int | None]:
     return one.artifact.study, one.artifact.trial
 
 
-def _ranks(held: Sequence[HeldRecord], leading: Mapping[str, Collection[int]]) -> dict[tuple[str, int | None], int]:
+def _ranks(held: Sequence[HeldRecord], leading: Leading) -> dict[tuple[str, int | None], int]:
     """Rank, from 0, of each trial that may keep its checkpoint here, among those of its study that ended alike."""
     scores: dict[tuple[str, TrialState], dict[int, float]] = defaultdict(dict)
     for one in held:
@@ -89,9 +91,11 @@ def _ranks(held: Sequence[HeldRecord], leading: Mapping[str, Collection[int]]) -
     ranks: dict[tuple[str, int | None], int] = {}
     for (study, _), alike in scores.items():
         order = sorted(alike, key=lambda number: (-alike[number], number))
-        first = next((number for number in order if number in leading.get(study, ())), None)
-        order.sort(key=lambda number: number != first)
-        ranks.update({(study, number): rank for rank, number in enumerate(order)})
+        seeds = [[number for number in order if number in trials] for trials in leading.get(study, ())]
+        first = {numbers[0] for numbers in seeds if numbers}
+        others = [number for number in order if number not in first]
+        ranks.update({(study, number): 0 for number in first})
+        ranks.update({(study, number): rank for rank, number in enumerate(others, len(first))})
     return ranks
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from results.artifacts import ArtifactIndex
 from sweeps.artifacts.errors import NoRoomError, ShelfError
-from sweeps.artifacts.keep import Decision, decide, shown
+from sweeps.artifacts.keep import Decision, Leading, decide, shown
 from sweeps.artifacts.shelves import Shelf
 
 
@@ -21,12 +21,12 @@ class Limits:
     Attributes:
         budget: bytes that artifacts and uploads under way may take together; None for no limit.
         best: study -> how many of its best trials keep their checkpoints, where it is not `keep.BEST`.
-        leading: study -> the trials of its leading combination.
+        leading: study -> its leading combinations.
     """
 
     budget: int | None = None
     best: Mapping[str, int] = field(default_factory=dict)
-    leading: Mapping[str, Collection[int]] = field(default_factory=dict)
+    leading: Leading = field(default_factory=dict)
 
 
 class Room:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from results.artifacts import ArtifactRecord, HeldRecord
 from results.confirmation import leader
@@ -15,7 +16,7 @@ from results.standings import stand
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts import Artifacts
-from sweeps.artifacts.keep import decide
+from sweeps.artifacts.keep import Leading, decide
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.hall import Hall
 from sweeps.study.study import Study
@@ -27,8 +28,8 @@ class Housekeeper:
     """Applies the rules of `sweeps.artifacts.keep` to the studies of a hall.
 
     They hold for what workers sent to the artifact store, and for what those of this machine wrote in the studies'
-    folders: the best complete trials' checkpoints stay (`keep` of the space), first of all one of the combination that
-    is named the best, and those of trials that have not ended.
+    folders: the best complete trials' checkpoints stay (`keep` of the space), one of the combination that is named the
+    best among them, and those of trials that have not ended.
 
     Args:
         hall: has the studies.
@@ -40,7 +41,7 @@ class Housekeeper:
         self._hall, self._artifacts, self._clock = hall, artifacts, clock
         self._looked = clock()
         self._ended: dict[str, int] = {}
-        self._leading: dict[str, tuple[int, ...]] = {}
+        self._leading: dict[str, list[tuple[int, ...]]] = {}
 
     def tick(self) -> str | None:
         """Looks every few seconds whether trials have ended; a line for people where the disk budget does not do."""
@@ -57,8 +58,7 @@ class Housekeeper:
         changed = [study for study in studies if ended[study.name] != self._ended.get(study.name)]
         for study in changed:
             trials = study.study.store.trials(study.name)
-            best = leader(trials, study.record().confirmation)
-            self._leading[study.name] = best.trials if best else ()
+            self._leading[study.name] = _leading(trials, study.record().confirmation)
             _tidy_folder(study.study, trials, self._leading)
         line = None
         if changed and self._artifacts:
@@ -75,7 +75,18 @@ def _ended(study: Coordinator) -> int:
     return sum(counts[state] for state in FINAL)
 
 
-def _tidy_folder(study: Study, trials: Sequence[TrialRecord], leading: Mapping[str, Collection[int]]) -> None:
+def _leading(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None) -> list[tuple[int, ...]]:
+    """The trials of the combination that is named the best, and of the best of those with the most seeds.
+
+    The mean of one with fewer may fall with its next, and the other then is the best: it must have kept a checkpoint.
+    """
+    standings = stand(trials).standings
+    most = max((one.seeds for one in standings), default=0)
+    settled = next((one for one in standings if one.seeds == most), None)
+    return [one.trials for one in (leader(trials, confirmation), settled) if one]
+
+
+def _tidy_folder(study: Study, trials: Sequence[TrialRecord], leading: Leading) -> None:
     """The same for checkpoints in the study's own folder."""
     name = study.record.name
     held: list[HeldRecord] = []

@@ -49,10 +49,13 @@ def test_of_equal_scores_the_first_is_the_better() -> None:
 
 def test_the_leading_combination_comes_first() -> None:
     files = [held(n, score=score) for n, score in enumerate([0.62, 0.60, 0.59, 0.585, 0.58])]
-    assert gone(files, leading={"s": (3, 4)}) == [("s", 2, "last.pth"), ("s", 4, "last.pth")], "its best seed"
-    assert gone(files, leading={"s": (3, 4)}, budget=10)[-1] == ("s", 0, "last.pth"), "and that one goes never"
-    assert gone([*files[:3], files[4]], leading={"s": (3, 4)}, budget=10) == [("s", n, "last.pth") for n in (2, 1, 0)]
-    assert gone(files, leading={"s": (7,), "t": (4,)}) == gone(files), "it has none here"
+    assert gone(files, leading={"s": [(3, 4)]}) == [("s", 2, "last.pth"), ("s", 4, "last.pth")], "its best seed"
+    assert gone(files, leading={"s": [(3, 4)]}, budget=10)[-1] == ("s", 0, "last.pth"), "and that one goes never"
+    assert gone([*files[:3], files[4]], leading={"s": [(3, 4)]}, budget=10) == [("s", n, "last.pth") for n in (2, 1, 0)]
+    assert gone(files, leading={"s": [(7,)], "t": [(4,)]}) == gone(files), "it has none here"
+    two = {"s": [(3, 4), (2,)]}
+    assert gone(files, leading=two) == [("s", 1, "last.pth"), ("s", 4, "last.pth")]
+    assert gone(files, leading=two, best={"s": 1}, budget=10) == [("s", n, "last.pth") for n in (0, 1, 4)], "both stay"
 
 
 def test_the_best_that_were_stopped_keep_theirs_until_room_is_short() -> None:
@@ -122,14 +125,14 @@ trials = st.fixed_dictionaries(
     st.dictionaries(st.sampled_from("st"), st.integers(0, 5)),
     st.none() | st.integers(0, 2000),
     st.integers(0, 500),
-    st.dictionaries(st.sampled_from("st"), st.sets(st.integers(0, 12))),
+    st.dictionaries(st.sampled_from("st"), st.lists(st.sets(st.integers(0, 12)), max_size=2)),
 )
 def test_rules_hold_for_any_trials(
     made: dict[tuple[str, int], dict[str, object]],
     best: dict[str, int],
     budget: int | None,
     others: int,
-    leading: dict[str, set[int]],
+    leading: dict[str, list[set[int]]],
 ) -> None:
     files = [
         held(number, one["state"], one["score"], name, one["size"], study, one["age"], one["failure"])  # type: ignore[arg-type]
@@ -146,17 +149,17 @@ def test_rules_hold_for_any_trials(
             by_study[one.artifact.study].append(one)
     for study, candidates in by_study.items():
         scores = {one.artifact.trial: one.score or 0.0 for one in candidates}
-        leaders = {trial: score for trial, score in scores.items() if trial in leading.get(study, ())} or scores
-        top = max(leaders.values())
-        allowed = max(1, best.get(study, BEST))
+        groups = [group & set(scores) for group in leading.get(study, [])]
+        first = {min(group, key=lambda trial: (-scores[trial], trial)) for group in groups if group}
+        first = first or {min(scores, key=lambda trial: (-scores[trial], trial))}
+        allowed = max(len(first), best.get(study, BEST))
         left = {one.artifact.trial for one in candidates if one in kept}
-        first = min(trial for trial, score in leaders.items() if score == top)
-        assert first in left, "the best seed of the leading combination keeps its checkpoints"
-        assert all(one in kept for one in candidates if one.artifact.trial == first)
+        firsts = [one for one in candidates if one.artifact.trial in first]
+        assert all(one in kept for one in firsts), "the best seeds of the leading combinations keep their checkpoints"
         assert len(left) <= allowed
         assert budget is not None or len(left) == min(allowed, len(scores))
         whole = [t for t in left if all(one in kept for one in candidates if one.artifact.trial == t)]
-        assert all(scores[t] >= scores[lost] for t in whole if t != first for lost in set(scores) - left), (
+        assert all(scores[t] >= scores[lost] for t in whole if t not in first for lost in set(scores) - left), (
             "nobody better went before the others"
         )
     for one in files:

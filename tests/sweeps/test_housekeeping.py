@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_up import ASK, Bench, data, result, run, train
+from made_up import ASK, Bench, Figures, data, result, run, train
 
 from runner.protocol import EpochReport, Holdout
 from sweeps import keepsakes
@@ -101,14 +101,14 @@ search: {lr: [0.001, 0.002, 0.003, 0.004]}
 """
 
 
+def seeds(study: Study, scores: dict[str, list[float]] = SEEDS) -> Figures:
+    """What a trial scores, by its combination and seed."""
+    return lambda trial, epoch: scores[LRS[study.row(trial).params["optimizer.lr"]]][study.row(trial).seed]
+
+
 def repeated(study: Study) -> dict[float, int]:
     """Trains four combinations with three seeds each; score -> trial. B has the best mean, and not the best seed."""
-
-    def score(trial: int, epoch: int) -> float:
-        row = study.row(trial)
-        return SEEDS[LRS[row.params["optimizer.lr"]]][row.seed]
-
-    run(Coordinator(study), score)
+    run(Coordinator(study), seeds(study))
     return {row.score: row.number for row in study.store.trials("made_up") if row.score is not None}
 
 
@@ -132,6 +132,25 @@ def test_the_leading_combination_keeps_one_before_better_single_seeds(tmp_path: 
         artifacts.limits.budget = 1
         artifacts.tidy()
         assert [one.artifact.trial for one in artifacts.index.held()] == [numbers[0.585]], "the winner's goes never"
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_who_leads_only_once_others_fall_has_kept_one(tmp_path: Path, keep: int) -> None:
+    """Every combination has its second seed before one has its third: means over two may fall."""
+    scores = SEEDS | {"C": [0.600, 0.595, 0.50], "D": [0.590, 0.595, 0.50], "A": [0.620, 0.59, 0.50]}
+    bench = Bench(tmp_path, REPEATED)
+    with bench.study(f"keep={keep}") as study:
+        hall = Hall()
+        hall.add(coordinator := Coordinator(study))
+        housekeeper = Housekeeper(hall, None)
+        files = []
+        while lease := coordinator.lease(ASK).lease:
+            files.append(checkpoint(bench, lease.trial))
+            train(coordinator, lease, seeds(study, scores))
+            housekeeper.tidy()
+        left = [int(file.parent.name) for file in files if file.exists()]
+        assert len(left) == keep
+        assert {study.row(number).score for number in left} & set(SEEDS["B"])
 
 
 def test_the_winner_of_a_confirmation_keeps_one(tmp_path: Path) -> None:
