@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from results.errors import ResultsError
 
 PATIENCE = 60.0  # seconds
+_ROUND_SECONDS = 5.0  # of what is done again anyway: between two rounds Ctrl-C is heard
 # PostgreSQL's words for it: shut down, crashed, starting; connection broken; too many connections; transactions that
 # stood in each other's way and may be repeated.
 _STATES = ("57P01", "57P02", "57P03", "08", "53300", "40001", "40P01")
@@ -38,9 +39,10 @@ class Notice:
 
     @contextlib.contextmanager
     def of_trouble(self) -> Iterator[None]:
-        """Around what is done again and again: it ends early while the database is away."""
+        """Around what is done again and again: while the database is away it waits but shortly, and ends early."""
         try:
-            yield
+            with waiting_at_most(_ROUND_SECONDS):
+                yield
         except AwayError as error:
             if not self._away:
                 self._tell(f"{error}; going on when it is back")

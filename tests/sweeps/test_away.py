@@ -16,7 +16,7 @@ from made_up import ASK, Bench, figure, result
 from made_up import run as train
 from postgres import Postgres
 
-from results import claim
+from results import claim, outage
 from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import EpochReport
@@ -72,7 +72,12 @@ def serving(bench: Bench, team: Team) -> Iterator[threading.Thread]:
         answering.join()
 
 
-def test_a_teams_server_goes_on(bench: Bench, postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_teams_server_goes_on(
+    bench: Bench, postgres: Postgres, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "_ROUND_SECONDS", 0.2)  # whatever others wait
+    monkeypatch.setattr(steps, "_WAIT_SECONDS", 600.0)
+
     def told() -> list[str]:
         return [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
 
@@ -83,7 +88,7 @@ def test_a_teams_server_goes_on(bench: Bench, postgres: Postgres, caplog: pytest
         with serving(bench, team) as answering:
             served = team.hall.study("made_up")
             assert served.lease(ASK).lease
-            study.store.patience = 0.2
+            study.store.patience = 600.0
             postgres.stop()
             now[0] = 60.0  # the lease ends meanwhile, which must be stored
             until(told)
