@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -207,7 +207,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
     ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         _keep(plan, study, artifacts)
-        pool, housekeeper = None, Housekeeper(hall, artifacts)
+        pool, housekeeper, told = None, Housekeeper(hall, artifacts), set[str]()
         try:
             if not coordinator.finished():
                 pool = interrupts.pool = _pool(plan, server.url, token)
@@ -217,6 +217,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
                     hall.tick()
                     housekeeper.tick()
                     pool.tend()
+                    _tell_faults(pool, told, live.announce)
                     live.refresh()
             hall.stop()
         finally:
@@ -283,6 +284,14 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
 
 def _fault(pool: Pool | None) -> str | None:
     return f"the workers gave up: {'; '.join(pool.faults)}" if pool and pool.faults else None
+
+
+def _tell_faults(pool: Pool, told: set[str], announce: Callable[[str], None]) -> None:
+    """Announces why workers gave up, each once, while others go on; the end of the run says why the last ones did."""
+    for fault in pool.faults if pool.alive else ():
+        if fault not in told:
+            told.add(fault)
+            announce(f"a worker gave up: {fault}")
 
 
 def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
