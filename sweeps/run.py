@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -208,7 +208,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
     ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         _keep(plan, study, artifacts)
-        pool, housekeeper, notice = None, Housekeeper(hall, artifacts), Notice(live.announce)
+        pool, housekeeper, notice, told = None, Housekeeper(hall, artifacts), Notice(live.announce), set[str]()
         try:
             if not coordinator.finished():
                 pool = interrupts.pool = _pool(plan, server.url, token)
@@ -216,6 +216,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
                 while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
                     time.sleep(_TICK_SECONDS)
                     pool.tend()
+                    _tell_faults(pool, told, live.announce)
                     with notice.of_trouble():
                         store.keep_claims()
                         hall.tick()
@@ -286,6 +287,14 @@ def _pool(plan: Plan, url: str, token: str) -> Pool:
 
 def _fault(pool: Pool | None) -> str | None:
     return f"the workers gave up: {'; '.join(pool.faults)}" if pool and pool.faults else None
+
+
+def _tell_faults(pool: Pool, told: set[str], announce: Callable[[str], None]) -> None:
+    """Announces why workers gave up, each once, while others go on; the end of the run says why the last ones did."""
+    for fault in pool.faults if pool.alive else ():
+        if fault not in told:
+            told.add(fault)
+            announce(f"a worker gave up: {fault}")
 
 
 def _report(plan: Plan, store: Store, outcome: Outcome) -> int:

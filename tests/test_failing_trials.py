@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -163,6 +164,22 @@ def test_a_trainer_that_is_killed_goes_on_from_its_last_epoch(tmp_path: Path) ->
     with site(tmp_path, trouble("kill", tmp_path / "done")) as at:
         assert at.worker().run() == 0
         assert (at.row().state, at.ends()) == ("complete", [("crashed", 4, 1), ("complete", 4, 1)])
+
+
+def test_a_worker_without_the_images_says_so_and_is_not_started_again(tmp_path: Path) -> None:
+    with site(tmp_path, "amp: false") as at:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        for name in ("train.json", "val.json"):
+            shutil.copy(HERE / "data" / "nuclei" / name, elsewhere)
+        options = ("--work-dir", str(tmp_path / "work"), "--allow-plugins", "--data-root", f"={elsewhere}")
+        log = tmp_path / "workers.log"
+        pool = LocalPool(at.url, "token", "Ann", [Slot("cpu-0", None, ONE)], log, options)
+        at.tend(pool, lambda: not pool.alive)
+        (fault,) = pool.faults
+        assert fault.startswith(f"cpu-0: data nuclei: {elsewhere / 'train'}"), fault
+        assert fault.endswith("; name the folder that holds them with --data-root")
+        assert not at.coordinator.study.store.trials("made_up")
 
 
 @contextlib.contextmanager

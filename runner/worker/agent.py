@@ -103,7 +103,7 @@ class Worker:
             The exit code: 0 if nothing is left, LEFT if there may be more.
 
         Raises:
-            NodeFaultError: the disk is full or the like; the trial has been handed back.
+            NodeFaultError: the disk is full or the like, and the trial has been handed back; or no data are here.
             Stopped: a signal came; the trial has been handed back.
             UserError: the server refuses the token.
         """
@@ -121,6 +121,8 @@ class Worker:
             if reply.needs:
                 self._look(reply.needs)
             elif not reply.lease and not reply.wait:
+                if self.readiness.unable and not trained:
+                    raise NodeFaultError("; ".join(self.readiness.unable.values()))
                 return 0
             elif not reply.lease:
                 time.sleep(_POLL_SECONDS)

@@ -31,7 +31,6 @@ class Coordinator(Steps):
         name: of the study.
         needs: what a worker must have before it may take trials.
         progress: running trials.
-        fault: what is wrong with a worker's machine (a full disk), in one line.
     """
 
     def __init__(
@@ -45,7 +44,6 @@ class Coordinator(Steps):
         self._stopping = False
         self._workers: dict[str, LeaseRequest] = {}
         self.progress = self._board.running
-        self.fault: str | None = None
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """A trial for a worker with a free slot, a new one if none waits."""
@@ -93,8 +91,6 @@ class Coordinator(Steps):
     def hand_back(self, trial: int, fence: int, reason: str, cause: Failure) -> None:
         """Takes a trial back unfinished. Raises RefusedError."""
         self.finish(trial, fence, Result(outcome="failed", failure=cause, reason=reason))
-        if cause == "node_fault":
-            self.fault = reason
 
     def left(self, worker: str) -> None:
         """Takes back what a worker still holds: it asks for a trial, so it trains none."""

@@ -38,7 +38,7 @@ class Hall:
         clock: seconds of the wall clock.
 
     Attributes:
-        fault: what is wrong with the server or a worker's machine, in one line; None if nothing is known.
+        fault: what is wrong with the server's own disk or database, in one line; None if nothing is known.
     """
 
     def __init__(self, stays: bool = False, clock: Callable[[], float] = time.time) -> None:
@@ -97,9 +97,6 @@ class Hall:
 
     def _open_to(self, request: LeaseRequest) -> list[Coordinator]:
         found = [study for study in self.studies() if request.study in (None, study.name)]
-        for study in found:
-            if (reason := request.unable.get(study.name)) and not self._stays:
-                self.fault = f"worker {request.worker}: {reason}"
         able = [study for study in found if study.name not in request.unable]
         return sorted(able, key=lambda study: len(study.progress))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -17,7 +18,7 @@ from mmengine.registry import OPTIMIZERS
 
 from runner.catalog import Augmentation, Entry, Parameter, add
 
-KINDS = ("huge", "limit", "grow", "bug", "key", "kill", "sleep")
+KINDS = ("huge", "limit", "grow", "bug", "key", "full", "kill", "sleep")
 
 
 @TRANSFORMS.register_module()
@@ -30,10 +31,13 @@ class Trouble(BaseTransform):  # type: ignore[misc]
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         self.passed += 1
-        if self.passed <= self.after or (self.once and self.once.exists()):
+        if self.passed <= self.after:
             return results
         if self.once:
-            self.once.touch()
+            try:
+                self.once.touch(exist_ok=False)
+            except FileExistsError:
+                return results
         getattr(self, self.kind)(results)
         return results
 
@@ -59,6 +63,10 @@ class Trouble(BaseTransform):  # type: ignore[misc]
 
     def key(self, results: dict[str, Any]) -> None:
         results["colour"]
+
+    def full(self, _: object) -> None:
+        """As a full disk does."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def kill(self, _: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -310,11 +310,15 @@ def test_three_deaths_in_a_row_without_a_finished_epoch_end_a_trial(site: Site) 
     assert site.told[-1] == f"trial 0 failed: {row.reason}"
 
 
-def test_a_fault_of_the_machine_is_kept_for_the_owner(site: Site) -> None:
+def test_a_fault_of_a_workers_machine_is_no_fault_of_the_server(site: Site) -> None:
     with site.client() as client:
-        client.hand_back(site.lease(), "/data: No space left on device", "node_fault")
-    assert site.coordinator.fault == "/data: No space left on device"
+        client.hand_back(site.lease("w1"), "/data: No space left on device", "node_fault")
+        unable = {"made_up": "the images are not here"}
+        reply = client.lease(LeaseRequest(worker="w1", owner="Ann", device="cpu", unable=unable))
+        assert (reply.lease, reply.wait) == (None, False)
+    assert site.hall.fault is None
     assert site.study.row(0).state == "waiting"
+    assert site.lease("w2").trial == 0
 
 
 # the run file

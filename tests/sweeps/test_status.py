@@ -70,5 +70,5 @@ def test_without_a_confirmation_the_best_is_the_one_with_the_best_mean(tmp_path:
         run(coordinator, lambda trial, epoch: scores[trial])
         best = coordinator.status()["best"]
         rows = study.store.trials("made_up")
-        assert best["trial"] == pick(rows).number == 5
+        assert best["trial"] == pick(rows)[0].number == 5
         assert best["rank"] == 2 and shown(best) == "0.5350000000 (mean of 2 seeds; trial 5)"

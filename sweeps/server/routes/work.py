@@ -45,10 +45,7 @@ def router(hall: Hall) -> APIRouter:
     @routes.post("/studies/{study}/trials/{trial}/hand_back")
     def hand_back(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The trial comes back unfinished."""
-        coordinator = hall.study(study)
-        coordinator.hand_back(trial, renewal.fence, renewal.reason or "no reason given", renewal.cause)
-        if coordinator.fault:
-            hall.fault = coordinator.fault
+        hall.study(study).hand_back(trial, renewal.fence, renewal.reason or "no reason given", renewal.cause)
         return Verdict()
 
     @routes.get("/studies/{study}/plugins/{sha256}", response_class=Response, responses=plain_file("text/x-python"))
