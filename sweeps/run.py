@@ -130,7 +130,9 @@ def attach_or_run(plan: Plan) -> int:
     """
     with owning(plan.storage, plan.work_dir) as store:
         if store is None and plan.confirm:
-            raise UserError(f"the database {plan.storage} is in use by another process; wait, or end it: sweep stop")
+            raise UserError(
+                f"the database {runfile.named(plan.storage)} is in use by another process; wait, or end it: sweep stop"
+            )
         if store is None:
             return _watch(plan)
         outcome = run_study(plan, store, Interrupts())
@@ -327,7 +329,7 @@ def _watch(plan: Plan) -> int:
     run = owner(plan.storage)
     if run.study != plan.space.study:
         raise UserError(
-            f"the database {plan.storage} is in use: process {run.pid} runs study {run.study}; "
+            f"the database {runfile.named(plan.storage)} is in use: process {run.pid} runs study {run.study}; "
             "wait, end it with `sweep stop`, or name another database with --storage"
         )
     click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)
@@ -350,11 +352,11 @@ def owner(storage: str) -> runfile.RunFile:
             break
         time.sleep(0.25)
     if run is None:
-        raise UserError(f"the database {storage} is in use by another process; try again in a moment")
+        raise UserError(f"the database {runfile.named(storage)} is in use by another process; try again in a moment")
     if not run.study:
         raise UserError(
-            f"the database {storage} is in use: a server (process {run.pid}) has it; hand the study to that with: "
-            f"sweep start SPACE --server {run.url}"
+            f"the database {runfile.named(storage)} is in use: a server (process {run.pid}) has it; "
+            f"hand the study to that with: sweep start SPACE --server {run.url}"
         )
     return run
 

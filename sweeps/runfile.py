@@ -43,6 +43,11 @@ def beside(storage: str, suffix: str) -> Path:
     return folder / (digest(_PASSWORD.sub(r"\1@", storage))[:16] + suffix)
 
 
+def named(storage: str) -> str:
+    """A database's URL for people: without its password."""
+    return _PASSWORD.sub(r"\1:***@", storage)
+
+
 def own(storage: str) -> filelock.BaseFileLock | None:
     """Takes the database's lock, or returns None if another process has it.
 

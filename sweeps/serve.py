@@ -66,7 +66,9 @@ def serve_until_stopped(house: House) -> int:
     if lock is None:
         run = runfile.read(house.storage)
         who = f"process {run.pid}" if run else "another process"
-        raise UserError(f"the database {house.storage} is in use: {who} serves it; end it with: sweep stop")
+        raise UserError(
+            f"the database {runfile.named(house.storage)} is in use: {who} serves it; end it with: sweep stop"
+        )
     try:
         token = _token(house)
         with Store.open(house.storage) as store:
@@ -87,7 +89,7 @@ def _serve(house: House, store: Store, token: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     with keepsakes.opened(store, house.storage, house.artifacts, house.disk_budget) as artifacts:
-        team = Team(store, house.storage, house.work_dir, house.plugins, artifacts, stays=True)
+        team = Team(store, house.storage, house.work_dir, house.plugins, artifacts)
         team.reopen()
         _answer(house, team, token, ended)
     return 130 if signal.SIGINT in caught else 0

@@ -105,13 +105,13 @@ def _own_for_a_moment(storage: str, study: str | None) -> Iterator[Remote]:
 
     lock = runfile.own(storage)
     if lock is None:
-        raise UserError(f"the database {storage} is in use by another process; try again in a moment")
+        raise UserError(f"the database {runfile.named(storage)} is in use by another process; try again in a moment")
     try:
         with Store.open(storage, readonly=True):
             pass  # a clear line where no sweep has run yet
         with Store.open(storage) as store, tempfile.TemporaryDirectory() as folder:
             # trainings go on, plugins run as in `sweep start`, and nothing is written where the user stands
-            team = Team(store, storage, Path(folder), plugins=True, stays=True)
+            team = Team(store, storage, Path(folder), plugins=True)
             team.reopen(shared=True, only=study)
             token = secrets.token_urlsafe(32)
             with Server(create_app(team.hall, token)) as server, Remote(server.url, token) as remote:

@@ -28,7 +28,7 @@ def dashboard(host: str, port: int, storage: str) -> None:
 
     from results.store import Store
     from runner.errors import UserError
-    from sweeps import keepsakes
+    from sweeps import keepsakes, runfile
     from sweeps.artifacts import open_shelf
 
     class Threads(ThreadingMixIn, WSGIServer):
@@ -46,7 +46,8 @@ def dashboard(host: str, port: int, storage: str) -> None:
         shelf = open_shelf(keepsakes.where(storage))
     app = optuna_dashboard.wsgi(get_storage(storage), artifact_store=shelf)
     with make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet) as server:
-        click.echo(f"http://{host}:{server.server_port}/ shows {storage}, for reading; Ctrl-C ends it", err=True)
+        shown = runfile.named(storage)
+        click.echo(f"http://{host}:{server.server_port}/ shows {shown}, for reading; Ctrl-C ends it", err=True)
         server.serve_forever()
 
 

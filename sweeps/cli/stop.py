@@ -26,7 +26,7 @@ def stop(storage: str, study: str | None) -> None:
 
     run = runfile.read(storage)
     if run is None or study not in (None, run.study, campaign_of(run.study)):  # a campaign's stage
-        raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {storage}")
+        raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {runfile.named(storage)}")
     with Remote(run.url, run.token, run.certificate or None) as owner:
         owner.order("stop")
     what = f"study {run.study}" if run.study else "the server"

@@ -33,7 +33,7 @@ log = logging.getLogger("sweep.server")
 
 
 class Team:
-    """Studies of one database, for people and workers that come and go.
+    """Studies of one database, for people and workers that come and go: workers train on where this process ends.
 
     Args:
         store: our tables.
@@ -41,7 +41,6 @@ class Team:
         work_dir: folder of what workers send, of label files and of plugins; each study keeps its own below it.
         plugins: whether code that comes with a study may run in this process.
         artifacts: has the label files; None where nobody else needs them.
-        stays: whether workers wait for studies to come, and train on where this process ends.
     """
 
     def __init__(
@@ -51,11 +50,10 @@ class Team:
         work_dir: Path = Path("work_dirs"),
         plugins: bool = False,
         artifacts: Artifacts | None = None,
-        stays: bool = False,
     ) -> None:
         self.store, self.storage, self.work_dir = store, storage, work_dir.absolute()
         self.plugins, self.artifacts = plugins, artifacts
-        self.hall, self._stays = Hall(stays), stays
+        self.hall = Hall(stays=True)
         self._lock = threading.Lock()
 
     def reopen(self, shared: bool = False, only: str | None = None) -> None:
@@ -108,7 +106,7 @@ class Team:
         return index is not None and any(index.find(study, None, sha256) is None for sha256 in data.labels)
 
     def _open(self, record: StudyRecord, space: SearchSpace, data: DataPaths) -> Coordinator:
-        study = Study(self.storage, self.store, record, space, data, workers_survive=self._stays)
+        study = Study(self.storage, self.store, record, space, data, workers_survive=True)
         coordinator = Coordinator(study, lambda line: log.info("%s: %s", record.name, line))
         self.hall.add(coordinator)
         return coordinator

@@ -99,7 +99,7 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
     data = locate_data(str(NUCLEI), "tiny", folder / "data")
     with Store.open(storage) as store, contextlib.ExitStack() as stack:
         artifacts = stack.enter_context(keepsakes.opened(store, storage, None, None))
-        team = Team(store, storage, work_dir, artifacts=artifacts, stays=True, **options)
+        team = Team(store, storage, work_dir, artifacts=artifacts, **options)
         team.submit(submission(folder, data))
         server = stack.enter_context(Server(create_app(team.hall, TOKEN, team, artifacts)))
         with Remote(server.url, TOKEN) as client:

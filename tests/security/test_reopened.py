@@ -55,7 +55,7 @@ class Left(Bench):
         """The studies that a server started now would serve."""
         self.forget()
         with Store.open(self.storage) as store:
-            team = Team(store, self.storage, self.folder / "server", plugins=plugins, stays=True)
+            team = Team(store, self.storage, self.folder / "server", plugins=plugins)
             team.reopen()
             return [study.name for study in team.hall.studies()]
 

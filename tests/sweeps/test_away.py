@@ -83,7 +83,7 @@ def test_a_teams_server_goes_on(
 
     now = [0.0]
     with bench.study() as study:
-        team = Team(study.store, bench.storage, bench.folder / "work_dirs", stays=True)
+        team = Team(study.store, bench.storage, bench.folder / "work_dirs")
         team.hall.add(Coordinator(study, clock=lambda: now[0]))
         with serving(bench, team) as answering:
             served = team.hall.study("made_up")
@@ -209,7 +209,7 @@ def test_a_study_that_another_server_had_is_read_anew(
     with bench.study():
         pass  # begun
     with Store.open(bench.storage) as store, Store.open(bench.storage) as other:
-        team = Team(store, bench.storage, bench.folder / "team", stays=True)
+        team = Team(store, bench.storage, bench.folder / "team")
         team.reopen()
         served = team.hall.study("made_up")
         postgres.disconnect()

@@ -8,6 +8,7 @@ import pytest
 from made_up import ASK, Bench
 
 from runner.protocol import EpochReport
+from sweeps import runfile
 from sweeps.cli import main
 
 
@@ -30,3 +31,9 @@ def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
         row = study.row(0)
         assert (row.state, row.worker, row.fence) == ("running", ASK.worker, 1)
         assert study.store.attempts("made_up", 0)[0].ended_at is None
+
+
+def test_messages_show_no_password(tmp_path: Path) -> None:
+    at = "@db:5432/sweeps"
+    assert runfile.named(f"postgresql+psycopg://kim:secret{at}") == f"postgresql+psycopg://kim:***{at}"
+    assert runfile.named(f"sqlite:///{tmp_path}/sweeps.db") == f"sqlite:///{tmp_path}/sweeps.db"

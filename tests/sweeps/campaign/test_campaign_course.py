@@ -301,7 +301,7 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
     ended = threading.Event()
     with Store.open(bench.storage) as store:
-        team = Team(store, bench.storage, tmp_path / "work", stays=True)
+        team = Team(store, bench.storage, tmp_path / "work")
 
         def work() -> None:
             while not ended.wait(0.05):
@@ -362,7 +362,7 @@ def test_a_campaign_goes_on_while_its_server_is_away_and_says_so(
     monkeypatch.setattr("sweeps.submit._POLL_SECONDS", 0.05)
     ended = threading.Event()
     with Store.open(bench.storage) as store:
-        team = Team(store, bench.storage, tmp_path / "work", stays=True)
+        team = Team(store, bench.storage, tmp_path / "work")
         door = Forgetful(create_app(team.hall, "t" * 40, team), ("/studies",))
         with Server(door) as server, proxy_to(server.url) as network:
 
@@ -401,7 +401,7 @@ def test_nobody_waits_for_a_server_that_refuses_or_never_answered(
 ) -> None:
     monkeypatch.setattr("sweeps.remote._PAUSE_SECONDS", 0.05)
     with Store.open(Bench(tmp_path, score).storage) as store:
-        team = Team(store, "", tmp_path / "work", stays=True)
+        team = Team(store, "", tmp_path / "work")
         with (
             Server(create_app(team.hall, "t" * 40, team)) as server,
             proxy_to(server.url) as network,
