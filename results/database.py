@@ -14,6 +14,7 @@ from results import outage, schema, sqlite
 from results.claim import Claims
 from results.errors import ResultsError
 
+CONNECT_SECONDS = 5  # for a connection to a database's server
 EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
 
 
@@ -47,7 +48,7 @@ class Database:
         try:
             if self.path is None:
                 args = {"options": "-c default_transaction_read_only=on"} if self.readonly else {}
-                return create_engine(url, connect_args=args, pool_pre_ping=True)
+                return create_engine(_hasty(url), connect_args=args, pool_pre_ping=True)
             return sqlite.open_engine(url, self.path, self.readonly)
         except (ImportError, NoSuchModuleError) as error:
             package = getattr(error, "name", None) or url.get_driver_name()
@@ -152,6 +153,11 @@ class Database:
         if self._claims:
             self._claims.release()
         self._engine.dispose()
+
+
+def _hasty(url: URL) -> URL:
+    """A machine that answers nothing is given up soon, unless the URL says when."""
+    return url if "connect_timeout" in url.query else url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
 
 
 def _parse(url: str) -> URL:

@@ -23,6 +23,7 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 
+from results.database import CONNECT_SECONDS
 from results.outage import AwayError, insist
 from results.reader import Reader
 from results.sqlite import relax
@@ -244,7 +245,8 @@ def open_storage(storage: str, store: Reader) -> RDBStorage:
 def _open(storage: str) -> RDBStorage:
     storage = storage.replace("{", "{{").replace("}", "}}")  # it formats what it is given
     if not storage.startswith("sqlite"):
-        return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
+        args = {} if "connect_timeout=" in storage else {"connect_timeout": CONNECT_SECONDS}
+        return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True, "connect_args": args})
     found = RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": _LOCK_TIMEOUT}})
     relax(found.engine)
     return found

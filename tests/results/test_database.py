@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy import make_url
 
+from results.database import CONNECT_SECONDS, _hasty
 from results.errors import ResultsError
 from results.records import EpochRecord, StudyRecord
 from results.schema import REVISIONS
@@ -262,3 +265,13 @@ def test_reading_loads_neither_alembic_nor_pandas_nor_torch(store: Store, url: s
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_server_that_answers_nothing_is_given_up_soon(tmp_path: Path) -> None:
+    """It takes connections and says nothing, as behind a firewall that drops: without a limit one waits for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"postgresql+psycopg://kim@127.0.0.1:{port}/sweeps?connect_timeout=2"
+        assert "timeout" in line(url, readonly=True)
+    assert _hasty(make_url(url)).query["connect_timeout"] == "2"
+    assert _hasty(make_url(url.partition("?")[0])).query["connect_timeout"] == str(CONNECT_SECONDS)
