@@ -27,28 +27,39 @@ def die_with_parent(parent: int) -> None:
 
 
 def stands(pid: int | None) -> bool:
-    """Whether a process is stopped by a signal (state T of proc_pid_stat(5))."""
+    """Whether a process is stopped by a signal."""
+    return _state(pid) == "T"
+
+
+def _state(pid: int | None) -> str:
+    """Of a process, as in proc_pid_stat(5); Z where there is none (any more)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "Z"
 
 
 def end_without(pid: int, seconds: float, look: float = 1.0) -> None:
-    """Kills this process group once process `pid` has been stopped by a signal for `seconds` without a break.
+    """Kills this process group once process `pid` has ended, or was stopped by a signal for `seconds` without a break.
 
-    A stopped worker renews nothing: when its lease has run out, another one trains in the same folder.
+    A stopped worker renews nothing: when its lease has run out, another one trains in the same folder. One that ended
+    while this process was itself stopped, before it could ask the kernel for anything, is missed by `die_with_parent`.
     """
+
+    def check(since: float) -> float:
+        """Since when it is stopped, if it is."""
+        state, now = _state(pid), time.monotonic()
+        if state == "Z" or (state == "T" and now - since >= seconds):
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        return since if state == "T" else now
 
     def watch() -> None:
         since = time.monotonic()
         while True:
             time.sleep(look)
-            if not stands(pid):
-                since = time.monotonic()
-            elif time.monotonic() - since >= seconds:
-                os.killpg(os.getpgrp(), signal.SIGKILL)
+            since = check(since)
 
+    check(time.monotonic())
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
