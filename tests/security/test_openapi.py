@@ -101,6 +101,7 @@ def test_no_request_breaks_the_server(served: tuple[House, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("number", range(4))
 def test_no_request_of_very_many_breaks_the_server(served: tuple[House, Any], number: int) -> None:
     assert attack(served, examples=150, number=number) > 3000
