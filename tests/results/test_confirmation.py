@@ -14,6 +14,7 @@ from scipy import stats
 from results.confirmation import Order, judges, leader, order, outcome, owed, winner
 from results.errors import ResultsError
 from results.export import pick
+from results.heldout import seed_noise
 from results.records import HeldRecord, TrialRecord
 from results.standings import stand
 
@@ -203,3 +204,17 @@ def test_a_checkpoint_that_is_gone_is_left_out_and_none_left_is_a_line(run_of: T
     gone = {number: one for number, one in held.items() if number < 10}
     with pytest.raises(ResultsError, match=r"no checkpoint of combination a is left .* --top 1 --seeds 4"):
         outcome("segm_mAP", ordered, winner(ordered, trials), trials, gone)
+
+
+def test_a_training_that_two_studies_made_counts_once_for_the_noise(run_of: TrialMaker) -> None:
+    """Two stages of a campaign train the winner with one seed, to the last digit; further seeds of either count."""
+    first = [run_of(0, "a", 0, 0.50), run_of(1, "a", 1, 0.52), run_of(2, "b", 0, 0.40)]
+    second = [run_of(0, "c", 0, 0.30), run_of(1, "a", 0, 0.50), run_of(2, "a", 2, 0.57)]
+    whole = [*first, run_of(3, "a", 2, 0.57)]
+
+    def noise(*studies: list[TrialRecord]) -> object:
+        return seed_noise([(trials, stand(trials).standings) for trials in studies])
+
+    assert noise(first, second) == noise(whole) != noise(first)
+    assert noise(first, first) == noise(first)
+    assert noise(first[2:], second[:2]) is None
