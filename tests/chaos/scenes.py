@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import faults
 import surroundings
@@ -28,6 +28,15 @@ def opened(place: Town, space: str) -> None:
         assert time.monotonic() < deadline, place.server.log.read_text()
         time.sleep(0.1)
     place.submit(path)
+
+
+def until(place: Town, what: Callable[[], bool]) -> None:
+    """Supervises until it is so."""
+    deadline = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < deadline, place.workers[0].log.read_text()
+        place.tend()
+        time.sleep(0.05)
 
 
 def told(name: str, outcome: Outcome, counts: Mapping[str, int]) -> None:

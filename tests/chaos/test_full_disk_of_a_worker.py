@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from desk import NUCLEI, small_disk
-from scenes import opened
+from scenes import opened, until
 from surroundings import resize
 from town import Plan, Town, town
 
@@ -35,15 +34,6 @@ def place(tmp_path: Path) -> Iterator[Town]:
         with town(plan) as found:
             opened(found, SPACE)
             yield found
-
-
-def until(place: Town, what: Callable[[], bool]) -> None:
-    """Supervises until it is so."""
-    deadline = time.monotonic() + 120
-    while not what():
-        assert time.monotonic() < deadline, place.workers[0].log.read_text()
-        place.tend()
-        time.sleep(0.05)
 
 
 def test_no_room_for_a_checkpoint_from_the_server(place: Town) -> None:

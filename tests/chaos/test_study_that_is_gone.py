@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import sqlite3
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from desk import NUCLEI
-from scenes import opened
-from town import Plan, Town, town
+from scenes import opened, until
+from town import Plan, town
 
 SPACE = """\
 study: {name}
@@ -21,15 +19,6 @@ fixed: {{model: mask_rcnn, backbone: resnet18, epochs: {epochs}}}
 search: {{seed: [0]}}
 budget: {{trials: 1}}
 """
-
-
-def until(place: Town, what: Callable[[], bool]) -> None:
-    """Supervises until it is so."""
-    deadline = time.monotonic() + 120
-    while not what():
-        assert time.monotonic() < deadline, place.workers[0].log.read_text()
-        place.tend()
-        time.sleep(0.05)
 
 
 def test_a_worker_goes_on_with_another_study(tmp_path: Path) -> None:

@@ -150,8 +150,17 @@ def test_leases_and_heartbeats_are_asked_for_once(serve: Callable[[Answer], Serv
     assert time.monotonic() - began < 1
 
 
-def test_a_conflict_is_a_lost_lease(serve: Callable[[Answer], Server], held: Lease) -> None:
-    server = serve(lambda *_: (409, {"detail": "trial 4 was given to somebody else"}))
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (409, "trial 4 was given to somebody else"),
+        (404, "no study study on this server; there is none yet"),
+    ],
+)
+def test_a_trial_that_is_no_longer_ours_is_a_lost_lease(
+    serve: Callable[[Answer], Server], held: Lease, code: int, line: str
+) -> None:
+    server = serve(lambda *_: (code, {"detail": line}))
     server.start()
     calls: list[Callable[[Client], object]] = [
         lambda c: c.heartbeat(held),
@@ -161,27 +170,18 @@ def test_a_conflict_is_a_lost_lease(serve: Callable[[Answer], Server], held: Lea
     ]
     with Client(server.url, "secret") as client:
         for call in calls:
-            with pytest.raises(LeaseLostError, match=r"^trial 4 was given to somebody else$"):
+            with pytest.raises(LeaseLostError, match=f"^{line}$"):
                 call(client)
     assert len(server.seen) == len(calls), "a lost lease is not asked for again"
 
 
-def test_a_study_that_is_gone_is_a_lost_lease(serve: Callable[[Answer], Server], held: Lease) -> None:
+def test_without_a_study_there_is_nothing_to_lease(serve: Callable[[Answer], Server]) -> None:
     server = serve(lambda *_: (404, {"detail": "no study study on this server; there is none yet"}))
     server.start()
-    calls: list[Callable[[Client], object]] = [
-        lambda c: c.heartbeat(held),
-        lambda c: c.report(held, REPORT),
-        lambda c: c.finish(held, Result(outcome="complete")),
-        lambda c: c.hand_back(held, "the worker was stopped", "stopped"),
-    ]
-    with Client(server.url, "secret") as client:
-        for call in calls:
-            with pytest.raises(LeaseLostError, match=r"^no study study on this server; there is none yet$"):
-                call(client)
-        with pytest.raises(UserError, match=r"^the study server answers 404 to /lease: no study"):
-            client.lease(REQUEST)
-    assert len(server.seen) == len(calls) + 1
+    answer = r"^the study server answers 404 to /lease: no study"
+    with Client(server.url, "secret") as client, pytest.raises(UserError, match=answer):
+        client.lease(REQUEST)
+    assert len(server.seen) == 1
 
 
 def test_trouble_of_the_server_is_waited_out(serve: Callable[[Answer], Server], held: Lease) -> None:
