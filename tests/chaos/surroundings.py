@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import sqlalchemy
@@ -109,8 +110,11 @@ def _fill(folder: Path, kind: str, seconds: float) -> Fault | None:
     if room.f_bavail == 0:  # it is full already
         return None
 
+    at = time.monotonic()  # it is full before the command has ended
     resize(folder, (room.f_blocks - room.f_bfree) * room.f_frsize)
-    return begun(kind, seconds, lambda: resize(folder, room.f_blocks * room.f_frsize))
+    fault = begun(kind, seconds, lambda: resize(folder, room.f_blocks * room.f_frsize))
+    fault.at = at
+    return fault
 
 
 def resize(folder: Path, size: int) -> None:
