@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from results import tried
 from results.confirmation import Entry, Order, contender, leader
+from results.export import pick
 from results.heldout import Contender, Outcome, compared, seed_noise
 from results.ranking import ranked
 from results.records import HeldRecord, StudyRecord, TrialRecord
@@ -78,8 +79,7 @@ class Stage:
     @property
     def trial(self) -> TrialRecord | None:
         """The best seed of the best combination, as `results.export.pick` has it."""
-        seeds = [one for one in self.trials if self.best and one.number in self.best.trials]
-        return max(seeds, key=lambda one: (one.score or 0.0, -one.number), default=None)
+        return pick(self.trials, best=self.best)[0] if self.best else None
 
     @property
     def complete(self) -> int:

@@ -28,6 +28,7 @@ class Tally:
         self._seconds: dict[int, float] = {}
         self._ended: dict[str, set[int]] = defaultdict(set)  # trials of each combination
         self._ends: dict[int, End] = {}  # in the order of their ends
+        self._best: float | None = None  # until another trial ends: every question for a trial asks for it
         self.seconds = 0.0
         for row in sorted(rows, key=lambda row: (row.finished_at or now(), row.number)):
             self.begun += 1
@@ -40,6 +41,7 @@ class Tally:
         self._seconds[row.number] = spent
         score = finite(row.score) if row.state == "complete" else None
         self._ended[row.combination].add(row.number)
+        self._best = None
         self._ends.pop(row.number, None)
         if score is not None or row.state == "pruned":  # a failure says nothing about what others can reach
             self._ends[row.number] = End(row.combination, score)
@@ -50,11 +52,13 @@ class Tally:
 
     def best(self) -> float:
         """The highest mean of a combination; minus infinity while there is none."""
-        scores: dict[str, list[float]] = defaultdict(list)
-        for end in self._known():
-            if end.score is not None:
-                scores[end.combination].append(end.score)
-        return max(map(fmean, scores.values()), default=-math.inf)
+        if self._best is None:
+            scores: dict[str, list[float]] = defaultdict(list)
+            for end in self._known():
+                if end.score is not None:
+                    scores[end.combination].append(end.score)
+            self._best = max(map(fmean, scores.values()), default=-math.inf)
+        return self._best
 
     def _known(self) -> list[End]:
         """The ends of combinations of which all seeds have ended."""
