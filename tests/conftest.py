@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,18 @@ def pytest_configure() -> None:
     """Ctrl-C reaches what the tests start, also when a shell runs them in the background, where it is ignored."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def logs_of_its_own() -> Iterator[None]:
+    """What trains in a test's own process logs into that test's folder, no later test does.
+
+    mmengine keeps the last training's logger for all of a process; a server (uvicorn) that begins there closes its
+    file, and the next model that is built would fail at writing into it.
+    """
+    yield
+    if "mmengine.logging" in sys.modules:
+        sys.modules["mmengine.logging"].MMLogger._instance_dict.clear()
 
 
 @pytest.fixture

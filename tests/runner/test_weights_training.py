@@ -17,7 +17,6 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from trainings import Trainings, trainings
 from trials import combination, lease, paths
@@ -41,7 +40,6 @@ TRAIN = Path(SPEC.submodule_search_locations[0]) / ".mim" / "tools" / "train.py"
 @pytest.fixture(scope="module", autouse=True)
 def registered() -> Iterator[None]:
     register_all_modules(init_default_scope=True)
-    MMLogger.get_instance("weights")  # an earlier test's has a file that is closed by now; init_weights writes into it
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
         yield
