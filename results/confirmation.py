@@ -15,7 +15,7 @@ from typing import Any
 
 from results.errors import ResultsError
 from results.heldout import Contender, Outcome, compared, seed_noise
-from results.records import HeldRecord, TrialRecord
+from results.records import FINAL, HeldRecord, TrialRecord
 from results.standings import Standing, stand
 
 
@@ -53,6 +53,8 @@ class Order:
         baseline: combination of the first complete trial.
         entries: by rank, the baseline last if it is not among them; then those of earlier orders, without seeds.
         complete: numbers of the trials that were complete then.
+        only: combinations that were named instead of the `top` ones.
+        search_on: whether the study's search goes on once the seeds have ended, as on a team's server.
     """
 
     top: int
@@ -61,6 +63,8 @@ class Order:
     baseline: str
     entries: tuple[Entry, ...]
     complete: tuple[int, ...]
+    only: tuple[str, ...] = ()
+    search_on: bool = False
 
     def entry(self, combination: str) -> Entry:
         """The entry of a combination."""
@@ -77,7 +81,8 @@ class Order:
             Entry(**{**one, "trials": tuple(one["trials"]), "seeds": tuple(one["seeds"])})
             for one in document["entries"]
         )
-        return cls(**{**document, "entries": entries, "complete": tuple(document["complete"])})
+        more = {key: tuple(document.get(key, ())) for key in ("complete", "only")}
+        return cls(**{**document, **more, "entries": entries})
 
 
 def _complete(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -132,7 +137,7 @@ def order(
     # what was confirmed before has not become a matter of luck again
     entries += [replace(one, seeds=()) for one in known.values() if one.combination not in named]
     complete = tuple(one.number for one in _complete(trials))
-    return Order(top, seeds, max(one.number for one in trials), baseline, tuple(entries), complete)
+    return Order(top, seeds, max(one.number for one in trials), baseline, tuple(entries), complete, tuple(only))
 
 
 def _named(trials: Sequence[TrialRecord], top: int, only: Sequence[str]) -> list[str]:
@@ -161,6 +166,13 @@ def owed(order: Order, trials: Sequence[TrialRecord]) -> list[tuple[TrialRecord,
         for entry in order.entries
         if turn < len(entry.seeds) and (entry.combination, entry.seeds[turn]) not in had
     ]
+
+
+def settled(order: Order, trials: Sequence[TrialRecord]) -> bool:
+    """Whether all seeds of an order have been trained, or have failed."""
+    seeds = {(entry.combination, seed) for entry in order.entries for seed in entry.seeds}
+    ended = all(one.state in FINAL for one in trials if (one.combination, one.seed) in seeds)
+    return ended and not owed(order, trials)
 
 
 def winner(order: Order, trials: Sequence[TrialRecord]) -> Standing:

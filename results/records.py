@@ -118,6 +118,11 @@ class TrialRecord:
     optuna_number: int | None = None
     seconds_per_image: float | None = None
 
+    @property
+    def trained(self) -> dict[str, Any]:
+        """`parts` as they are trained now: with the settings that a retry changed."""
+        return {**self.parts, "settings": {**self.parts["settings"], **(self.adjusted or {})}}
+
 
 @dataclass(frozen=True)
 class AttemptRecord:

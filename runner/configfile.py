@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import importlib.util
 import pprint
@@ -37,6 +38,23 @@ def to_text(config: Mapping[str, Any]) -> str:
         literal = pprint.pformat(value, width=100, sort_dicts=False).replace("{{", "{\\x7b")
         parts.append(f"{key} = {literal}\n")
     return "\n".join(parts)
+
+
+def from_text(text: str) -> dict[str, Any]:
+    """What `to_text` wrote, read as data: no line of it runs, whoever wrote it.
+
+    Raises:
+        UserError: it is anything else than such a text.
+    """
+    found: dict[str, Any] = {}
+    try:
+        for line in ast.parse(text).body:
+            if not (isinstance(line, ast.Assign) and len(line.targets) == 1 and isinstance(line.targets[0], ast.Name)):
+                raise ValueError(f"line {line.lineno} sets no key")
+            found[line.targets[0].id] = ast.literal_eval(line.value)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        raise UserError(f"this is no config as sweep writes them: {error}") from error
+    return found
 
 
 def set_path(config: dict[str, Any], path: str, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.data.guard import fingerprint
 from runner.errors import UserError
-from runner.protocol import Holdout, Message, Plugin
+from runner.protocol import Holdout, Lease, Message
 
 CHILD = "runner.training.scoring"
 
@@ -20,18 +20,18 @@ class Order(Message):
     """What to score.
 
     Attributes:
-        config: the rendered config that the trial trained, a file.
-        checkpoint: of the epoch that has the trial's score.
+        lease: what was trained; its config is rendered anew.
+        config: text of the config that was trained; it is compared, never run.
+        threads: CPU threads that it was trained with; None for as many as torch takes.
+        checkpoint: of the epoch that has the trial's score, a file.
         holdout: the images; what lies on disk must be what the study began with.
-        kind: ``segm`` or ``bbox``, whose evidence is kept.
-        plugins: files of the user's own that the config needs.
     """
 
+    lease: Lease
     config: str
+    threads: int | None
     checkpoint: str
     holdout: Holdout
-    kind: str
-    plugins: tuple[Plugin, ...] = ()
 
 
 class Scored(Message):

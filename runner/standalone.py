@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.config import Config
-
 from runner import plugins
-from runner.configfile import nodes, to_text
+from runner.configfile import from_text, nodes, to_text
 from runner.errors import UserError
 
 DIFFERENCES = (
@@ -52,10 +50,9 @@ def without_plugins(text: str) -> str:
     """The config `text` with MMDetection's own metric and no hook of ours; a user's own files are still imported.
 
     Raises:
-        SyntaxError: `text` is no config.
-        UserError: a part of it cannot be had without our plugins.
+        UserError: `text` is no config of ours, or a part of it cannot be had without our plugins.
     """
-    config = Config.fromstring(text, file_format=".py").to_dict()
+    config = from_text(text)
     known = config.pop("custom_imports", {"imports": []})
     if own := [module for module in known["imports"] if not module.startswith("runner.")]:
         config["custom_imports"] = {**known, "imports": own}

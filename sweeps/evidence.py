@@ -11,6 +11,7 @@ import numpy as np
 from results import evidence
 from results.errors import ResultsError
 from results.store import Store
+from runner.errors import UserError
 
 _MOST_IMAGES = 200  # of a validation set; a test of pairs needs no more
 
@@ -33,6 +34,18 @@ def each_image(text: str, metric: str) -> dict[int, float] | None:
     except (binascii.Error, ResultsError):
         return None
     return {int(image): float(score) for image, score in zip(chosen, scores, strict=True) if math.isfinite(score)}
+
+
+def check_evidence(blob: bytes) -> None:
+    """Whether evidence that somebody sent can be read.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        evidence.unpack(blob)
+    except ResultsError as error:
+        raise UserError(str(error)) from error
 
 
 def keep_evidence(store: Store, study: str, number: int, text: str) -> None:

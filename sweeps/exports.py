@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -17,12 +18,9 @@ from runner.wire.artifacts import Transfer
 from sweeps import keepsakes
 from sweeps.artifacts import Place
 from sweeps.remote import Remote
-from sweeps.source import Source
 
 
-def checkpoint(
-    source: Source, reader: Reader | Remote, record: StudyRecord, numbers: Sequence[int], target: Path
-) -> int:
+def checkpoint(storage: str, reader: Reader | Remote, record: StudyRecord, numbers: Sequence[int], target: Path) -> int:
     """Writes the checkpoint that has a trial's score, of the first of these trials that has one left.
 
     Returns:
@@ -31,26 +29,57 @@ def checkpoint(
     Raises:
         UserError, ResultsError: none has one, or the target cannot be written.
     """
-    files = [_file(record, number) for number in numbers]
-    for number, file in zip(numbers, files, strict=True):
-        if isinstance(reader, Remote):
-            if _download(reader, record.name, number, file.name, target):
-                return number
-        elif file.is_file():
+    for number in numbers:
+        if not isinstance(reader, Remote) and (file := _file(record, number)).is_file():
             copy_checkpoint(file, target)
             return number
-        elif keepsakes.copied(reader, source.storage, Place(record.name, number, file.name), target):
+        if _sent(storage, reader, record, number, target):
             return number
     if isinstance(reader, Remote):
         raise ResultsError(f"the checkpoint of trial {numbers[0]} is no longer on the server; --export config works")
-    copy_checkpoint(files[0], target)  # raises: it is gone
+    copy_checkpoint(_file(record, numbers[0]), target)  # raises: it is gone
     return numbers[0]
+
+
+@contextlib.contextmanager
+def borrowed(
+    storage: str, reader: Reader | Remote, record: StudyRecord, number: int, folder: Path
+) -> Iterator[Path | None]:
+    """The checkpoint that has a trial's score, to be read while the block lasts; None where none is left.
+
+    Args:
+        folder: takes a copy meanwhile where it lies elsewhere; made when needed.
+
+    Raises:
+        UserError, ResultsError: it cannot be had, or the copy cannot be written.
+    """
+    file = _file(record, number)
+    if not isinstance(reader, Remote) and file.is_file():
+        yield file
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"cannot write {folder}: {error.strerror or error}") from error
+    copy = folder / file.name
+    try:
+        yield copy if _sent(storage, reader, record, number, copy) else None
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def _file(record: StudyRecord, number: int) -> Path:
     """Where the checkpoint that has a trial's score lies if it lies on this machine."""
     paths = TrialPaths.of(record.work_dir, record.name, number)
     return paths.best if record.at == "best" else paths.last
+
+
+def _sent(storage: str, reader: Reader | Remote, record: StudyRecord, number: int, target: Path) -> bool:
+    """Copies what a worker sent: from a server, or from the database's artifacts. False if there is none."""
+    name = _file(record, number).name
+    if isinstance(reader, Remote):
+        return _download(reader, record.name, number, name, target)
+    return keepsakes.copied(reader, storage, Place(record.name, number, name), target)
 
 
 def _download(server: Remote, study: str, number: int, name: str, target: Path) -> bool:

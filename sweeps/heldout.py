@@ -4,65 +4,110 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 import click
+from pydantic import ValidationError
 
 from results.heldout import Outcome, Side
 from results.records import HeldRecord, StudyRecord, TrialRecord, now
 from results.store import Store
 from runner import scoring
-from runner.data.files import write_bytes
+from runner.errors import UserError
 from runner.paths import TrialPaths
-from runner.protocol import Holdout, Plugin
+from runner.protocol import Combination, DataPaths, Holdout, Lease, Objective, Plugin
+from runner.worker.trust import distrusted
+from sweeps import exports
+from sweeps.remote import Remote
+
+_WORK_DIR = "work_dirs"  # below it, what a server's trial leaves here: config and log of its scoring
 
 
-def score(
-    store: Store,
-    record: StudyRecord,
-    plugins: tuple[Plugin, ...],
-    holdout: Holdout,
-    trials: Iterable[TrialRecord],
-    gpus: Sequence[str],
-) -> None:
-    """Scores the checkpoints of trials that were not scored yet; one that is gone is told and left out.
+@dataclass(frozen=True)
+class Scorer:
+    """Scores checkpoints on the images held out, in processes of this machine.
+
+    Attributes:
+        reader: of the studies: their store, or a team's server.
+        storage: URL of the store's database; of no use for a server.
+        gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; the first one is used.
+        holdout: where the images lie here; None for where they lay when the study was started.
+    """
+
+    reader: Store | Remote
+    storage: str
+    gpus: Sequence[str]
+    holdout: Holdout | None = None
+
+    def score(self, record: StudyRecord, plugins: tuple[Plugin, ...], trials: Iterable[TrialRecord]) -> None:
+        """Scores trials that were not scored yet, each once; one whose checkpoint is gone is told and left out.
+
+        Raises:
+            UserError, ResultsError: the study has no images held out, they are others now, or one cannot be scored.
+        """
+        begun = DataPaths.model_validate(record.data).holdout
+        if begun is None:
+            raise UserError(f"the data of study {record.name} have no images held out")
+        holdout = (self.holdout or begun).model_copy(update={"check": begun.check})
+        known = self.reader.holdout(record.name)
+        for trial in trials:
+            if trial.number not in known:
+                self._score(record, plugins, holdout, trial)
+
+    def _score(self, record: StudyRecord, plugins: tuple[Plugin, ...], holdout: Holdout, trial: TrialRecord) -> None:
+        here = isinstance(self.reader, Store)
+        folder = TrialPaths.of(record.work_dir if here else _WORK_DIR, record.name, trial.number).folder / "holdout"
+        text = self.reader.config(record.name, trial.number)
+        where = f"trial {trial.number} of study {record.name}"
+        lease = trained(record, plugins, trial)
+        if not here:
+            check_trusted(record, trial)
+        with exports.borrowed(self.storage, self.reader, record, trial.number, folder) as checkpoint:
+            if checkpoint is None or text is None:
+                click.echo(f"{where} is not scored: its checkpoint is gone", err=True)
+                return
+            click.echo(f"{where}: scoring {holdout.count} held-out images", err=True)
+            threads = trial.versions.get("threads", "")[:4]
+            asked = scoring.Order(
+                lease=lease, config=text, threads=int(threads) if threads.isdecimal() else None,
+                checkpoint=str(checkpoint), holdout=holdout,
+            )  # fmt: skip
+            environment = {"CUDA_VISIBLE_DEVICES": self.gpus[0] if self.gpus else "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+            found = scoring.score(asked, folder, environment)
+        blob = base64.b64decode(found.evidence) if found.evidence else None
+        self.reader.add_holdout(record.name, trial.number, HeldRecord(dict(found.metrics), blob, now()))
+
+
+def trained(record: StudyRecord, plugins: tuple[Plugin, ...], trial: TrialRecord) -> Lease:
+    """What was trained, as its worker had it.
 
     Raises:
-        UserError, ResultsError: the images are others now, or one cannot be scored.
+        UserError: a server has made it up.
     """
-    known = store.holdout(record.name)
-    for trial in trials:
-        if trial.number not in known:
-            _score(store, record, plugins, holdout, trial, gpus)
+    try:
+        return Lease(
+            study=record.name, trial=trial.number, fence=trial.fence,
+            combination=Combination.model_validate(trial.trained), seed=trial.seed,
+            scale="tiny" if record.scale == "tiny" else "standard", data=DataPaths.model_validate(record.data),
+            objective=Objective.model_validate({"metric": record.objective, "at": record.at}),
+            detections=record.detections, work_dir=record.work_dir, plugins=plugins,
+        )  # fmt: skip
+    except (ValidationError, KeyError, TypeError) as error:
+        raise UserError(f"trial {trial.number} of study {record.name} is none of this version of sweep") from error
 
 
-def _score(
-    store: Store,
-    record: StudyRecord,
-    plugins: tuple[Plugin, ...],
-    holdout: Holdout,
-    trial: TrialRecord,
-    gpus: Sequence[str],
-) -> None:
-    paths = TrialPaths.of(record.work_dir, record.name, trial.number)
-    checkpoint = paths.best if record.at == "best" else paths.last
-    text = store.config(record.name, trial.number)
-    where = f"trial {trial.number} of study {record.name}"
-    if not checkpoint.is_file() or text is None:
-        click.echo(f"{where} is not scored: its checkpoint {checkpoint} is gone", err=True)
-        return
-    click.echo(f"{where}: scoring {holdout.count} held-out images", err=True)
-    folder = paths.folder / "holdout"
-    config = folder / "config.py"
-    write_bytes(config, text.encode())
-    asked = scoring.Order(
-        config=str(config), checkpoint=str(checkpoint), holdout=holdout, kind=record.objective.split("_", 1)[0],
-        plugins=plugins,
-    )  # fmt: skip
-    environment = {"CUDA_VISIBLE_DEVICES": gpus[0] if gpus else "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    found = scoring.score(asked, folder, environment)
-    blob = base64.b64decode(found.evidence) if found.evidence else None
-    store.add_holdout(record.name, trial.number, HeldRecord(dict(found.metrics), blob, now()))
+def check_trusted(record: StudyRecord, trial: TrialRecord) -> None:
+    """Whether a trial that a server names can be rendered here: its config is a program.
+
+    Raises:
+        UserError: it has what no catalog has.
+    """
+    if problem := distrusted(trained(record, (), trial).combination):
+        raise UserError(
+            f"trial {trial.number} of study {record.name} is not scored here: {problem}; confirm it where the database "
+            "lies, while no server has it"
+        )
 
 
 def lines(held: Outcome, winner: str, baseline: str, lucks: Sequence[float] = ()) -> list[str]:

@@ -14,16 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from results.columns import clean
 from results.errors import NotFoundError
-from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
+from results.records import AttemptRecord, EpochRecord, HeldRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
 from runner.errors import UserError
-from runner.wire.client import Client, ServerTroubleError, no_tls
+from runner.wire.client import Client, ServerTroubleError, in_trouble, no_tls
 from sweeps.imports import Imported, ImportedTable
+from sweeps.server.confirmation import Asked, HeldScore
 from sweeps.server.submission import Submission
 
 _IMPORTS = TypeAdapter(list[ImportRecord])
 _STUDIES = TypeAdapter(list[StudyRecord])
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
+_HELD = TypeAdapter(dict[int, HeldScore])
 _ATTEMPTS = TypeAdapter(list[AttemptRecord])
 _DOCUMENT = TypeAdapter(dict[str, Any])
 _DOCUMENTS = TypeAdapter(list[dict[str, Any]])
@@ -48,7 +50,7 @@ class Remote(Client):
         token: the server's.
         certificate: as for `Client`.
         patience: seconds for which a server that has answered before is asked again while it does not answer, or
-            cannot serve (502 to 504). With any, orders must be such as change nothing the second time.
+            cannot serve (`in_trouble`). With any, orders must be such as change nothing the second time.
 
     Attributes:
         patience: as above; 0 gives up at once.
@@ -101,6 +103,15 @@ class Remote(Client):
         """Results from elsewhere."""
         return self._read(f"/studies/{study}/imports", _IMPORTS)
 
+    def holdout(self, study: str) -> dict[int, HeldRecord]:
+        """What was scored on the images held out, by trial."""
+        return {trial: one.record() for trial, one in self._read(f"/studies/{study}/holdout", _HELD).items()}
+
+    def add_holdout(self, study: str, number: int, held: HeldRecord) -> None:
+        """Keeps what a trial scores on the images held out; the first one counts."""
+        body = HeldScore.of(held).model_dump_json().encode()
+        self._ask("POST", f"/studies/{study}/trials/{number}/holdout", content=body)
+
     def counts(self, study: str) -> dict[TrialState, int]:
         """How many trials are in each state."""
         found: dict[TrialState, int] = self.status(study)["trials"]
@@ -121,6 +132,11 @@ class Remote(Client):
     def submit(self, submission: Submission) -> StudyRecord:
         """Hands a study over; the record of the one that it begins or goes on with."""
         answer = self._ask("POST", "/studies", content=submission.model_dump_json().encode())
+        return TypeAdapter(StudyRecord).validate_json(answer.content)
+
+    def confirm(self, study: str, asked: Asked) -> StudyRecord:
+        """Orders further seeds; the record of the study, with the order."""
+        answer = self._ask("POST", f"/studies/{study}/confirmation", content=asked.model_dump_json().encode())
         return TypeAdapter(StudyRecord).validate_json(answer.content)
 
     def bring_in(self, study: str, table: ImportedTable) -> Imported:
@@ -178,7 +194,7 @@ class Remote(Client):
 
 
 def _served(response: httpx.Response) -> httpx.Response:
-    if response.status_code in (502, 503, 504):
+    if in_trouble(response):
         raise ServerTroubleError(_detail(response))
     return response
 

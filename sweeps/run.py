@@ -27,7 +27,8 @@ from runner.protocol import DataPaths, Scale, digest
 from runner.wire.client import Client
 from sweeps import keepsakes, runfile
 from sweeps.artifacts import Artifacts, Place
-from sweeps.confirm import Confirmation
+from sweeps.confirm import Confirmation, begin
+from sweeps.heldout import Scorer
 from sweeps.leases.coordinator import Coordinator
 from sweeps.live import Live
 from sweeps.server.app import Address, Server, create_app
@@ -139,7 +140,7 @@ def attach_or_run(plan: Plan) -> int:
         if plan.confirm and outcome.state == "finished" and not (outcome.fault or outcome.interrupted):
             runfile.remove(plan.storage)  # nobody answers any more
             let_interrupt()
-            return plan.confirm.conclude(store, plan.space, plan.gpus)
+            return plan.confirm.conclude(Scorer(store, plan.storage, plan.gpus), plan.space.study, plan.space.plugins)
         return _report(plan, store, outcome)
 
 
@@ -198,7 +199,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
     record = _record(plan, store)
     study = Study(plan.storage, store, record, plan.space, plan.data)
     if plan.confirm:
-        plan.confirm.begin(study)
+        begin(study, plan.confirm)
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
     hall = Hall()

@@ -30,14 +30,19 @@ class Source:
     server: str | None = None
     token_file: Path | None = None
 
-    def reader(self) -> Reader | Remote:
-        """Reads studies and trials; use as a context manager.
+    @property
+    def option(self) -> str:
+        """What a command line that is suggested needs to find the same server, with a space before it."""
+        return f" --server {self.server}" if self.server else ""
+
+    def reader(self, patience: float = 0.0) -> Reader | Remote:
+        """Reads studies and trials; use as a context manager. `patience`: as for `Remote`.
 
         Raises:
             UserError, ResultsError: there is nothing to read from, in one line.
         """
         if self.server:
-            return Remote(self.server, self.token())
+            return Remote(self.server, self.token(), patience=patience)
         from results.store import Store
 
         return Store.open(self.storage, readonly=True)

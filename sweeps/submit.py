@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -36,11 +37,16 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
     assert source.server
     with Remote(source.server, source.token(), patience=PATIENCE) as server:
         submit(server, space, scale, data)
-        click.echo(f"study {space.study} is at {source.server}; workers come with: sweep worker --server URL", err=True)
+        click.echo(
+            f"study {space.study} is at {source.server}; workers come with: sweep worker{source.option}", err=True
+        )
         try:
             state = watch(server, space.study)
         except KeyboardInterrupt:
-            click.echo(f"\nthe study goes on; watch it with: sweep status --watch --study {space.study}", err=True)
+            click.echo(
+                f"\nthe study goes on; watch it with: sweep status --watch --study {space.study}{source.option}",
+                err=True,
+            )
             return INTERRUPTED
         ranked = print_standing(server, space.study)
         if state == "paused":
@@ -71,8 +77,11 @@ def _send_labels(server: Remote, study: str, data: DataPaths) -> None:
             raise UserError(f"{path} cannot be sent: {error}; start again to go on") from error
 
 
-def watch(server: Remote, study: str) -> str:
+def watch(server: Remote, study: str, enough: Callable[[], bool] = lambda: False) -> str:
     """Prints a line for every change of a study until it runs no more; returns its state.
+
+    Args:
+        enough: asked after each change; once it says so, what runs on is of no interest.
 
     Raises:
         UserError: the server is away for longer than its patience, or refuses the question.
@@ -87,6 +96,8 @@ def watch(server: Remote, study: str) -> str:
         if line != told:
             click.echo(line, err=True)
             told = line
+            if enough():
+                return str(document["state"])
         if document["state"] != "running":
             return str(document["state"])
         time.sleep(_POLL_SECONDS)

@@ -9,21 +9,27 @@ from pathlib import Path
 import pytest
 from desk import NUCLEI, Desk
 
+from results.store import Store
 from runner import scoring
 from runner.data.guard import fingerprint
 from runner.errors import UserError
 from runner.protocol import Holdout
+from sweeps.heldout import trained
 
 FOLDER = NUCLEI.parent
 
 
 def order(desk: Desk, **changes: object) -> scoring.Order:
     """Scores the trained trial on its own validation images, as if they had been held out."""
-    trial = desk.folder / "work_dirs" / "small" / "0"
     images, labels = FOLDER / "val", FOLDER / "val.json"
     held = Holdout(images=str(images), annotations=str(labels), count=4, check=fingerprint(images, labels))
-    files = {"config": str(trial / "config.py"), "checkpoint": str(trial / "last.pth")}
-    return scoring.Order.model_validate({**files, "holdout": held, "kind": "segm", **changes})
+    with Store.open(f"sqlite:///{desk.folder}/sweeps.db", readonly=True) as store:
+        record, trial, config = store.study("small"), store.trial("small", 0), store.config("small", 0)
+    assert record and trial and config
+    return scoring.Order.model_validate({
+        "lease": trained(record, (), trial), "config": config, "threads": int(trial.versions["threads"]),
+        "checkpoint": str(desk.folder / "work_dirs" / "small" / "0" / "last.pth"), "holdout": held, **changes,
+    })  # fmt: skip
 
 
 def test_a_checkpoint_scores_what_its_validation_said_to_the_last_digit(undisturbed: Desk, tmp_path: Path) -> None:
@@ -43,6 +49,14 @@ def test_what_cannot_be_scored_is_one_line(undisturbed: Desk, tmp_path: Path) ->
     with pytest.raises(UserError, match=r"could not be scored on the held-out images: .*broken\.pth") as error:
         scoring.score(order(undisturbed, checkpoint=str(broken)), tmp_path / "score")
     assert "\n" not in str(error.value)
+    marker = tmp_path / "PWNED"
+    for config, line in (
+        (f"__import__('pathlib').Path({str(marker)!r}).touch()\n", "this is no config as sweep writes them"),
+        ("model = {'type': 'SOLOv2', 'backbone': {}}\n", "renders another model of it than the one that was trained"),
+    ):
+        with pytest.raises(UserError, match=line):
+            scoring.score(order(undisturbed, config=config), tmp_path / "score")
+    assert not marker.exists(), "whoever sent the config of a trial runs nothing here"
 
 
 SPACE = """\

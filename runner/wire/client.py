@@ -149,9 +149,16 @@ def checked(answer: httpx.Response, leased: bool = False) -> httpx.Response:
         raise LeaseLostError(line)
     if code == httpx.codes.UNAUTHORIZED:
         raise UserError("the study server refuses this token (SWEEP_TOKEN)")
-    if answer.is_server_error or code in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS):
+    if in_trouble(answer):
         raise ServerTroubleError(f"the study server answers {code}: {line}")
     raise UserError(f"the study server answers {code} to {answer.request.url.path}: {line}")
+
+
+def in_trouble(answer: httpx.Response) -> bool:
+    """Whether a server, or what stands before it, can't serve us just now, but may later."""
+    return answer.is_server_error or answer.status_code in (
+        httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS,
+    )  # fmt: skip
 
 
 def refusal(answer: httpx.Response) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sweeps.leases.failures import resumable
 
 BEST = 3  # complete trials of a study whose checkpoints are kept, as many pruned ones, and as many failed ones
 
+Spared = Mapping[str, Collection[int]]  # study -> trials
 Leading = Mapping[str, Sequence[Collection[int]]]  # study -> the trials of each of its leading combinations
 
 
@@ -37,6 +39,7 @@ def decide(
     budget: int | None = None,
     others: int = 0,
     leading: Leading | None = None,
+    spared: Spared | None = None,
 ) -> Decision:
     """Applies the rules.
 
@@ -53,14 +56,17 @@ def decide(
         budget: bytes for everything; None for no limit.
         others: bytes that are taken by what is not in `held` (label files, uploads under way, the next upload).
         leading: study -> its leading combinations; without one the trial with the best score leads.
+        spared: study -> trials that are still to be scored on images held out: theirs stay while the budget allows it.
     """
     ranks = _ranks(held, leading or {})
     checkpoints = [one for one in held if one.artifact.name in CHECKPOINTS and one.state not in ("running", "waiting")]
     doomed, spare = [], []
     for one in checkpoints:
-        stopped, rank = one.state != "complete", ranks.get(_trial(one))
+        stopped, rank = one.state != "complete", ranks.get(_trial(one), math.inf)
         keeps = max(1, (best or {}).get(one.artifact.study, BEST))
-        if rank is None or rank >= keeps:
+        if one.artifact.trial in (spared or {}).get(one.artifact.study, ()):
+            rank = min(rank, 0.5)  # it goes when nothing but what leads is left
+        if rank >= keeps:
             doomed.append(one.artifact)
         elif stopped or rank > 0:
             order = (not stopped, -rank, one.artifact.stored_at, one.artifact.study, one.artifact.name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from results.artifacts import ArtifactIndex
 from sweeps.artifacts.errors import NoRoomError, ShelfError
-from sweeps.artifacts.keep import Decision, Leading, decide, shown
+from sweeps.artifacts.keep import Decision, Leading, Spared, decide, shown
 from sweeps.artifacts.shelves import Shelf
 
 
@@ -22,11 +22,13 @@ class Limits:
         budget: bytes that artifacts and uploads under way may take together; None for no limit.
         best: study -> how many of its best trials keep their checkpoints, where it is not `keep.BEST`.
         leading: study -> its leading combinations.
+        spared: study -> trials that are still to be scored on images held out.
     """
 
     budget: int | None = None
     best: Mapping[str, int] = field(default_factory=dict)
     leading: Leading = field(default_factory=dict)
+    spared: Spared = field(default_factory=dict)
 
 
 class Room:
@@ -66,9 +68,9 @@ class Room:
     def _decide(self, coming: int) -> Decision:
         held, limits = self._index.held(), self._limits
         if limits.budget is None:
-            return decide(held, limits.best, leading=limits.leading)
+            return decide(held, limits.best, leading=limits.leading, spared=limits.spared)
         labels = self._index.total() - sum(one.artifact.size for one in held)
-        return decide(held, limits.best, limits.budget, labels + coming, limits.leading)
+        return decide(held, limits.best, limits.budget, labels + coming, limits.leading, limits.spared)
 
     def remove_loose(self, needed: Collection[str]) -> None:
         """Deletes from the artifact store what no artifact needs, save what is being written just now."""

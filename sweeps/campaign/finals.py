@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from results.confirmation import judges
 from results.reader import Reader
 from results.records import StudyRecord
 from results.stages import finalists
-from results.store import Store
 from runner.errors import UserError
-from runner.protocol import DataPaths
-from sweeps import heldout
+from runner.protocol import DataPaths, Plugin
 from sweeps.campaign.show import stages_of
-from sweeps.confirm import give_seeds, ordered
+from sweeps.confirm import ordered, score
+from sweeps.heldout import Scorer
 from sweeps.remote import Remote
-from sweeps.space.schema import SearchSpace
-from sweeps.study.study import Study
+from sweeps.server.confirmation import Asked
 
 
 @dataclass(frozen=True)
@@ -32,24 +28,20 @@ class Finalists:
     combinations: tuple[str, ...]
     seeds: int
 
-    def begin(self, study: Study) -> None:
-        """Orders the seeds that are still to be trained.
+    @property
+    def asked(self) -> Asked:
+        """These."""
+        return Asked(top=1, seeds=self.seeds, only=self.combinations)
 
-        Raises:
-            UserError: the images held out are not those of the study.
-        """
-        give_seeds(study, 1, self.seeds, self.combinations)
-
-    def conclude(self, store: Store, space: SearchSpace, gpus: Sequence[str]) -> int:
+    def conclude(self, scorer: Scorer, study: str, plugins: tuple[Plugin, ...]) -> int:
         """Scores all of them on the images held out; what that says, the campaign's own table shows.
 
         Raises:
             UserError, ResultsError: one cannot be scored.
         """
-        found, wanted, trials = ordered(store, space.study)
-        if holdout := DataPaths.model_validate(found.data).holdout:
-            look_at = [one for name in self.combinations for one in judges(wanted.entry(name), trials)]
-            heldout.score(store, found, space.plugins, holdout, look_at, gpus)
+        found = ordered(scorer.reader, study)
+        if DataPaths.model_validate(found[0].data).holdout:
+            score(scorer, found, self.combinations, plugins)
         return 0
 
 

@@ -66,7 +66,7 @@ def print_stages(reader: Reader | Remote, stages: Stages, form: str) -> None:
     """Writes the stages to stdout, as a table with captions or as JSON; with what the images held out say of them."""
     held = None
     try:
-        held = None if isinstance(reader, Remote) else held_out(stages, reader.holdout)
+        held = held_out(stages, reader.holdout)
     except ResultsError as error:  # they have no objects of the size that counts: the stages stand all the same
         click.echo(error, err=True)
     if form == "json":
@@ -79,7 +79,8 @@ def print_stages(reader: Reader | Remote, stages: Stages, form: str) -> None:
     head = ["stage", "trials", objective, *["seeds"] * repeated, "gain", *["95 %"] * intervals, "best combination"]
     rows = [_row(stage, repeated, intervals) for stage in stages.stages]
     print_table(head, rows)
-    for line in [*captions(stages), *([] if isinstance(reader, Remote) else _held(stages, held))]:
+    option = f" --server {reader.http.base_url}" if isinstance(reader, Remote) else ""
+    for line in [*captions(stages, option), *_held(stages, held, option)]:
         click.echo(line)
 
 
@@ -102,8 +103,8 @@ def _interval(gain: Gain | None) -> str:
     return f"{gain.interval[0]:+.4f} to {gain.interval[1]:+.4f}"
 
 
-def captions(stages: Stages) -> list[str]:
-    """What a reader must know to trust the table."""
+def captions(stages: Stages, option: str = "") -> list[str]:
+    """What a reader must know to trust the table; `option`: of the command lines that are suggested."""
     lines = [f"gain: mean of the stage's best minus that of the best before it; in the first stage minus that of "
              f"{stages.baseline or 'the first combination'}, the first of its list"]  # fmt: skip
     if stages.images:
@@ -126,21 +127,23 @@ def captions(stages: Stages) -> list[str]:
             total += f" (95 % {_interval(stages.total)})"
         lines.append(
             f"all stages together: {total}; the best is trial {winner.trial.number} of study {winner.record.name}: "
-            f"sweep best --study {stages.campaign} --export config"
+            f"sweep best --study {stages.campaign}{option} --export config"
         )
     return lines
 
 
-def _held(stages: Stages, held: Outcome | None) -> list[str]:
+def _held(stages: Stages, held: Outcome | None, option: str) -> list[str]:
     """What the images held out say, and how to know it better."""
     winner = stages.winner
     if not winner or not winner.record.data.get("holdout"):
         return []
     if held is None:
         seen = "no stage has seen the images held out; what they say of the best, and of the first of all: "
-        return [f"{seen}sweep confirm --study {stages.campaign} --seeds 3"]
+        return [f"{seen}sweep confirm --study {stages.campaign}{option} --seeds 3"]
     names = [f"{stages.baseline}, the first of the first stage", f"{winner.label}, the best of stage {winner.name}"]
     lines = ["", *lines_of(held, names[1], names[0])]
     if held.noise is None:
-        lines.append(f"further seeds of both, and what they say: sweep confirm --study {stages.campaign} --seeds 3")
+        lines.append(
+            f"further seeds of both, and what they say: sweep confirm --study {stages.campaign}{option} --seeds 3"
+        )
     return lines

@@ -14,13 +14,14 @@ from results.records import StudyRecord
 from results.stages import Stages, finalists
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
+from runner.machine import gpus
 from runner.protocol import DataPaths, Scale
 from sweeps import runfile
 from sweeps.campaign.course import Course, found
 from sweeps.campaign.document import Campaign
 from sweeps.campaign.show import print_stages, stages_of
 from sweeps.campaign.stages import Options, stage_space
-from sweeps.heldout import score
+from sweeps.heldout import Scorer
 from sweeps.remote import Remote
 from sweeps.run import Interrupts, Outcome, Plan, follow, let_interrupt, owner, owning, run_study
 from sweeps.session import check_identity
@@ -49,7 +50,7 @@ class Place(Protocol):
         """Runs a stage, or goes on with it, until it ends or is ended."""
 
     def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
-        """Scores the campaign's best and its baseline on the images held out, where that can be done and was not."""
+        """Scores the campaign's best and its baseline on the images held out, as far as that was not done yet."""
 
 
 @dataclass
@@ -85,17 +86,14 @@ class Here:
 
     def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
         """Once each: what was scored is not scored again."""
-        holdout, sides = self.plan.data.holdout, finalists(stages)
-        if holdout is None or sides is None:
+        if self.plan.data.holdout is None:
             return
-        plugins = {space.study: space.plugins for space in spaces}
         if self.interrupts.count:
             raise KeyboardInterrupt
         runfile.remove(self.plan.storage)  # nobody answers any more
         let_interrupt()
-        for stage, standing in sides:
-            trials = [one for one in stage.trials if one.number in standing.trials]
-            score(self.store, stage.record, plugins.get(stage.record.name, ()), holdout, trials, self.plan.gpus)
+        plan = self.plan
+        _score(Scorer(self.store, plan.storage, plan.gpus, plan.data.holdout), stages, spaces)
 
 
 @dataclass
@@ -107,8 +105,9 @@ class There:
     data: DataPaths
 
     def finished(self, record: StudyRecord, space: SearchSpace) -> bool:
-        """Whether the server says so."""
-        return bool(self.reader.status(record.name)["state"] == "finished")
+        """Whether the server says so, or why it ended although seeds of it that somebody ordered are trained."""
+        status = self.reader.status(record.name)
+        return status["state"] == "finished" or (status["state"] == "running" and status["reason"] is not None)
 
     def run(self, space: SearchSpace) -> Outcome:
         """Hands it over and watches it; Ctrl-C ends the watching only."""
@@ -124,7 +123,20 @@ class There:
         return Outcome("paused", False, f"study {space.study} is {state}: {(record and record.reason) or 'by a user'}")
 
     def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
-        """Not over a network: checkpoints and images lie with the server and its workers."""
+        """The checkpoints come from the server; the images lie here, as the data file says."""
+        if self.data.holdout is None:
+            return
+        try:
+            _score(Scorer(self.reader, "", tuple(gpus()), self.data.holdout), stages, spaces)
+        except UserError as error:  # the campaign has come to its end all the same
+            click.echo(f"sweep: {error}", err=True)
+
+
+def _score(scorer: Scorer, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
+    plugins = {space.study: space.plugins for space in spaces}
+    for stage, standing in finalists(stages) or ():
+        trials = [one for one in stage.trials if one.number in standing.trials]
+        scorer.score(stage.record, plugins.get(stage.record.name, ()), trials)
 
 
 def start_here(campaign: Campaign, options: Options, plan: Plan) -> int:

@@ -47,7 +47,7 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sou
             write_atomically(out, text + "\n")
         elif export == "checkpoint":
             out = out or Path(f"best_{record.name}.pth")
-            written = checkpoint(source, store, record, [one.number for one in seeds], out)
+            written = checkpoint(source.storage, store, record, [one.number for one in seeds], out)
             if written != chosen.number:
                 lost = f"the checkpoint of trial {chosen.number}, the best seed, is gone"
                 click.echo(f"{lost}: this is that of trial {written}, another seed of the same combination", err=True)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example:  sweep confirm --top 3 --seeds 3    or:  sweep confirm --top 2 --seeds 5 --format json")
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Combinations of the ranking.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Further seeds of each.")
-@click.option("--workers", type=click.IntRange(1), help="Trainings at a time. [one a GPU, else one]")
-@click.option("--owner", help="Who runs it, as in the table. [your user name]")
+@click.option("--top", type=click.IntRange(1, 1000), default=3, show_default=True, help="Combinations of the ranking.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Further seeds of each.")
+@click.option("--workers", type=click.IntRange(1), help="Trainings at a time; not with --server. [one a GPU, else one]")
+@click.option("--owner", help="Who runs it, as in the table; not with --server. [your user name]")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def confirm(
@@ -32,19 +32,26 @@ def confirm(
     the same line goes on.
 
     --study may name a campaign: its best combination and the first one of its first stage get the seeds.
+
+    With --server the team's workers train. The images held out are scored here, with checkpoints from the server: run
+    it on the machine that the study was submitted from.
     """
-    from runner.errors import UserError
     from runner.machine import gpus
     from sweeps.campaign.finals import finals
     from sweeps.campaign.show import campaigns, print_stages, stages_of
     from sweeps.cli.start import command_line, user_name
-    from sweeps.confirm import Confirm, Confirmation
+    from sweeps.confirm import Confirm, Confirmation, confirm_there
+    from sweeps.remote import Remote
     from sweeps.run import again, attach_or_run
+    from sweeps.submit import PATIENCE
 
-    if source.server:
-        raise UserError("sweep confirm works on the database itself: run it where that lies, while no server has it")
+    if source.server and (workers or owner):
+        raise click.UsageError("--workers and --owner belong to a confirmation without --server: its workers train")
 
     def run(record: StudyRecord, what: Confirmation) -> int:
+        if source.server:
+            with Remote(source.server, source.token(), patience=PATIENCE) as server:
+                return confirm_there(server, record, what, tuple(gpus()))
         return attach_or_run(
             again(record, source.storage, owner or user_name(), workers, tuple(gpus()), command_line(), what)
         )

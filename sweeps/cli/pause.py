@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def pause(source: Source, study: str | None) -> None:
     """Let no new trial of a study begin; what trains goes on to its end."""
     name = _order(source, study, "pause")
-    click.echo(f"study {name} is paused; go on with: sweep resume --study {name}")
+    click.echo(f"study {name} is paused; go on with: sweep resume --study {name}{source.option}")
 
 
 @click.command(epilog="Example:  sweep resume --study models")

@@ -13,6 +13,8 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
+    from results.reader import Reader
+    from sweeps.remote import Remote
     from sweeps.source import Source
 
 
@@ -22,8 +24,15 @@ if TYPE_CHECKING:
 @options.source
 def status(watch: bool, form: str, source: Source, study: str | None) -> None:
     """Show how a study stands: trials by state, the best so far, workers, time left."""
+    from sweeps.submit import PATIENCE
+
+    with source.reader(PATIENCE if watch else 0.0) as reader:
+        _show(source, reader, options.choose_study(reader, study).name, watch, form)
+
+
+def _show(source: Source, reader: Reader | Remote, study: str, watch: bool, form: str) -> None:
     while True:
-        document = current(source, study)
+        document = current(source, reader, study)
         if form == "json":
             click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
         else:
@@ -35,29 +44,26 @@ def status(watch: bool, form: str, source: Source, study: str | None) -> None:
         time.sleep(2)
 
 
-def current(source: Source, study: str | None) -> dict[str, Any]:
+def current(source: Source, reader: Reader | Remote, study: str) -> dict[str, Any]:
     """The status document, from the running server if there is one, else from the database."""
-    from results.store import Store
     from runner.errors import UserError
     from sweeps import runfile
     from sweeps.remote import Remote
     from sweeps.status import document
 
-    with source.reader() as reader:
-        record = options.choose_study(reader, study)
-        if isinstance(reader, Remote):
-            return reader.status(record.name)
+    if isinstance(reader, Remote):
+        return reader.status(study)
     run = runfile.read(source.storage)
-    if run and run.study in ("", record.name):
+    if run and run.study in ("", study):
         # it may end between the two looks
         with contextlib.suppress(UserError), Remote(run.url, run.token, run.certificate or None) as owner:
-            return owner.status(record.name)
-    with Store.open(source.storage, readonly=True) as store:
-        state = "stopped" if record.state == "running" else record.state
-        found = document(store, record, state, [], None, record.reason)
-        # nobody trains now: what ran when the owner was killed waits for the next start
-        trials = found["trials"]
-        return {**found, "trials": {**trials, "waiting": trials["waiting"] + trials["running"], "running": 0}}
+            return owner.status(study)
+    record = options.choose_study(reader, study)
+    state = "stopped" if record.state == "running" else record.state
+    found = document(reader, record, state, [], None, record.reason)
+    # nobody trains now: what ran when the owner was killed waits for the next start
+    trials = found["trials"]
+    return {**found, "trials": {**trials, "waiting": trials["waiting"] + trials["running"], "running": 0}}
 
 
 def table(document: dict[str, Any]) -> str:

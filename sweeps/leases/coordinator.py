@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from results.records import ImportRecord, StudyRecord
+from results.records import HeldRecord, ImportRecord, StudyRecord
 from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
 from sweeps.leases import events
 from sweeps.leases.progress import Progress
@@ -31,6 +31,7 @@ class Coordinator(Steps):
         name: of the study.
         needs: what a worker must have before it may take trials.
         progress: running trials.
+        looks: how many scores on images held out came since this process began.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Coordinator(Steps):
     ) -> None:
         super().__init__(study, announce, clock)
         self.needs = Needs(study=self.name, data=study.data, plugins=study.space.plugins)
-        self._stopping = False
+        self._stopping, self.looks = False, 0
         self._workers: dict[str, LeaseRequest] = {}
         self.progress = self._board.running
 
@@ -121,7 +122,8 @@ class Coordinator(Steps):
         with self._turn():
             if self._stopping or self.paused:
                 return False
-            return len(self._unfinished()) > len(self._leases.running()) or self.study.more_to_try()
+            running = self._leases.running()
+            return any(trial not in running for trial in self._unfinished()) or self.study.more_to_try()
 
     def forget(self, worker: str) -> None:
         """The worker was not seen for long: it is no longer shown."""
@@ -144,6 +146,25 @@ class Coordinator(Steps):
         """Keeps results from elsewhere; the sampler learns from them at once. How many are new."""
         with self._turn():
             return self.study.take_imports(rows)
+
+    def confirm(self, top: int, seeds: int, only: Sequence[str] = ()) -> None:
+        """Orders further seeds (`Study.confirm`); the search goes on after them. Raises RefusedError."""
+        with self._turn():
+            known = self.study.kept_order() if self.study.ordered else None
+            if known and (known.top, known.seeds, known.only) != (top, seeds, tuple(only)):
+                what = f"top {known.top}, seeds {known.seeds}" + "".join(f", {name}" for name in known.only)
+                raise RefusedError(f"study {self.name} is being confirmed already ({what}); wait until that has ended")
+            self._status = None
+            self.study.confirm(top, seeds, only, search_on=True)
+
+    def keep_holdout(self, trial: int, held: HeldRecord) -> None:
+        """Keeps what a complete trial scores on the images held out; the first one counts. Raises RefusedError."""
+        with self._turn():
+            row = self.study.store.trial(self.name, trial)
+            if row is None or row.state != "complete":
+                raise RefusedError(f"trial {trial} is not complete, so it has no score on images held out")
+            self.study.store.add_holdout(self.name, trial, held)
+            self.looks += 1
 
     def take_back(self) -> None:
         """Takes every lease back: the workers have ended, politely or not."""
@@ -197,7 +218,8 @@ class Coordinator(Steps):
         state = self._state()
         left = self.study.trials_left()
         waiting = None if left is None else left + len(self._unfinished())
-        reason = self.study.end() if state == "finished" else self.paused
+        ends = state == "finished" or (state == "running" and self.study.ordered)
+        reason = self.study.end() if ends else self.paused
         return document(self.study.store, self.study.record, state, workers, waiting, reason)
 
     def _state(self) -> str:

@@ -61,11 +61,12 @@ class Steps:
             self.study.set_state("paused", reason)
 
     def resume(self) -> None:
-        """Trials begin again."""
+        """Trials begin again; one that was not paused stays as it is, finished for instance."""
         with self._turn():
+            if self.paused:
+                self.study.set_state("running")
             self.paused, self.tripped, self._status = None, False, None
             self._ends = []  # whoever goes on has looked at them
-            self.study.set_state("running")
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

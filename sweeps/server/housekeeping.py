@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from results.artifacts import ArtifactRecord, HeldRecord
-from results.confirmation import leader
+from results.confirmation import Order, leader
 from results.ranking import ranked
 from results.records import FINAL, TrialRecord
 from results.standings import stand
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts import Artifacts
-from sweeps.artifacts.keep import Leading, decide
+from sweeps.artifacts.keep import Leading, Spared, decide
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.hall import Hall
 from sweeps.study.study import Study
@@ -40,8 +40,9 @@ class Housekeeper:
     def __init__(self, hall: Hall, artifacts: Artifacts | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._hall, self._artifacts, self._clock = hall, artifacts, clock
         self._looked = clock()
-        self._ended: dict[str, int] = {}
+        self._known: dict[str, tuple[int, int]] = {}
         self._leading: dict[str, list[tuple[int, ...]]] = {}
+        self._spared: dict[str, set[int]] = {}
 
     def tick(self) -> str | None:
         """Looks every few seconds whether trials have ended; a line for people where the disk budget does not do."""
@@ -52,20 +53,22 @@ class Housekeeper:
         return line
 
     def tidy(self) -> str | None:
-        """Deletes what no rule keeps, in studies where a trial has ended since the last time."""
+        """Deletes what no rule keeps, in studies where a trial has ended since the last time, or was looked at."""
         studies = self._hall.studies()
-        ended = {study.name: _ended(study) for study in studies}
-        changed = [study for study in studies if ended[study.name] != self._ended.get(study.name)]
+        known = {study.name: (_ended(study), study.looks) for study in studies}
+        changed = [study for study in studies if known[study.name] != self._known.get(study.name)]
         for study in changed:
             trials = study.study.store.trials(study.name)
-            self._leading[study.name] = _leading(trials, study.record().confirmation)
-            _tidy_folder(study.study, trials, self._leading)
+            confirmation = study.record().confirmation
+            self._leading[study.name] = _leading(trials, confirmation)
+            self._spared[study.name] = _spared(study.study, trials, confirmation)
+            _tidy_folder(study.study, trials, self._leading, self._spared)
         line = None
         if changed and self._artifacts:
             self._artifacts.limits.best = {study.name: study.study.space.keep for study in studies}
-            self._artifacts.limits.leading = self._leading
+            self._artifacts.limits.leading, self._artifacts.limits.spared = self._leading, self._spared
             line = self._artifacts.tidy().line
-        self._ended = ended  # last: what failed is done the next time
+        self._known = known  # last: what failed is done the next time
         return line
 
 
@@ -86,33 +89,36 @@ def _leading(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | No
     return [one.trials for one in (leader(trials, confirmation), settled) if one]
 
 
-def _tidy_folder(study: Study, trials: Sequence[TrialRecord], leading: Leading) -> None:
+def _spared(study: Study, trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None) -> set[int]:
+    """Trials that a confirmation trains, or that may have to be scored on the images held out."""
+    spared = set(study.further) if study.ordered else set()
+    return spared | _for_the_holdout(study, trials, confirmation) if study.data.holdout else spared
+
+
+def _tidy_folder(study: Study, trials: Sequence[TrialRecord], leading: Leading, spared: Spared) -> None:
     """The same for checkpoints in the study's own folder."""
     name = study.record.name
     held: list[HeldRecord] = []
-    spared = set(study.further) if study.ordered else set()
-    if study.data.holdout:
-        spared |= _for_the_holdout(study, trials)
     for trial in trials:
         folder = TrialPaths.of(study.record.work_dir, name, trial.number).folder
         for file in CHECKPOINTS:
             if found := _record(name, trial.number, folder / file):
                 held.append(HeldRecord(found, trial.state, trial.score, trial.failure))
-    for artifact in decide(held, {name: study.space.keep}, leading=leading).delete:
-        if artifact.trial not in spared:
-            Path(artifact.artifact_id).unlink(missing_ok=True)
+    for artifact in decide(held, {name: study.space.keep}, leading=leading, spared=spared).delete:
+        Path(artifact.artifact_id).unlink(missing_ok=True)
 
 
-def _for_the_holdout(study: Study, trials: Sequence[TrialRecord]) -> set[int]:
-    """Trials that may have to be scored on the images held out: all seeds of the best, of the baseline, further ones.
+def _for_the_holdout(study: Study, trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None) -> set[int]:
+    """Trials that may have to be scored on the images held out: all seeds of the best and of the baseline.
 
     A combination of which only the best seeds are left would be judged too kindly.
     """
-    standings = stand(trials).standings
-    first = next(filter(ranked, trials), None)
-    names = {standings[0].combination if standings else None, first.combination if first else None}
-    found = {one.number for one in trials if one.combination in names}
-    return found | set(study.further) - set(study.store.holdout(study.record.name))
+    best = [*stand(trials).standings[:1], leader(trials, confirmation)]
+    names = {one.combination for one in best if one}
+    names |= {one.combination for one in [next(filter(ranked, trials), None)] if one}
+    names |= {Order.read(confirmation).baseline} if confirmation else set()
+    seen = study.store.holdout(study.record.name)
+    return {one.number for one in trials if one.combination in names and one.number not in seen}
 
 
 def _record(study: str, trial: int, path: Path) -> ArtifactRecord | None:

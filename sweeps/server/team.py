@@ -107,6 +107,7 @@ class Team:
 
     def _open(self, record: StudyRecord, space: SearchSpace, data: DataPaths) -> Coordinator:
         study = Study(self.storage, self.store, record, space, data, workers_survive=True)
+        study.take_up_order()
         coordinator = Coordinator(study, lambda line: log.info("%s: %s", record.name, line))
         self.hall.add(coordinator)
         return coordinator

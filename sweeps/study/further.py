@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from results.records import TrialRecord
 from sweeps.space.resolve import seed_of
-from sweeps.space.schema import SearchSpace
+from sweeps.space.schema import Choice, IntRange, SearchSpace
 from sweeps.space.walk import Assignment
 
 T = TypeVar("T")
@@ -41,6 +41,16 @@ class Proposal:
 def is_further(space: SearchSpace, row: TrialRecord) -> bool:
     """Whether a trial was ordered by a confirmation: it spends no budget of trials and is not pruned."""
     return row.seed != seed_of(space, row.optuna_params)
+
+
+def highest_seed(space: SearchSpace) -> int:
+    """That the space may propose; -1 where it searches none."""
+    match space.search.get("seed"):
+        case Choice(labels=labels):
+            return max((label for label in labels if isinstance(label, int)), default=-1)
+        case IntRange(high=high):
+            return high
+    return -1
 
 
 def shown(by_name: Mapping[str, T], further: bool) -> dict[str, T]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
 from datetime import timedelta
 
 from optuna.trial import FrozenTrial
 
+from results.confirmation import Order, order, owed, settled
+from results.errors import ResultsError
 from results.pareto import cost
 from results.records import FINAL, EpochRecord, ImportRecord, StudyRecord, StudyState, TrialRecord, now
 from results.store import Store
@@ -20,7 +23,7 @@ from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, suggest
 from sweeps.study.followers import Followers
 from sweeps.study.forms import OptunaSuggester
-from sweeps.study.further import Proposal
+from sweeps.study.further import Proposal, highest_seed
 from sweeps.study.ledger import Ledger
 from sweeps.study.tally import Tally
 
@@ -61,6 +64,8 @@ class Study:
         self.followers = Followers(storage, store, record.name, space, self._adopt, self.scale, data.n_train)
         rows = store.trials(record.name)
         self._ordered: deque[Proposal] | None = None  # trained in the place of what the sampler would propose
+        self._searches_on = False  # once all of them have ended
+        self._due = set[int]()  # of those that were begun
         self.further = self.followers.further
         seeds = 1 if space.adaptive else space.repeats
         self._tally = Tally((row for row in rows if row.number not in self.further), seeds)
@@ -78,12 +83,58 @@ class Study:
         """Goes on with another budget, sampler or pruner; what identifies the study is the same."""
         self.space, self.record = space, record
         if self._begun is None:
+            if self._ordered is not None and self._proposed is not None and self._proposed.seed is not None:
+                self._ordered.appendleft(self._proposed)
             self._proposed = None
         self.followers.change(space)
 
-    def order(self, proposals: Iterable[Proposal]) -> None:
-        """Trains these and nothing else."""
-        self._ordered = deque(proposals)
+    def order(self, proposals: Iterable[Proposal], search_on: bool = False) -> None:
+        """Trains these and nothing else; `search_on`: once they have ended, what the sampler proposes, as before."""
+        self._ordered, self._searches_on = deque(proposals), search_on
+        self._due = {number for number in self.further if self.row(number).state not in FINAL}
+        self._end_order()
+
+    def confirm(self, top: int, seeds: int, only: Sequence[str] = (), search_on: bool = False) -> None:
+        """Orders what `results.confirmation.order` says, as far as it is still to be trained.
+
+        An order whose seeds have not ended yet stands, whatever else has come to its end meanwhile.
+
+        Raises:
+            UserError: no trial is complete, or none of a combination that is named.
+        """
+        name = self.record.name
+        trials, kept = self.store.trials(name), self.kept_order()
+        if unknown := set(only) - {one.combination for one in trials if one.state == "complete"}:
+            raise UserError(f"study {name} has no complete trial of combination {min(unknown)}")
+        if kept is None or not self._searches_on:
+            try:
+                kept = order(trials, top, seeds, kept, highest_seed(self.space), only)
+            except ResultsError as error:
+                raise UserError(str(error)) from error
+            kept = replace(kept, search_on=search_on)
+            self.store.confirm(name, kept.document())
+        self._order_owed(kept, trials)
+
+    def take_up_order(self) -> None:
+        """Goes on with the seeds that a team's server had not trained when it ended."""
+        kept, trials = self.kept_order(), self.store.trials(self.record.name)
+        if kept and kept.search_on and not settled(kept, trials):
+            self._order_owed(kept, trials)
+
+    def kept_order(self) -> Order | None:
+        """The last confirmation's."""
+        kept = self.store.study(self.record.name)
+        return Order.read(kept.confirmation) if kept and kept.confirmation else None
+
+    def _order_owed(self, wanted: Order, trials: Sequence[TrialRecord]) -> None:
+        proposals = (Proposal(one.optuna_params, seed, one.number) for one, seed in owed(wanted, trials))
+        self.order((one for one in proposals if one != self._proposed), wanted.search_on)
+
+    def _end_order(self) -> None:
+        """Whatever was ordered has ended, and was not meant to be the last that is trained."""
+        begins = self._ordered or (self._proposed is not None and self._proposed.seed is not None)
+        if self._searches_on and not begins and not self._due:
+            self._ordered, self._searches_on = None, False
 
     @property
     def ordered(self) -> bool:
@@ -131,6 +182,7 @@ class Study:
         self._begun = self._proposed = None
         if further:
             self.further.add(number)
+            self._due.add(number)
         else:
             self.followers.proposer.begun(number, assignment)
             self._tally.begun += 1
@@ -205,13 +257,12 @@ class Study:
         row = self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
         epochs = self.store.epochs(name, number)
         self._epochs[number] = row.epochs
-        parts = {**row.parts, "settings": {**row.parts["settings"], **(row.adjusted or {})}}
         hours = self.space.budget.trial_hours
         return Lease(
             study=name,
             trial=number,
             fence=fence,
-            combination=Combination.model_validate(parts),
+            combination=Combination.model_validate(row.trained),
             seed=row.seed,
             scale=self.scale,
             data=self.data,
@@ -242,7 +293,7 @@ class Study:
         row = self.store.trial(self.record.name, number)
         if row is None:  # somebody made the number up; the lease machine refuses it
             return 1, 1
-        settings = {**row.parts["settings"], **(row.adjusted or {})}
+        settings = row.trained["settings"]
         return int(settings.get("batch_size", 1)), int(settings.get("accumulate", 1))
 
     def release(self, number: int, failure: str = "lost_worker", reason: str | None = None) -> None:
@@ -275,6 +326,8 @@ class Study:
         if number not in self.further:
             self._tally.ended(row)
         self._epochs.pop(number, None)
+        self._due.discard(number)
+        self._end_order()
         self.followers.ended(row)
 
     def _missing(self, row: TrialRecord, result: Result) -> str | None:
@@ -312,6 +365,8 @@ class Study:
         stands_in = self.followers.begin_again(row, lambda number: self._attributes(number, row.optuna_params))
         self.store.retry(self.record.name, number, stands_in)
         self.followers.stands_in(row, stands_in)
+        if self.ordered and number in self.further:
+            self._due.add(number)
         return self.row(number)
 
     def set_state(self, state: StudyState, reason: str | None = None) -> None:

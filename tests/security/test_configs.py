@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,10 +16,11 @@ from mmengine.config import Config
 
 from results.export import config_text
 from results.records import StudyRecord, TrialRecord
-from runner.configfile import to_text
+from runner.configfile import from_text, to_text
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, Objective
 from runner.render import render
+from runner.standalone import without_plugins
 from sweeps.leases.coordinator import Coordinator
 from sweeps.space import travel
 from sweeps.space.loader import load
@@ -65,16 +65,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, TrialRe
         return study.record, row, Combination.model_validate(row.parts)
 
 
-def only_values(text: str) -> dict[str, Any]:
-    """What a Python source assigns; nothing but names and literals may be in it."""
-    found = {}
-    for node in ast.parse(text).body:
-        assert isinstance(node, ast.Assign) and len(node.targets) == 1, ast.dump(node)
-        assert isinstance(node.targets[0], ast.Name)
-        found[node.targets[0].id] = ast.literal_eval(node.value)
-    return found
-
-
 def read(text: str, folder: Path) -> dict[str, Any]:
     """What MMEngine makes of it."""
     path = folder / "config.py"
@@ -94,7 +84,7 @@ def check_config(done: tuple[StudyRecord, TrialRecord, Combination], folder: Pat
     paths = DataPaths.model_validate({**data().model_dump(), **places, "classes": (text, "other")})
     config = render(combination, 0, "tiny", paths, Objective(), 100, plugins=[text])
     written = to_text(config)
-    values = only_values(written)
+    values = from_text(written)
     assert values == config
     assert values["note"] == value and values["model"]["type"] == text and values["load_from"] == f"/{text}.pth"
     # beyond custom imports, which MMEngine carries out: no module has such a name, so nothing else can be tested there
@@ -124,6 +114,32 @@ def test_a_config_holds_very_many_texts_as_they_are(
     check_config(done, folder, text, value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('touch PWNED')",
+        "import os; os.system('touch PWNED')",
+        "model = __import__('os').system('touch PWNED')",
+        "model = [open('PWNED', 'w')]",
+        "model = {'type': f'{open(\"PWNED\", \"w\")}'}",
+        "model['type'] = 'x'",
+        "a = b = 1",
+        "a, b = 1, 2",
+        "model: int = 1",
+        "_base_ = fileDirname",
+        "model = " + "[" * 100_000,
+        "model = 1\0",
+        "not a config",
+    ],
+)
+def test_a_config_that_somebody_sent_is_read_and_not_run(folder: Path, text: str) -> None:
+    """A worker sends the config that it trained; a server that one does not trust hands it on."""
+    for reading in (from_text, without_plugins):
+        with pytest.raises(UserError, match="this is no config as sweep writes them"):
+            reading(text)
+    assert not (folder / "PWNED").exists()
+
+
 @seed(3)
 @CALM
 @example(text=NASTY, other=NASTY)
@@ -144,7 +160,7 @@ def test_a_header_is_a_comment_whatever_it_names(
     )  # fmt: skip
     config = to_text({"model": {"type": text}, "note": [other]})
     exported = config_text(shady, tried, config, f"python train.py {text}", [text, other])
-    assert only_values(exported) == {"model": {"type": text}, "note": [other]}
+    assert from_text(exported) == {"model": {"type": text}, "note": [other]}
     assert read(exported, folder) == {"model": {"type": text}, "note": [other]}
     header = exported[: exported.index("\nmodel = ")]
     assert all(line.startswith("#") for line in header.split("\n") if line)

@@ -47,6 +47,15 @@ def test_of_equal_scores_the_first_is_the_better() -> None:
     assert gone([held(n) for n in range(5)]) == [("s", 3, "last.pth"), ("s", 4, "last.pth")]
 
 
+def test_what_is_to_be_scored_on_images_held_out_stays_while_the_budget_allows_it() -> None:
+    files = [held(n, score=0.5 - n / 100) for n in range(6)]
+    spared = {"s": (2, 5)}
+    assert gone(files, best={"s": 2}, spared=spared) == [("s", 3, "last.pth"), ("s", 4, "last.pth")]
+    tight = [number for _, number, _ in gone(files, best={"s": 2}, spared=spared, budget=30)]
+    assert tight == [3, 4, 1], "the second best goes before those"
+    assert [number for _, number, _ in gone(files, best={"s": 2}, spared=spared, budget=10)][-2:] == [2, 5]
+
+
 def test_the_leading_combination_comes_first() -> None:
     files = [held(n, score=score) for n, score in enumerate([0.62, 0.60, 0.59, 0.585, 0.58])]
     assert gone(files, leading={"s": [(3, 4)]}) == [("s", 2, "last.pth"), ("s", 4, "last.pth")], "its best seed"

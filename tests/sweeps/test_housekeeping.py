@@ -11,7 +11,7 @@ from runner.protocol import EpochReport, Holdout
 from sweeps import keepsakes
 from sweeps.artifacts import Place
 from sweeps.cli import main
-from sweeps.confirm import Confirm
+from sweeps.confirm import Confirm, begin
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.app import Server, create_app
 from sweeps.server.hall import Hall
@@ -159,7 +159,7 @@ def test_the_winner_of_a_confirmation_keeps_one(tmp_path: Path) -> None:
     with bench.study("keep=1") as study:
         run(Coordinator(study), lambda trial, epoch: [0.5, 0.51, 0.7, 0.6][trial])
     with bench.study("keep=1") as study:
-        Confirm(top=2, seeds=2).begin(study)
+        begin(study, Confirm(top=2, seeds=2))
         run(
             Coordinator(study),
             lambda trial, epoch: 0.3 if study.row(trial).combination == study.row(2).combination else 0.55,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_up import ASK, Bench
+from made_up import ASK, Bench, run
 
 from runner.protocol import EpochReport
 from sweeps import runfile
 from sweeps.cli import main
+from sweeps.leases.coordinator import Coordinator
 
 
 def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
@@ -31,6 +32,20 @@ def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
         row = study.row(0)
         assert (row.state, row.worker, row.fence) == ("running", ASK.worker, 1)
         assert study.store.attempts("made_up", 0)[0].ended_at is None
+
+
+def test_a_study_that_was_not_paused_stays_finished_when_it_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench(tmp_path)
+    with bench.study() as study:
+        run(Coordinator(study))
+        study.set_state("finished", "everything was tried")
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume"]) == 0
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.startswith("study    made_up: finished")
 
 
 def test_messages_show_no_password(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from made_up import ASK, Bench, result, run
 from results.export import pick
 from results.ranking import rank
 from sweeps.cli import main
-from sweeps.confirm import Confirm
+from sweeps.confirm import Confirm, begin
 from sweeps.leases.coordinator import Coordinator
 from sweeps.status import document, shown
 
@@ -41,7 +41,7 @@ def test_status_and_rank_name_the_best_that_is_exported(
     bench = Bench(tmp_path)
     with bench.study() as study:
         run(Coordinator(study), lambda trial, epoch: scores[trial])
-        Confirm(top=2, seeds=1).begin(study)
+        begin(study, Confirm(top=2, seeds=1))
         run(Coordinator(study), lambda trial, epoch: scores[trial])
         study.store.touch_study("made_up", state="finished")
         whole = rank(study.record, study.store.trials("made_up"))

@@ -10,8 +10,10 @@ from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecor
 from runner.errors import UserError
 from runner.protocol import Verdict
 from sweeps.artifacts import Artifacts
+from sweeps.evidence import check_evidence
 from sweeps.imports import Imported, ImportedTable, taken
 from sweeps.logs import read
+from sweeps.server.confirmation import Asked, HeldScore
 from sweeps.server.hall import Hall
 from sweeps.server.routes.answers import LARGEST_FILE, Study, Trial, plain_file
 from sweeps.server.submission import Submission
@@ -92,6 +94,27 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
         """The trial's log from a byte on, 1 MiB at most; empty at its end, or where there is none yet."""
         found = read(hall.study(study).record(), trial, offset, artifacts)
         return Response(found, media_type="text/plain; charset=utf-8")
+
+    @routes.post("/studies/{study}/confirmation")
+    def confirm(study: Study, asked: Asked) -> StudyRecord:
+        """Further seeds of the best, the same ones where it was asked before; nothing else begins until they ended."""
+        owner = hall.study(study)
+        owner.confirm(asked.top, asked.seeds, asked.only)
+        return owner.record()
+
+    @routes.get("/studies/{study}/holdout")
+    def holdout(study: Study) -> dict[int, HeldScore]:
+        """What was scored on the images held out, by trial."""
+        held = hall.study(study).study.store.holdout(study)
+        return {trial: HeldScore.of(one) for trial, one in held.items()}
+
+    @routes.post("/studies/{study}/trials/{trial}/holdout")
+    def add_holdout(study: Study, trial: Trial, score: HeldScore) -> Verdict:
+        """Keeps what a complete trial scores on the images held out; the first one counts."""
+        if score.evidence is not None:
+            check_evidence(score.evidence)
+        hall.study(study).keep_holdout(trial, score.record())
+        return Verdict()
 
     @routes.post("/studies/{study}/trials/{trial}/retry")
     def retry(study: Study, trial: Trial) -> Verdict:

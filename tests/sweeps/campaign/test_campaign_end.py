@@ -19,6 +19,7 @@ from sweeps.campaign.course import Course
 from sweeps.campaign.finals import finals
 from sweeps.campaign.show import stages_of, winning
 from sweeps.campaign.stages import stage_space
+from sweeps.confirm import begin
 from sweeps.leases.coordinator import Coordinator
 from sweeps.session import reopened
 from sweeps.study.further import Proposal
@@ -72,7 +73,7 @@ def test_further_seeds_of_the_best_and_the_first_of_all_judge_in_the_end(tmp_pat
             with Store.open(bench.storage) as store:
                 space = reopened(record, tmp_path)
                 study = Study(bench.storage, store, store.study(record.name) or record, space, bench.data)
-                side.begin(study)
+                begin(study, side)
                 trained(Coordinator(study), lambda row: 0.4)
     assert [(row.seed, tried(row, "model")) for row in bench.rows("models")][3:] == [
         (1, "mask_rcnn"), (2, "mask_rcnn"),
@@ -103,7 +104,7 @@ def test_further_seeds_count_where_the_best_is_not_of_the_last_stage(tmp_path: P
     for record, side in sides:
         with Store.open(bench.storage) as store:
             study = Study(bench.storage, store, record, bench.first(), bench.data)
-            side.begin(study)
+            begin(study, side)
             trained(Coordinator(study), lambda row: 0.6 if row.seed == 2 else 0.1)
     with Store.open(bench.storage, readonly=True) as store:
         stages = stages_of(store, "particles")
@@ -131,7 +132,7 @@ def test_what_is_confirmed_between_two_stages_decides_with_its_new_seeds(tmp_pat
         [(record, side)] = [one for one in finals(store, "particles", 2) if one[1].combinations]
     with Store.open(bench.storage) as store:
         study = Study(bench.storage, store, record, bench.first(), bench.data)
-        side.begin(study)
+        begin(study, side)
         trained(Coordinator(study), lambda row: 0.2)
     bench.start()
     with Store.open(bench.storage, readonly=True) as store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 
@@ -72,16 +73,24 @@ def test_ctrl_c_in_the_second_stage_and_a_second_start(desk: Desk) -> None:
 def test_through_a_server_whose_worker_trains_it(desk: Desk) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    desk.write(CAMPAIGN.replace("{data}", str(NUCLEI)).replace("trials: 2", "trials: 1"), "campaign.yaml")
-    server = desk.spawn("serve", "--port", str(port))
+    desk.write(f"name: nuclei\n{IN_SETS}holdout: {{split: 0.3}}\n", "data.yaml")
+    desk.write(CAMPAIGN.replace("{data}", "data.yaml").replace("trials: 2", "trials: 1"), "campaign.yaml")
+    server = desk.spawn("serve", "--port", str(port), "--work-dir", "of the server")
     desk.wait_for(lambda: "Ctrl-C ends it" in desk.err())
     options = ("--server", f"http://127.0.0.1:{port}", "--token-file", "sweeps.db.token")
-    worker = desk.spawn("worker", *options, "--owner", "Ann")
+    worker = desk.spawn("worker", *options, "--owner", "Ann", "--work-dir", "of the worker")
     done = desk.run("start", "campaign.yaml", *options)
     assert done.returncode == 0, done.stderr
     assert "stage by stage while this watches" in done.stderr
     stages = desk.run("campaign", *options)
     assert (stages.returncode, stages.stdout) == (0, done.stdout)
+    scored = done.stderr.count("scoring 4 held-out images")
+    assert scored and "on 4 images that no trial and no ranking saw" in done.stdout
+    confirmed = desk.run("confirm", "--study", "세포", "--seeds", "1", *options, "--format", "json")
+    assert confirmed.returncode == 0, confirmed.stderr
+    found = json.loads(confirmed.stdout)["holdout"]
+    assert found["images"] == 4 and found["winner"]["fresh"] is not None, "a seed that had no part in the choice"
+    assert not list(desk.folder.glob("work_dirs/**/*.pth")), "what came from the server to be scored does not stay"
     for process in (worker, server):
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
