@@ -32,7 +32,7 @@ study: made_up
 data: demo
 scale: tiny
 fixed: {{epochs: {EPOCHS}, batch_size: 4}}
-search: {{seed: [0, 1, 2, 3, 4, 5, 6, 7]}}
+search: {{lr: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08]}}
 budget: {{trials: {TRIALS}, trial_hours: 2}}
 """
 WORKERS = ("w1", "w2", "w3")
