@@ -90,8 +90,8 @@ class Study:
 
     def order(self, proposals: Iterable[Proposal], search_on: bool = False) -> None:
         """Trains these and nothing else; `search_on`: once they have ended, what the sampler proposes, as before."""
-        self._ordered, self._searches_on = deque(proposals), search_on
         self._due = {number for number in self.further if self.row(number).state not in FINAL}
+        self._ordered, self._searches_on = deque(proposals), search_on
         self._end_order()
 
     def confirm(self, top: int, seeds: int, only: Sequence[str] = (), search_on: bool = False) -> None:
