@@ -343,7 +343,7 @@ def test_server_and_model_agree() -> None:
 @pytest.mark.timeout(3600)
 def test_server_and_model_agree_for_ten_thousand_steps() -> None:
     CoordinatorMachine.steps = 0
-    long = settings(QUICK, max_examples=180, stateful_step_count=60)
+    long = settings(QUICK, max_examples=200, stateful_step_count=60)
     run_state_machine_as_test(CoordinatorMachine, settings=long)  # type: ignore[no-untyped-call]
     assert CoordinatorMachine.steps >= 10_000
 
