@@ -63,8 +63,11 @@ def main() -> None:
     parser.add_argument("--storage", required=True)
     parser.add_argument("--study", default="table")
     parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--data-hash", help="of a data file with the same train and val, where only held-out ones differ")
     given = parser.parse_args()
     found = read(given.storage, given.study)
+    if given.data_hash:
+        found = table({**found.study, "data_hash": given.data_hash}, found.rows)
     if given.out.exists():
         found = added(load(given.out), found)
     save(found, given.out)

@@ -144,8 +144,8 @@ class Postgres:
         return len(self.sql("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
     def remove(self) -> None:
-        """Stops the server and removes its folder."""
-        self.stop()
+        """Ends the server, which need not write anything any more, and removes its folder."""
+        self.stop(signal.SIGQUIT)
         self._spawner.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
 
