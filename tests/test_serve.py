@@ -160,7 +160,7 @@ def test_the_training_outlives_its_server(team: Team) -> None:
 def test_ctrl_c_ends_the_watching_only(team: Team) -> None:
     seen = story_of(team)
     assert seen.watcher_code == 130
-    assert "the study goes on; watch it with: sweep status --watch --study served" in seen.watched
+    assert f"watch it with: sweep status --watch --study served --server {team.url}\n" in seen.watched
     assert seen.worker_code == 130
 
 
@@ -195,7 +195,7 @@ def test_the_best_is_handed_back(team: Team) -> None:
 
 
 def test_pause_and_resume(team: Team) -> None:
-    assert team.run("pause") == "study served is paused; go on with: sweep resume --study served\n"
+    assert team.run("pause") == f"study served is paused; go on with: sweep resume --study served --server {team.url}\n"
     assert team.run("resume") == "study served goes on\n"
 
 
