@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--storage", required=True)
     parser.add_argument("--study", default="table")
     parser.add_argument("--out", type=Path, default=FILE)
-    parser.add_argument("--data-hash", help="of a data file with the same train and val, where only held-out ones differ")
+    parser.add_argument("--data-hash", help="of a data file that differs in held-out images alone")
     given = parser.parse_args()
     found = read(given.storage, given.study)
     if given.data_hash:
