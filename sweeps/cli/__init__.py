@@ -95,6 +95,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command line; returns its exit code: 0 done, 1 a mistake, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    stdout = sys.stdout
     try:
         code = cli.main(arguments, prog_name="sweep", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -108,8 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except SystemExit as error:  # click ends so where a pipe was closed
-        if isinstance(error.__context__, BrokenPipeError):
+    except SystemExit:  # click ends so where a pipe was closed, with streams that say nothing about it any more
+        if sys.stdout is not stdout:
             return 0
         raise
     except BrokenPipeError:  # the reader has seen enough

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -177,9 +178,11 @@ def test_an_interrupted_command_is_130(desk: Desk) -> None:
     assert "Traceback" not in desk.err()
 
 
-def test_a_reader_that_has_seen_enough_is_no_mistake(tried: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_mistake(tried: Path, unbuffered: str) -> None:
     line = f"set -o pipefail; {SWEEP} catalog --format json | head -c 10 >/dev/null"
-    done = subprocess.run(["bash", "-c", line], cwd=tried, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["bash", "-c", line], cwd=tried, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
 
 
