@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import logging
+import os
 import platform
 import resource
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -20,6 +22,7 @@ from mmengine.runner import Runner
 from runner import plugins  # noqa: F401  the plugins are registered with MMDetection
 from runner.catalog import BACKBONES
 from runner.configfile import to_text
+from runner.lifeline import die_with_parent
 from runner.machine import Machine, cpu_name
 from runner.paths import TrialPaths, replace_with
 from runner.plugins.checkpoint import read_evidence, read_history
@@ -62,14 +65,17 @@ class TrialRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
-        """As mmengine's; pictures and labels that can't be read are told from broken code.
+        """As mmengine's; loader workers end with this process, what can't be read is told from broken code.
 
         Raises:
             DataError: the labels can't be read.
         """
         if isinstance(dataloader, dict) and isinstance(dataloader["dataset"], dict):
             dataloader = {**dataloader, "dataset": readable.built(dataloader["dataset"])}
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        # one that is killed leaves them blocked at their pipe otherwise (torch's own watchdog waits for that pipe)
+        loader.worker_init_fn = partial(_begin_loader_worker, os.getpid(), loader.worker_init_fn)
+        return loader
 
     def _init_model_weights(self) -> None:
         """As mmengine's; weights that fill the backbone by half are an error.
@@ -97,6 +103,12 @@ class TrialRunner(Runner):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         self.loaded = detector_line(watch, filename)
         return dict(checkpoint)
+
+
+def _begin_loader_worker(trainer: int, begin: Callable[[int], None] | None, worker_id: int) -> None:
+    die_with_parent(trainer)
+    if begin is not None:
+        begin(worker_id)
 
 
 def train(lease: Lease, machine: Machine, report: Callable[[EpochReport], Verdict]) -> Result:
