@@ -117,8 +117,8 @@ class Study:
 
     def take_up_order(self) -> None:
         """Goes on with the seeds that a team's server had not trained when it ended."""
-        kept, trials = self.kept_order(), self.store.trials(self.record.name)
-        if kept and kept.search_on and not settled(kept, trials):
+        kept = self.kept_order()
+        if kept and kept.search_on and not settled(kept, trials := self.store.trials(self.record.name)):
             self._order_owed(kept, trials)
 
     def kept_order(self) -> Order | None:
