@@ -6,23 +6,36 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import click
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from results.columns import clean
 from results.errors import NotFoundError
 from results.records import AttemptRecord, EpochRecord, HeldRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
 from runner.errors import UserError
+from runner.protocol import StudyName
 from runner.wire.client import Client, ServerTroubleError, in_trouble, no_tls
 from sweeps.imports import Imported, ImportedTable
 from sweeps.server.confirmation import Asked, HeldScore
 from sweeps.server.submission import Submission
 
+_NAME = TypeAdapter(StudyName)
+
+
+def _named(record: StudyRecord) -> StudyRecord:
+    """A study's name becomes a part of file names here, whoever runs the server."""
+    _NAME.validate_python(record.name)
+    return record
+
+
+_Study = Annotated[StudyRecord, AfterValidator(_named)]
+_STUDY = TypeAdapter[StudyRecord](_Study)
+_STUDIES = TypeAdapter(list[_Study])
 _IMPORTS = TypeAdapter(list[ImportRecord])
-_STUDIES = TypeAdapter(list[StudyRecord])
+_IMPORTED = TypeAdapter(Imported)
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
 _HELD = TypeAdapter(dict[int, HeldScore])
@@ -132,17 +145,17 @@ class Remote(Client):
     def submit(self, submission: Submission) -> StudyRecord:
         """Hands a study over; the record of the one that it begins or goes on with."""
         answer = self._ask("POST", "/studies", content=submission.model_dump_json().encode())
-        return TypeAdapter(StudyRecord).validate_json(answer.content)
+        return self._understood(answer, _STUDY)
 
     def confirm(self, study: str, asked: Asked) -> StudyRecord:
         """Orders further seeds; the record of the study, with the order."""
         answer = self._ask("POST", f"/studies/{study}/confirmation", content=asked.model_dump_json().encode())
-        return TypeAdapter(StudyRecord).validate_json(answer.content)
+        return self._understood(answer, _STUDY)
 
     def bring_in(self, study: str, table: ImportedTable) -> Imported:
         """Hands a table of results from elsewhere over; what became of its rows."""
         answer = self._ask("POST", f"/studies/{study}/imports", content=table.model_dump_json().encode())
-        return Imported.model_validate_json(tame(answer.content))
+        return self._understood(answer, _IMPORTED)
 
     def order(self, what: str, **body: Any) -> None:
         """Sends an order, e.g. ``studies/models/pause``."""
@@ -173,8 +186,11 @@ class Remote(Client):
                 return answer
 
     def _read(self, path: str, adapter: TypeAdapter[_T]) -> _T:
+        return self._understood(self._ask("GET", path), adapter)
+
+    def _understood(self, answer: httpx.Response, adapter: TypeAdapter[_T]) -> _T:
         try:
-            return adapter.validate_json(tame(self._ask("GET", path).content))
+            return adapter.validate_json(tame(answer.content))
         except ValidationError as error:
             raise UserError(f"{self.http.base_url} is another version of sweep: {error.errors()[0]['msg']}") from error
 

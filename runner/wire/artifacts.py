@@ -14,9 +14,18 @@ import httpx
 
 from runner.errors import UserError
 from runner.protocol import Lease
-from runner.wire.client import checked
+from runner.wire.client import checked, received
 from runner.wire.line import ContentError, Line, NoRoomError, OffsetError, TransferStoppedError
-from runner.wire.transfer import NAMES, Begin, Held, Standing, artifact_path, label_path, largest
+from runner.wire.transfer import (
+    LARGEST_LABELS,
+    NAMES,
+    Begin,
+    Held,
+    Standing,
+    artifact_path,
+    label_path,
+    largest,
+)
 
 __all__ = ["NoRoomError", "Transfer", "TransferStoppedError"]
 
@@ -100,14 +109,15 @@ class Transfer:
             False if the server has no such file.
 
         Raises:
-            LeaseLostError, httpx.TransportError, UserError, TransferStoppedError: as for `upload`.
+            LeaseLostError, httpx.TransportError, UserError, TransferStoppedError: as for `upload`; `UserError` as
+                well where the file is larger than one of that name may be, or more comes than was asked for.
             OSError: the target can't be written.
         """
-        return self._fetch_file(artifact_path(study, trial, name), target)
+        return self._fetch_file(artifact_path(study, trial, name), target, largest(name) or 0)
 
     def download_labels(self, study: str, sha256: str, target: Path) -> bool:
         """Fetches a label file of a study's data; as `download`."""
-        return self._fetch_file(label_path(study, sha256), target)
+        return self._fetch_file(label_path(study, sha256), target, LARGEST_LABELS)
 
     # sending
 
@@ -153,13 +163,15 @@ class Transfer:
 
     # fetching
 
-    def _fetch_file(self, path: str, target: Path) -> bool:
+    def _fetch_file(self, path: str, target: Path, most: int) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_ATTEMPTS):
             found = self._line.insist(partial(self._get, path, 0, 0))
             if found.status_code == httpx.codes.NOT_FOUND:
                 return False
             sha256, size = _whole(found)
+            if size > most:
+                raise UserError(f"{target.name} has {size:,} bytes on the study server; it may have {most:,}")
             if self._is(target, sha256, size):
                 return True
             arriving = target.with_name(f".{target.name}.{sha256[:16]}.part")
@@ -195,7 +207,8 @@ class Transfer:
         lease = self._line.lease
         mine = lease is not None and path.startswith(f"{artifact_path(lease.study, lease.trial)}/")
         query = {"fence": lease.fence} if lease is not None and mine else {}
-        return self._line.http.get(path, params=query, headers={"Range": f"bytes={first}-{last}"})
+        wanted = {"Range": f"bytes={first}-{last}"}
+        return received(self._line.http, path, last - first + 1, params=query, headers=wanted)
 
     def _is(self, file: Path, sha256: str, size: int) -> bool:
         """Whether a file is there and has that content."""

@@ -30,6 +30,7 @@ _Kind = TypeVar("_Kind", bound=Message)
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _PATIENCE = 20.0  # seconds; a worker says how much of its lease is left
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+_REFUSAL_BYTES = 2**16
 _CA = "SWEEP_CA"  # a PEM file of certificates to trust, for servers that sign their own
 
 
@@ -93,9 +94,13 @@ class Client:
         """Gives the trial back unfinished; it goes on from its last checkpoint under the next lease."""
         self._insist(f"{_of(lease)}/hand_back", Renewal(fence=lease.fence, reason=reason, cause=cause), patience)
 
-    def fetch(self, path: str) -> bytes:
-        """What stands under a path (a label file, a plugin), whole."""
-        return checked(self.http.get(path)).content
+    def fetch(self, path: str, most: int) -> bytes:
+        """What stands under a path, whole.
+
+        Raises:
+            UserError: it has more than `most` bytes, or the server refuses it.
+        """
+        return checked(received(self.http, path, most)).content
 
     def status(self, study: str) -> dict[str, Any]:
         """The study's status document."""
@@ -152,6 +157,29 @@ def checked(answer: httpx.Response, leased: bool = False) -> httpx.Response:
     if in_trouble(answer):
         raise ServerTroubleError(f"the study server answers {code}: {line}")
     raise UserError(f"the study server answers {code} to {answer.request.url.path}: {line}")
+
+
+def received(http: httpx.Client, path: str, most: int, **options: Any) -> httpx.Response:
+    """The answer to a GET, read as it comes: whoever sends without end does not fill our memory.
+
+    Args:
+        http: the connection.
+        path: what is asked for.
+        most: bytes that the answer may have; a refusal may always have `_REFUSAL_BYTES`.
+        options: of the request (``params``, ``headers``).
+
+    Raises:
+        UserError: the answer has more.
+    """
+    headers = {**options.pop("headers", {}), "Accept-Encoding": "identity"}  # packed, a few bytes may be very many
+    with http.stream("GET", path, headers=headers, **options) as answer:
+        content, limit = bytearray(), max(most, _REFUSAL_BYTES) if answer.is_error else most
+        for block in answer.iter_raw():
+            content += block
+            if len(content) > limit:
+                raise UserError(f"what answers at {path} sends more than the {limit:,} bytes that were asked for")
+    answer.headers.pop("Content-Encoding", None)
+    return httpx.Response(answer.status_code, headers=answer.headers, content=bytes(content), request=answer.request)
 
 
 def in_trouble(answer: httpx.Response) -> bool:

@@ -20,6 +20,7 @@ from runner.worker.trust import distrusted
 log = logging.getLogger("sweep.worker")
 _MODULE = re.compile(r"[A-Za-z_]\w*\.py")
 _LABELS = ("train_annotations", "val_annotations")
+_MOST_PLUGIN = 4_000_000  # bytes; a server takes a million characters
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Readiness:
             )
         if self.place.shared:
             return plugin
-        content = self.client.fetch(f"/studies/{study}/plugins/{plugin.sha256}")
+        content = self.client.fetch(f"/studies/{study}/plugins/{plugin.sha256}", _MOST_PLUGIN)
         if hashlib.sha256(content).hexdigest() != plugin.sha256:
             raise UserError(f"plugin {name}: the server's file is not the one the study began with")
         log.info("study %s runs %s (SHA-256 %s) here", study, name, plugin.sha256)

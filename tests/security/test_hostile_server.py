@@ -21,6 +21,7 @@ from security.house import TOKEN, House
 from results.errors import NotFoundError
 from runner.errors import UserError
 from runner.protocol import Combination, Lease, LeaseReply, LeaseRequest, Needs
+from runner.wire.artifacts import Transfer
 from runner.wire.client import Client
 from runner.worker.readiness import Place, Readiness
 from runner.worker.trust import distrusted
@@ -165,6 +166,7 @@ class Script:
         self.replies: dict[str, list[bytes]] = {}
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.status = 200
+        self.headers: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -185,7 +187,8 @@ def hostile() -> Iterator[tuple[str, Script]]:
             waiting = script.replies.get(self.path.partition("?")[0], [b"{}"])
             content = waiting.pop(0) if len(waiting) > 1 else waiting[0]
             self.send_response(script.status)
-            self.send_header("Content-Length", str(len(content)))
+            for key, value in {"Content-Length": str(len(content)), **script.headers}.items():
+                self.send_header(key, value)
             self.end_headers()
             self.wfile.write(content)
 
@@ -278,6 +281,35 @@ def test_what_a_server_says_moves_no_cursor(hostile: tuple[str, Script], shared:
         done = desk.run(*command, *options)
         assert done.returncode == 0, (command, done.stderr)
         assert all(line.isprintable() for line in (done.stdout + done.stderr).splitlines()), (command, done.stdout)
+
+
+@pytest.mark.parametrize("name", ["x/../../../../x", "../x", "/tmp/x", "a\0b", "", "a" * 100])
+def test_a_name_of_a_study_writes_no_file_elsewhere(
+    hostile: tuple[str, Script], shared: House, desk: Desk, name: str
+) -> None:
+    """``sweep best`` makes a file name of it."""
+    url, script = hostile
+    script.replies["/studies"] = [record(shared, name=name)]
+    (desk.folder / "token").write_text(TOKEN)
+    for export in ("config", "checkpoint"):
+        done = desk.run("best", "--export", export, "--server", url, "--token-file", "token")
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+        assert "another version of sweep" in done.stderr
+    assert {path for path, _ in script.heard} == {"/studies"}
+
+
+def test_a_file_has_no_more_bytes_than_were_asked_for(hostile: tuple[str, Script], tmp_path: Path) -> None:
+    url, script = hostile
+    path, target = "/studies/mine/trials/1/artifacts/best.pth", tmp_path / "best.pth"
+    script.headers = {"ETag": f'"{"0" * 64}"', "Content-Range": f"bytes 0-0/{2**60}"}
+    for content, line in ((b"x", "may have 68,719,476,736"), (b"x" * 100_000, "more than the 1 bytes")):
+        script.replies[path] = [content]
+        with Client(url, TOKEN) as client, pytest.raises(UserError, match=line):
+            Transfer(client.http).download("mine", 1, "best.pth", target)
+    script.replies["/plugin"] = [b"x" * 100_000]
+    with Client(url, TOKEN) as client, pytest.raises(UserError, match="more than the 1,000 bytes"):
+        client.fetch("/plugin", 1000)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_refusal_moves_no_cursor(hostile: tuple[str, Script]) -> None:
