@@ -116,15 +116,17 @@ def compare(
     evidence: Callable[[Sequence[int]], Mapping[int, bytes]],
     names: tuple[str, str],
     seed_noise: float | None = None,
+    runs: bool = False,
 ) -> Comparison:
-    """Compares two trials (by number) or combinations (by their eight hex digits).
+    """Compares two combinations, each with all its seeds.
 
     Args:
         study: whose objective counts.
         trials: all of it; the noise between seeds is learnt from them.
         evidence: what the trials of these numbers have kept (`Reader.evidence`).
-        names: of A and B.
+        names: of A and B: eight hex digits, or the number of any trial of it.
         seed_noise: standard deviation between seeds, where it is known from elsewhere.
+        runs: whether a number means that trial alone; two trials of one combination always do.
 
     Raises:
         ResultsError: there is no such trial or combination, or it has kept nothing of its images.
@@ -133,7 +135,9 @@ def compare(
 
     from results import confidence, seednoise
 
-    a, b = (_named(name, trials) for name in names)
+    a, b = (_named(name, trials, runs) for name in names)
+    if a.combination == b.combination:
+        a, b = (_named(name, trials, True) for name in names)
     scores = {trial.number: float(trial.score) for trial in trials if trial.score is not None}
     numbers = [*a.trials, *b.trials]
     found, notes = unpacked(evidence(numbers), study.objective, scores)
@@ -154,8 +158,8 @@ def compare(
     )  # fmt: skip
 
 
-def _named(name: str, trials: Sequence[TrialRecord]) -> Standing:
-    """The combination of that name, or the trial of that number alone."""
+def _named(name: str, trials: Sequence[TrialRecord], runs: bool) -> Standing:
+    """The combination of that name, or that of the trial of that number (with `runs`: this trial alone)."""
     known = stand(trials)
     if found := known.of(name.lower()):
         return found
@@ -165,7 +169,8 @@ def _named(name: str, trials: Sequence[TrialRecord]) -> Standing:
     score = finite(trial.score)
     if trial.state != "complete" or score is None:
         raise ResultsError(f"trial {name} is {trial.state}: only complete ones can be compared")
-    return Standing(trial.combination, (trial.number,), 1, score, 1, None)
+    alone = Standing(trial.combination, (trial.number,), 1, score, 1, None)
+    return alone if runs else known.of(trial.combination) or alone
 
 
 def _parts(

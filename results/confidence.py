@@ -12,7 +12,9 @@ variance components", Biometrics Bulletin 2:110-114.
 Which combinations are told apart is decided for all pairs at once by the step-up rule of Benjamini & Hochberg (1995),
 J. R. Stat. Soc. B 57:289-300, on the direction of each difference, as Williams, Jones & Tukey (1999), "Controlling
 error in multiple comparisons", J. Educ. Behav. Stat. 24:42-69, compare many means: of the claims "A beats B" that are
-printed, no more than one in twenty is expected to point the wrong way.
+printed, no more than one in twenty is expected to point the wrong way. That holds among the contenders by themselves:
+what beats a combination that learnt nothing, which is easily said, earns no licence for claims between the best (Efron
+2008, "Simultaneous inference: when should hypothesis testing problems be combined?", Ann. Appl. Stat. 2:197-223).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from results.seednoise import SeedNoise
+from results.seednoise import SeedNoise, contenders
 
 LEVEL = 0.95
 CHOICES = 1000  # bootstrap samples: a standard error from them is sure to 2 %
@@ -141,13 +143,26 @@ def beats(runs: Sequence[Runs], noise: SeedNoise | None, images: int, level: flo
     i, j = np.triu_indices(n, 1)
     pairs = zip(i.tolist(), j.tolist(), strict=True)
     chances = np.array([difference(runs[a], runs[b], noise, images).chance for a, b in pairs])
-    wrong = np.minimum(chances, 1 - chances)  # of saying that the better one is better
-    order = np.argsort(wrong, kind="stable")
-    below = np.flatnonzero(wrong[order] <= (1 - level) * np.arange(1, len(order) + 1) / len(order))
-    for pair in order[: below[-1] + 1] if below.size else []:
-        better, worse = (i[pair], j[pair]) if chances[pair] > 0.5 else (j[pair], i[pair])
-        found[better, worse] = True
+    running = contenders(np.array([one.mean for one in runs])).astype(int)
+    family = running[i] + running[j]  # both contend, one, none
+    for number in np.unique(family):
+        pairs_of = np.flatnonzero(family == number)
+        for pair in pairs_of[_surely(np.minimum(chances, 1 - chances)[pairs_of], 1 - level)]:
+            better, worse = (i[pair], j[pair]) if chances[pair] > 0.5 else (j[pair], i[pair])
+            found[better, worse] = True
     return found
+
+
+def _surely(wrong: np.ndarray, share: float) -> np.ndarray:
+    """Numbers of the claims that may be made: Benjamini and Hochberg's step-up rule.
+
+    Args:
+        wrong: the chance that each is, (claims,).
+        share: of those made that may be wrong.
+    """
+    order = np.argsort(wrong, kind="stable")
+    below = np.flatnonzero(wrong[order] <= share * np.arange(1, len(order) + 1) / len(order))
+    return np.asarray(order[: below[-1] + 1] if below.size else order[:0])
 
 
 def places(better: np.ndarray) -> list[tuple[int, int]]:

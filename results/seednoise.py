@@ -1,9 +1,13 @@
-"""How much a score moves with the seed alone, learnt from all combinations of a study that were repeated.
+"""How much a score moves with the seed alone, learnt from the combinations of a study that were repeated.
 
 Two or three seeds say little about one combination's own noise, so that of all is pooled, and each combination is
 drawn towards it as far as they agree: the moderated variance of Smyth (2004), "Linear models and empirical Bayes
 methods for assessing differential expression", Stat. Appl. Genet. Mol. Biol. 3(1):3. With fewer than five combinations
 that were repeated the pooled variance stands for all, as in Student's test.
+
+What learnt next to nothing scores next to nothing with every seed: it has no noise, and says nothing about that of the
+others. So noise is learnt from contenders alone (`contenders`), and a variance of which next to nothing is known is not
+taken for smaller than the pooled one.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import digamma, polygamma
 
+CONTENDS = 0.5  # of the best mean
 _FEW = 5  # fewer variances do not tell how much variances differ: then all are one
+_SURE = 4.0  # degrees of freedom under which a variance may be small by chance
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,10 @@ class SeedNoise:
             return self.centre, self.freedom
         spread = float(np.var(scores, ddof=1)) * own if own else 0.0
         variance = (self.prior * self.centre + spread) / (self.prior + own)
-        return variance, min(self.prior + own, self.freedom)
+        freedom = min(self.prior + own, self.freedom)
+        if freedom < _SURE and variance < self.variance:
+            return self.variance, self.freedom
+        return variance, freedom
 
 
 def given(deviation: float) -> SeedNoise:
@@ -59,16 +68,41 @@ def given(deviation: float) -> SeedNoise:
     return SeedNoise(deviation**2, math.inf, math.inf, deviation**2)
 
 
+def contenders(means: np.ndarray) -> np.ndarray:
+    """Which combinations are in the running: those with at least half of the best mean, (combinations,)."""
+    return np.asarray(means >= CONTENDS * means.max())
+
+
 def learnt(scores: Sequence[np.ndarray]) -> SeedNoise | None:
-    """The noise between seeds, from the scores of each combination; None where none has two."""
-    repeated = [one for one in scores if len(one) > 1]
+    """The noise between seeds.
+
+    Args:
+        scores: of each combination, one a seed.
+
+    Returns:
+        That of the contenders; None where none of them has two seeds.
+    """
+    if not scores:
+        return None
+    running = contenders(np.array([one.mean() for one in scores]))
+    repeated = [one for one, runs in zip(scores, running, strict=True) if runs and len(one) > 1]
     if not repeated:
         return None
     freedom = np.array([len(one) - 1 for one in repeated], dtype=float)
     variances = np.array([np.var(one, ddof=1) for one in repeated])
     pooled = float((freedom * variances).sum() / freedom.sum())
     prior, centre = _prior(variances, freedom) if pooled > 0 else (math.inf, pooled)
-    return SeedNoise(pooled, float(freedom.sum()), prior, pooled if math.isinf(prior) else centre)
+    known = float(freedom.sum()) if prior >= _SURE else _effective(variances, freedom)
+    return SeedNoise(pooled, known, prior, pooled if math.isinf(prior) else centre)
+
+
+def _effective(variances: np.ndarray, freedom: np.ndarray) -> float:
+    """Degrees of freedom of a variance pooled from unlike ones.
+
+    Satterthwaite (1946), Biometrics Bulletin 2:110; a squared variance is too large by (f + 2) / f on average.
+    """
+    squares = float((freedom * variances**2 * freedom / (freedom + 2)).sum())
+    return float(min((freedom * variances).sum() ** 2 / squares, freedom.sum()))
 
 
 def _prior(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:

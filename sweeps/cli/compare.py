@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
     from sweeps.source import Source
 
 
-@click.command(epilog="Example:  sweep compare 12 3    or, with all their seeds:  sweep compare 0a1b2c3d 9f8e7d6c")
+@click.command(epilog="Examples:  sweep compare 12 3    the same by their names:  sweep compare 0a1b2c3d 9f8e7d6c")
 @click.argument("a")
 @click.argument("b")
 @options.seed_noise
+@click.option("--runs", is_flag=True, help="A number is that trial alone, without the other seeds of its combination.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
-def compare(a: str, b: str, seed_noise: float | None, form: str, source: Source, study: str | None) -> None:
-    """Compare A with B, each a trial (its number) or a combination with all its seeds (its eight hex digits).
+def compare(a: str, b: str, seed_noise: float | None, runs: bool, form: str, source: Source, study: str | None) -> None:
+    """Compare A with B, two combinations with all their seeds; each by a trial's number or by its eight hex digits.
 
     Gives the paired difference with its interval, by size of the objects, and the images that moved it most.
     """
@@ -33,7 +35,8 @@ def compare(a: str, b: str, seed_noise: float | None, form: str, source: Source,
     with source.reader() as store:
         record = options.choose_study(store, study)
         trials = store.trials(record.name)
-        found = compared(record, trials, lambda numbers: store.evidence(record.name, numbers), (a, b), seed_noise)
+        evidence = partial(store.evidence, record.name)
+        found = compared(record, trials, evidence, (a, b), seed_noise, runs)
     files = _files(record)
     if form == "json":
         document = found.document()

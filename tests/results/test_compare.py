@@ -76,6 +76,15 @@ def test_one_seed_each_wins_nothing(study: StudyRecord, trial_of: TrialMaker) ->
     assert given.verdict.startswith("A beats B") and given.high - given.low > found.high - found.low
 
 
+def test_a_number_names_the_combination_with_all_its_seeds(study: StudyRecord, trial_of: TrialMaker) -> None:
+    desk = Desk(study, trial_of, {"aaaaaaaa": [training(s, 0.3) for s in (0, 1)], "bbbbbbbb": [training(2), training(3)]})
+    assert desk.compare("1", "2") == desk.compare("aaaaaaaa", "bbbbbbbb")
+    alone = desk.compare("1", "2", runs=True)
+    assert (alone.a.trials, alone.b.trials, alone.a.seeds) == ((1,), (2,), 1)
+    seeds = desk.compare("0", "1")
+    assert (seeds.a.trials, seeds.b.trials) == ((0,), (1,)), "two seeds of one combination"
+
+
 def test_a_trial_against_itself_is_nothing(study: StudyRecord, trial_of: TrialMaker) -> None:
     desk = Desk(study, trial_of, {"aaaaaaaa": [training(0)]})
     found = desk.compare("0", "0", seed_noise=0.01)

@@ -68,9 +68,12 @@ def test_the_chance_of_nothing_is_one_half() -> None:
 
 
 def simulated(rng: np.random.Generator, truths: np.ndarray, seeds: int, taken: np.ndarray, noise: float) -> list[Runs]:
-    """Scores as means over images: what an image, a seed, and both together do is normal; in units of points."""
+    """Scores as means over images: what an image, a seed, and both together do is normal; in units of points.
+
+    A truth of 0 is a score of 40 points.
+    """
     images = taken.shape[1]
-    hard = rng.normal(0, 8, images)
+    hard = 40 + rng.normal(0, 8, images)
     return [
         averaged(
             truth + hard + rng.normal(0, noise, (seeds, 1)) + rng.normal(0, 3, (seeds, images)), taken
@@ -90,7 +93,7 @@ def test_intervals_hold_the_truth_95_times_in_100(count: int, seeds: int, least:
         runs = simulated(rng, truths, seeds, taken, 1.0)
         noise = learnt([one.scores for one in runs])
         low, high = mean(runs[0], noise, 50).interval()
-        single.append(low <= truths[0] <= high)
+        single.append(low <= 40 + truths[0] <= high)
         low, high = difference(runs[0], runs[1], noise, 50).interval()
         paired.append(low <= truths[0] - truths[1] <= high)
     assert np.mean(single) > 0.923
@@ -132,6 +135,25 @@ def test_where_all_are_equal_hardly_a_study_names_a_winner() -> None:
     assert named / 300 < 0.12
 
 
+@pytest.mark.parametrize("seeds", [(3,) * 6, (2,) * 6, (3, 3, 1, 1, 1, 1)])
+def test_what_learnt_nothing_makes_no_winner_among_the_equal(seeds: tuple[int, ...]) -> None:
+    """Eight that score about nothing with every seed, beside six equal ones whose seeds differ by two points."""
+    rng = np.random.default_rng(9)
+    taken = choices(50, 200)
+    studies, named = 150, 0
+    for _ in range(studies):
+        hard = rng.normal(0, 8, 50)
+        equal = [
+            averaged(40 + hard + rng.normal(0, 2, (n, 1)) + rng.normal(0, 3, (n, 50)), taken) for n in seeds
+        ]  # fmt: skip
+        nothing = [averaged(rng.exponential(0.01, (max(seeds), 50)), taken) for _ in range(8)]
+        runs = [*equal, *nothing]
+        better = beats(runs, learnt([one.scores for one in runs]), 50)
+        assert better[:6, 6:].all()
+        named += bool(better[:6, :6].any())
+    assert named / studies < 0.2, "as often as without the eight"
+
+
 def test_nobody_wins_by_one_seed_unless_the_noise_is_known() -> None:
     taken = choices(50)
     rng = np.random.default_rng(0)
@@ -141,15 +163,15 @@ def test_nobody_wins_by_one_seed_unless_the_noise_is_known() -> None:
 
 
 def test_benjamini_and_hochberg_by_hand() -> None:
-    """Three means 0, 2, 4 with errors 1: of saying so the chances are wrong by 0.0786, 0.0786 and 0.0023.
+    """Three means 40, 42, 44 with errors 1: of saying so the chances are wrong by 0.0786, 0.0786 and 0.0023.
 
-    The smallest is below 0.05 / 3, the next two above 0.05 * 3 / 3: one claim. With means 0, 2.5, 5 the two are
+    The smallest is below 0.05 / 3, the next two above 0.05 * 3 / 3: one claim. With means 40, 42.5, 45 the two are
     0.0385, below 0.05, and step up to three claims, though the first of them is above 0.05 * 2 / 3.
     """
     flat = np.zeros((1, 100))
-    one_claim = [Runs(np.array([value]), flat + value) for value in (0.0, 2.0, 4.0)]
+    one_claim = [Runs(np.array([value]), flat + value) for value in (40.0, 42.0, 44.0)]
     assert np.argwhere(beats(one_claim, given(1.0), 50)).tolist() == [[2, 0]]
-    three = [Runs(np.array([value]), flat + value) for value in (0.0, 2.5, 5.0)]
+    three = [Runs(np.array([value]), flat + value) for value in (40.0, 42.5, 45.0)]
     assert np.argwhere(beats(three, given(1.0), 50)).tolist() == [[1, 0], [2, 0], [2, 1]]
 
 

@@ -17,11 +17,11 @@ def test_one_seed_each_teaches_nothing() -> None:
 
 def test_pooled_by_degrees_of_freedom() -> None:
     """(2 * 1 + 1 * 4) / 3, worked by hand: variances 1 (three scores) and 4 (two)."""
-    noise = learnt([np.array([-1.0, 0.0, 1.0]), np.array([0.0, math.sqrt(8)]), np.array([5.0])])
+    noise = learnt([40 + np.array([-1.0, 0.0, 1.0]), 40 + np.array([0.0, math.sqrt(8)]), np.array([45.0])])
     assert noise is not None
     assert (noise.variance, noise.freedom) == (pytest.approx(2.0), 3)
     assert noise.common, "two variances as near as these are one"
-    assert noise.of(np.array([5.0])) == (pytest.approx(2.0), 3)
+    assert noise.of(np.array([45.0])) == (pytest.approx(2.0), 3)
 
 
 def test_what_is_given_is_certain() -> None:
@@ -52,6 +52,24 @@ def test_an_unstable_combination_keeps_most_of_its_own_variance() -> None:
     assert noise is not None
     assert noise.of(wild)[0] > 0.3 * wild.var(ddof=1)
     assert noise.of(calm[0])[0] < 0.01 * wild.var(ddof=1)
+
+
+def test_what_learnt_nothing_says_nothing_about_the_noise_of_others() -> None:
+    contenders = [np.array([0.40, 0.42]), np.array([0.38, 0.37, 0.39])]
+    nothing = [np.array([0.001 * n, 0.001 * n + 1e-6]) for n in range(9)]
+    assert learnt([*contenders, *nothing]) == learnt(contenders)
+    assert learnt([np.array([0.4]), *nothing]) is None
+
+
+def test_two_seeds_that_agree_by_chance_are_not_calm() -> None:
+    """Where variances differ wildly that of two seeds is no evidence; worked by hand for the pooled one."""
+    pairs = [np.array([0.4, 0.4 + gap]) for gap in (1e-4, 1e-3, 1e-3, 1e-2, 5e-2, 8e-2)]
+    noise = learnt(pairs)
+    assert noise is not None and noise.prior < 4
+    assert noise.of(pairs[0]) == noise.of(np.array([0.4])) == (noise.variance, noise.freedom)
+    assert noise.variance == pytest.approx((1e-8 + 2e-6 + 1e-4 + 25e-4 + 64e-4) / 2 / 6)
+    assert noise.freedom < 6, "unlike variances pool to fewer degrees of freedom"
+    assert noise.of(pairs[-1])[0] > noise.variance
 
 
 def test_equal_scores_are_no_noise() -> None:
