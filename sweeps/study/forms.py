@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import optuna
@@ -10,6 +10,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sweeps.space.schema import Choice, FloatRange, Form, SearchSpace
 from sweeps.space.walk import Assignment, on_step, suggest
+
+Refused = Callable[[Assignment], bool]
+"""Whether an assignment was tried already, or is forbidden."""
 
 
 class OptunaSuggester:

@@ -8,22 +8,18 @@ of conditional ones apart (`optuna.samplers.TPESampler`); GP, `optuna.samplers.G
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 
 from runner.errors import UserError
 from runner.threads import one_thread
 from sweeps.space.schema import SamplerKind, SearchSpace
-from sweeps.space.walk import Assignment
-from sweeps.study.forms import every_distribution
+from sweeps.study.forms import Refused, every_distribution
+from sweeps.study.tpe import Tpe
 
-Refused = Callable[[Assignment], bool]
 LEARNING: tuple[SamplerKind, ...] = ("tpe", "gp", "nsga2")  # scores make a difference to them
 
 
@@ -63,7 +59,7 @@ def sampler(space: SearchSpace, kind: SamplerKind, seed: int, refused: Refused) 
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         match kind:
             case "tpe":
-                return _Tpe(every_distribution(space), seed, refused)
+                return Tpe(space, seed, refused)
             case "gp":
                 try:
                     one_thread()
@@ -72,7 +68,7 @@ def sampler(space: SearchSpace, kind: SamplerKind, seed: int, refused: Refused) 
                         "sampler gp needs torch where the study is kept, and it is not installed here; "
                         "install it (the CPU build suffices), or write sampler: {kind: tpe}"
                     ) from error
-                from sweeps.study.joint import JointGp
+                from sweeps.study.gp import JointGp
 
                 return JointGp(space, seed, refused)
             case "nsga2":
@@ -80,28 +76,6 @@ def sampler(space: SearchSpace, kind: SamplerKind, seed: int, refused: Refused) 
             case "qmc":
                 return _Sobol(every_distribution(space), space.sampler.seed)
     return optuna.samplers.RandomSampler(seed=seed)
-
-
-class _Tpe(optuna.samplers.TPESampler):
-    """Optuna's own; of the candidates that it weighs, those that would be refused do not count.
-
-    By itself it proposes the best one again and again in a finite space. Where several groups of parameters make up an
-    assignment, one alone cannot tell.
-    """
-
-    def __init__(self, found: dict[str, BaseDistribution], seed: int, refused: Refused) -> None:
-        super().__init__(seed=seed, multivariate=True, group=True)
-        self._forms, self._refused = found, refused
-
-    def _compute_acquisition_func(
-        self, samples: dict[str, np.ndarray], mpe_below: _ParzenEstimator, mpe_above: _ParzenEstimator
-    ) -> np.ndarray:
-        found = super()._compute_acquisition_func(samples, mpe_below, mpe_above)
-        columns = {name: map(self._forms[name].to_external_repr, values) for name, values in samples.items()}
-        for number, row in enumerate(zip(*columns.values(), strict=True)):
-            if self._refused(dict(zip(columns, row, strict=True))):
-                found[number] = -np.inf
-        return found
 
 
 class _Sobol(optuna.samplers.QMCSampler):

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeps.space.schema import SamplerKind, SearchSpace
 from sweeps.space.walk import Assignment, suggest
 from sweeps.study import kinds
-from sweeps.study.forms import OptunaSuggester, distributions
+from sweeps.study.forms import OptunaSuggester, Refused, distributions
 from sweeps.study.goals import directions
 
 INFEASIBLE = "infeasible"  # a constraint: above 0 it is broken
@@ -29,7 +29,7 @@ class Sampler:
         refused: whether an assignment was tried already, or is forbidden.
     """
 
-    def __init__(self, space: SearchSpace, kind: SamplerKind, seed: int, refused: kinds.Refused) -> None:
+    def __init__(self, space: SearchSpace, kind: SamplerKind, seed: int, refused: Refused) -> None:
         self._space = space
         self.learns = kind in kinds.LEARNING
         self.memory = kinds.memory(kind)
@@ -124,8 +124,9 @@ class Sampler:
         made = self._ids.pop(number)
         if infeasible:
             state, values = TrialState.COMPLETE, [0.0, self._worst][: len(self._directions)]
-        if state == TrialState.COMPLETE:  # the Gaussian process wants the constraint of all
+        if state in (TrialState.COMPLETE, TrialState.PRUNED):  # the Gaussian process wants the constraint of all
             optuna.Trial(self._study, made).set_constraint(INFEASIBLE, 1.0 if infeasible else -1.0)
+        if state == TrialState.COMPLETE:
             self._worst = max([self._worst, *(values or ())[1:]])
         self._study._storage.set_trial_state_values(made, state, values if state == TrialState.COMPLETE else None)
 

@@ -77,7 +77,9 @@ def test_one_seed_each_wins_nothing(study: StudyRecord, trial_of: TrialMaker) ->
 
 
 def test_a_number_names_the_combination_with_all_its_seeds(study: StudyRecord, trial_of: TrialMaker) -> None:
-    desk = Desk(study, trial_of, {"aaaaaaaa": [training(s, 0.3) for s in (0, 1)], "bbbbbbbb": [training(2), training(3)]})
+    desk = Desk(
+        study, trial_of, {"aaaaaaaa": [training(s, 0.3) for s in (0, 1)], "bbbbbbbb": [training(2), training(3)]}
+    )
     assert desk.compare("1", "2") == desk.compare("aaaaaaaa", "bbbbbbbb")
     alone = desk.compare("1", "2", runs=True)
     assert (alone.a.trials, alone.b.trials, alone.a.seeds) == ((1,), (2,), 1)

@@ -2,12 +2,14 @@
 
 By itself it models what every trial has and draws the rest at random: in a space of optimizers with learning rates of
 their own it would not learn the rates. Here a parameter that a combination does not have stands at one fixed value, so
-that combinations without it do not differ in it.
+that combinations without it do not differ in it. By itself it looks at complete trials alone as well, and a pruner leaves
+few of those: here a stopped one has the score with which it was stopped.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +19,11 @@ from optuna._gp.acqf import BaseAcquisitionFunc
 from optuna._gp.search_space import SearchSpace as Encoding
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers._gp.sampler import GPSampler, _get_params
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import assignments, count
-from sweeps.study.forms import every_distribution
-from sweeps.study.kinds import Refused
+from sweeps.study.forms import Refused, every_distribution
 
 _MODELLED = 5_000  # combinations of a space that are all weighed at every question
 _STARTUP = 8  # random combinations before the model is asked
@@ -76,13 +77,25 @@ class _Filled:
         return getattr(self._study, name)
 
     def _get_trials(self, **wanted: Any) -> Sequence[FrozenTrial]:
-        return [self._filled(trial) for trial in self._study._get_trials(**wanted)]
+        states = wanted.pop("states", None)
+        if states and TrialState.COMPLETE in states and not self._study._is_multi_objective():
+            states = (*states, TrialState.PRUNED)
+        found = self._study._get_trials(states=states, **wanted)
+        return [self._filled(trial) for trial in found if trial.state != TrialState.PRUNED or _last(trial) is not None]
 
     def _filled(self, trial: FrozenTrial) -> FrozenTrial:
         whole = copy.copy(trial)
         whole._params = {**self._absent, **_get_params(trial)}
         whole._distributions = self._forms
+        if trial.state == TrialState.PRUNED:
+            whole.state, whole.values = TrialState.COMPLETE, [_last(trial)]
         return whole
+
+
+def _last(trial: FrozenTrial) -> float | None:
+    """The score of its last epoch; None where it has none that is a number."""
+    score = trial.intermediate_values.get(trial.last_step) if trial.last_step is not None else None
+    return score if score is not None and math.isfinite(score) else None
 
 
 def _fixed(form: BaseDistribution) -> Any:
