@@ -1,8 +1,9 @@
 """Does the ranking say what is so? Simulated studies whose truth is known, beside a ranking by the best single run.
 
-    python benchmarks/ranking_truth.py [--studies 200] [--images 50] [--noise 0.5 0.75 1.0] [--json FILE]
+    python benchmarks/ranking_truth.py [--studies 200] [--images 50] [--noise 0.5 0.75 1.0 1.5 2.0] [--json FILE]
 
-Each study has combinations whose expected scores differ by 0 to 3 points, trained with three seeds each.
+Each study has combinations whose expected scores differ by 0 to 3 points, trained with three seeds each: two of them
+(pairs), six (six), six with six others that learnt nothing (failed), or six that are exactly equal (equal).
 The evidence of each training comes from benchmarks/evidence_model.py; it goes through the same code as a real
 trial's. The noise is the standard deviation, in points, of a score between seeds on one validation set.
 """
@@ -23,6 +24,7 @@ from results.seednoise import learnt
 
 GAPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 BINS = ((0, 0.5), (0.5, 1), (1, 1.5), (1.5, 2), (2, 2.5), (2.5, 3.01))
+NOTHING = -5.0  # quality of what learnt nothing: a score of about 0
 BEST = 0.55  # expected score of the best combination
 SAMPLES = 400  # bootstrap samples of each study: intervals are Student's, so that few suffice
 
@@ -47,14 +49,15 @@ class Tally:
     named: list[bool] = field(default_factory=list)
 
     def add(self, truths: np.ndarray, runs: list[Runs], count: int) -> None:
-        """Counts every pair of a study."""
+        """Counts every pair of the first ones, whose truth is given; the others stand beside them in the study."""
         noise = learnt([one.scores for one in runs])
         better = beats(runs, noise, count)
-        self.named.append(bool(better.any()))
-        for i, one in enumerate(runs):
+        self.named.append(bool(better[: len(truths), : len(truths)].any()))
+        first = runs[: len(truths)]
+        for i, one in enumerate(first):
             low, high = mean(one, noise, count).interval()
             self.mean_held.append(bool(low <= truths[i] <= high))
-            for j in range(i + 1, len(runs)):
+            for j in range(i + 1, len(first)):
                 low, high = difference(one, runs[j], noise, count).interval()
                 gap = truths[i] - truths[j]
                 self.difference_held.append(bool(low <= gap <= high))
@@ -96,22 +99,23 @@ class Tally:
 
 
 def study(
-    rng: np.random.Generator, scale: Scale, truths: np.ndarray, seeds: int, noise: float, taken: np.ndarray
+    rng: np.random.Generator, scale: Scale, truths: np.ndarray, seeds: int, noise: float, taken: np.ndarray, failed: int
 ) -> list[Runs]:
-    """The trainings of a study, all on the same images."""
+    """The trainings of a study, all on the same images; some of its combinations learnt nothing, whatever the seed."""
     shown = images(rng, taken.shape[1])
     found = []
-    for truth in truths:
-        runs = [training(rng, shown, scale.quality(truth) + noise * rng.standard_normal()) for _ in range(seeds)]
+    for quality in [*map(scale.quality, truths), *[NOTHING] * failed]:
+        moves = noise if quality != NOTHING else 0.0
+        runs = [training(rng, shown, quality + moves * rng.standard_normal()) for _ in range(seeds)]
         found.append(Runs(
-            np.array([run.figure("segm_mAP") for run in runs]),
+            np.array([run.figure("segm_mAP") or 0.0 for run in runs]),
             np.stack([run.replicates("segm_mAP", taken) for run in runs]),
         ))  # fmt: skip
     return found
 
 
 def truths(rng: np.random.Generator, kind: str) -> np.ndarray:
-    """Expected scores: two combinations with one of the gaps; six that spread over 3 points, some equal; six equal."""
+    """Expected scores: two combinations with one of the gaps; six equal; else six over 3 points, some of them equal."""
     if kind == "pairs":
         return BEST - np.array([0.0, rng.choice(GAPS)]) / 100
     if kind == "equal":
@@ -162,8 +166,10 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--noise", type=float, nargs="+", default=[0.5, 0.75, 1.0], help="points between seeds")
-    parser.add_argument("--kinds", nargs="+", default=["pairs", "six", "equal"])
+    parser.add_argument(
+        "--noise", type=float, nargs="+", default=[0.5, 0.75, 1.0, 1.5, 2.0], help="points between seeds"
+    )
+    parser.add_argument("--kinds", nargs="+", default=["pairs", "six", "failed", "equal"])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     taken = choices(options.images, SAMPLES)
@@ -179,7 +185,9 @@ def main() -> None:
             for one in range(options.studies * (4 if kind == "pairs" else 1)):
                 rng = np.random.default_rng([round(points * 100), len(kind), one])
                 expected = truths(rng, kind)
-                tally.add(expected, study(rng, scale, expected, options.seeds, noise, taken), options.images)
+                failed = 6 if kind == "failed" else 0
+                runs = study(rng, scale, expected, options.seeds, noise, taken, failed)
+                tally.add(expected, runs, options.images)
             table.append({"noise": points, "study": kind, **tally.line()})
             show(table[-1])
     if options.json:

@@ -20,8 +20,9 @@ from table import Row, Table, key
 
 from runner.protocol import EpochReport, Lease, LeaseRequest, Result
 from sweeps.leases.coordinator import Coordinator
+from sweeps.space.opening import opening
 from sweeps.space.schema import PRUNERS, Budget, Choice, PrunerKind, PrunerSpec, SamplerKind, SamplerSpec, SearchSpace
-from sweeps.space.walk import suggest
+from sweeps.space.walk import Assignment, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -80,13 +81,20 @@ class Ours:
 
 
 class _Optuna:
-    """A study of Optuna's with ask and tell."""
+    """A study of Optuna's with ask and tell, which begins with the defaults as ours does."""
 
-    def __init__(self, space: SearchSpace, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner):
+    def __init__(
+        self,
+        space: SearchSpace,
+        sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner,
+        first: Assignment,
+    ) -> None:
         self._space = space
         self._study = optuna.create_study(
             study_name="table", direction="maximize", sampler=sampler, pruner=pruner
         )  # Hyperband's brackets depend on the name
+        self._study.enqueue_trial(first)
 
     def lease(self, worker: str) -> tuple[optuna.Trial, dict[str, Any]]:
         trial = self._study.ask()
@@ -170,7 +178,11 @@ def _shuffled(space: SearchSpace, lots: random.Random) -> dict[str, Any]:
 
 
 def _peer(sampler: Callable[[int], optuna.samplers.BaseSampler], pruner: Callable[[int], Any]) -> Made:
-    return lambda setting, seed, clock: _Optuna(setting.space, sampler(seed), pruner(setting.epochs))
+    def made(setting: Setting, seed: int, clock: Callable[[], float]) -> Tuner:
+        first = opening(setting.space, "tiny", setting.table.study["n_train"])
+        return _Optuna(setting.space, sampler(seed), pruner(setting.epochs), first)
+
+    return made
 
 
 def _tpe(seed: int) -> optuna.samplers.BaseSampler:
@@ -187,6 +199,7 @@ TUNERS: dict[str, Made] = {
     "ours, gp": ours("gp", None),
     "ours, median per family": ours("tpe", "median"),
     "ours, no pruner": ours("tpe", "none"),
+    "ours, random": ours("random", "median", per="none"),
     "exhaustive": ours("exhaustive", "none"),
     "random": ours("random", "none"),
     "Optuna TPE": _peer(_tpe, lambda epochs: optuna.pruners.NopPruner()),

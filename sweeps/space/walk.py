@@ -14,13 +14,24 @@ from typing import Protocol
 from runner.protocol import Scalar
 from sweeps.space import pairwise
 from sweeps.space.exclusion import Assignment, first_allowed, forbidden, ruled, weigh
-from sweeps.space.schema import PRUNERS, Choice, FloatRange, Form, IntRange, PrunerSpec, SamplerKind, SearchSpace
+from sweeps.space.schema import (
+    PRUNERS,
+    Budget,
+    Choice,
+    FloatRange,
+    Form,
+    IntRange,
+    PrunerSpec,
+    SamplerKind,
+    SearchSpace,
+)
 
 __all__ = [
     "Assignment", "Given", "assignments", "count", "first", "forbidden", "on_step", "planned", "size", "stopping",
     "suggest", "values",
 ]  # fmt: skip
 
+_SHORT = 30  # combinations: as many as a person would write a list of
 MANY = 1000  # a range of more values counts as infinite: nobody tries them all
 
 
@@ -182,18 +193,26 @@ def _expand(forms: list[tuple[str, Form]]) -> Iterator[Assignment]:
 def planned(space: SearchSpace) -> tuple[SamplerKind, int | None]:
     """(sampler, trials to begin): ``auto`` is decided, no more trials than there are (or pairs need) assignments.
 
+    A list is tried from its top, so that a limit of time or of a score would leave out whatever stands further down:
+    there only a short one is, and in a longer one a sampler chooses.
+
     The number is None where an infinite space is limited by time or by a score alone.
     """
     number, budget = count(space), space.budget.trials
     kind = space.sampler.kind
     if kind == "auto":
         once = count(space, seeds=False) if space.adaptive else number  # each combination has one seed for certain
-        fits = once is not None and (budget is None or once <= budget)
-        kind = "exhaustive" if fits else "tpe"
+        most = budget if budget is not None else _SHORT if _ends_early(space.budget) else once
+        kind = "exhaustive" if once is not None and most is not None and once <= most else "tpe"
     if kind == "pairwise":
         number = len(pairwise.rows(space))
     trials = [n for n in (number, budget) if n is not None]
     return kind, min(trials, default=None)
+
+
+def _ends_early(budget: Budget) -> bool:
+    """Whether another limit than a number of trials may end a study before everything is tried."""
+    return any(limit is not None for limit in (budget.gpu_hours, budget.hours, budget.until, budget.patience))
 
 
 def stopping(space: SearchSpace) -> PrunerSpec:

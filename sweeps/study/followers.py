@@ -17,7 +17,7 @@ from runner.protocol import Scale
 from sweeps.space.opening import opening
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment, stopping
+from sweeps.space.walk import Assignment, first, stopping
 from sweeps.study.forms import distributions
 from sweeps.study.further import FURTHER, is_further, shown
 from sweeps.study.goals import goals
@@ -86,12 +86,18 @@ class Followers:
             groups = {row.number: self._group(row.optuna_params) for row in rows}
             groups |= {alias: groups[number] for number, alias in self._aliases.items() if number in groups}
             trials, mark = self.ledger.trials(), self.ledger.mark
-            epochs = space.fixed.get("epochs")
             self._pruning = (
                 Wilcoxon(space, trials, groups, mark)
                 if pruner.kind == "wilcoxon"
-                else Pruning(pruner, self._name, epochs if isinstance(epochs, int) else None, trials, groups, mark)
+                else Pruning(pruner, self._name, self._all_epochs(), trials, groups, mark)
             )
+
+    def _all_epochs(self) -> int | None:
+        """Of any trial; None where they are searched."""
+        if "epochs" in self._space.search:
+            return None
+        combination, _ = resolve(self._space, first(self._space), self._scale, self._n_train)
+        return int(combination.settings["epochs"])
 
     def learn_imports(self, known: int = 0) -> None:
         """Tells the sampler of results from elsewhere, but not of the first `known` again."""

@@ -2,8 +2,8 @@
 
 By itself it models what every trial has and draws the rest at random: in a space of optimizers with learning rates of
 their own it would not learn the rates. Here a parameter that a combination does not have stands at one fixed value, so
-that combinations without it do not differ in it. By itself it looks at complete trials alone as well, and a pruner leaves
-few of those: here a stopped one has the score with which it was stopped.
+that combinations without it do not differ in it. By itself it looks at complete trials alone as well, and a pruner
+leaves few of those: here a stopped one has the score with which it was stopped.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from results.confirmation import Order, order, owed, settled
 from results.errors import ResultsError
 from results.pareto import cost
-from results.records import FINAL, EpochRecord, ImportRecord, StudyRecord, StudyState, TrialRecord, now
+from results.records import FINAL, EpochRecord, ImportRecord, StudyRecord, StudyState, TrialRecord
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
@@ -185,7 +185,7 @@ class Study:
             self._due.add(number)
         else:
             self.followers.proposer.begun(number, assignment)
-            self._tally.begun += 1
+            self._tally.begin(number)
         return number
 
     def _attributes(self, number: int, assignment: Assignment) -> dict[str, object]:
@@ -211,7 +211,7 @@ class Study:
             return f"budget.trials {budget.trials} is spent"
         if budget.gpu_hours is not None and tally.seconds >= 3600 * budget.gpu_hours:
             return f"budget.gpu_hours {budget.gpu_hours:g} is spent"
-        if budget.hours is not None and now() - self.record.started_at >= timedelta(hours=budget.hours):
+        if budget.hours is not None and tally.elapsed >= timedelta(hours=budget.hours):
             return f"budget.hours {budget.hours:g} have passed"
         return None
 
@@ -257,6 +257,8 @@ class Study:
         row = self.store.lease(name, number, fence=fence, worker=worker, owner=owner, device=device)
         epochs = self.store.epochs(name, number)
         self._epochs[number] = row.epochs
+        for epoch in epochs:
+            self._tally.report(number, epoch.epoch, epoch.seconds)
         hours = self.space.budget.trial_hours
         return Lease(
             study=name,
@@ -280,6 +282,7 @@ class Study:
         score = report.metrics.get(self.record.objective)
         epoch = EpochRecord(report.epoch, score, dict(report.metrics), report.seconds)
         self.store.add_epoch(self.record.name, number, epoch)
+        self._tally.report(number, report.epoch, report.seconds)
         if score is None or not math.isfinite(score):
             return False
         images = each_image(report.evidence, self.record.objective) if report.evidence else None

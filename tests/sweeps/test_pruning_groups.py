@@ -65,3 +65,16 @@ def test_groups_are_the_same_after_a_start(tmp_path: Path, pruner: str) -> None:
 def test_families() -> None:
     assert {BACKBONES[name].family for name in ("resnet18", "resnet101", "resnet50_rsb")} == {"resnet"}
     assert len({BACKBONES[name].family for name in ("resnet18", "resnext101_32x4d", "swin_tiny", "convnext_tiny")}) == 4
+
+
+def test_hyperband_knows_how_long_a_training_is_without_being_told(tmp_path: Path) -> None:
+    """40 epochs are the default with ten training images: the same trials stop as where the file says so."""
+    found = []
+    for name, fixed in (("told", "{epochs: 40}"), ("default", "{batch_size: 2}")):
+        (tmp_path / name).mkdir()
+        bench = Bench(tmp_path / name, TEXT.replace("{epochs: 4}", fixed))
+        found.append(states(bench, PRUNERS[2] % "none"))
+        with bench.study(f"pruner={PRUNERS[2] % 'none'}") as study:
+            assert study.row(0).epochs == 40
+    assert found[0] == found[1]
+    assert "pruned" in str(found)

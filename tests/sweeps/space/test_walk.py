@@ -178,6 +178,11 @@ def test_a_suggester_is_asked_in_the_order_of_the_file(space: Load) -> None:
         ("search: {lr: {float: [1, 2]}}\nbudget: {trials: 9}", ("tpe", 9)),
         ("search: {lr: {float: [1, 2]}}\nbudget: {hours: 8}", ("tpe", None)),
         ("search: {lr: {float: [1, 2]}}\nbudget: {until: 0.6}", ("tpe", None)),
+        ("search: {batch_size: {int: [1, 30]}}\nbudget: {gpu_hours: 8}", ("exhaustive", 30)),
+        ("search: {batch_size: {int: [1, 31]}}", ("exhaustive", 31)),
+        ("search: {batch_size: {int: [1, 31]}}\nbudget: {gpu_hours: 8}", ("tpe", 31)),
+        ("search: {batch_size: {int: [1, 31]}}\nbudget: {patience: 8}", ("tpe", 31)),
+        ("search: {batch_size: {int: [1, 31]}}\nbudget: {trials: 40, patience: 8}", ("exhaustive", 31)),
     ],
 )
 def test_who_proposes_how_many(space: Load, text: str, expected: tuple[str, int | None]) -> None:
