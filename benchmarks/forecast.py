@@ -6,7 +6,7 @@
 
 Nothing is foretold from a study's own trials, nor from those of another one: only measurements count that were made
 before its first trial began. So the stages of a campaign can be compared, of which nobody knew the parts beforehand,
-after one space that holds all of them was measured.
+after `sweep plan CAMPAIGN --measure`.
 """
 
 from __future__ import annotations

@@ -17,28 +17,12 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).parents[1]
 CAMPAIGN = ROOT / "search_spaces" / "campaign.yaml"
 SWEEP = [sys.executable, "-c", "import sys; from sweeps.cli import main; sys.exit(main())"]
 PICTURES = ["--images", "32", "--val", "40", "--test", "1", "--holdout", "80", "--size", "96x96", "--seed", "7",
             "--unlabelled", "0", "--density", "200", "--view", "0.04"]  # fmt: skip
 WORKERS = ("--workers", "2")  # of one thread each: small images leave a second one idle
-
-
-def measured(epochs: int) -> str:
-    """A space that has every part of the campaign."""
-    document = yaml.safe_load(CAMPAIGN.read_text(encoding="utf-8"))
-    lists: dict[str, list[object]] = {}
-    for stage in document["stages"].values():
-        for part, options in stage["search"].items():
-            if isinstance(options, list):
-                lists[part] = options
-    return yaml.safe_dump({
-        "study": "measured", "data": "particles/data.yaml", "scale": "tiny",
-        "fixed": {"epochs": epochs, "image_size": 96}, "search": lists, "budget": {"trials": 20},
-    }, sort_keys=False)  # fmt: skip
 
 
 def run(folder: Path, *arguments: str) -> None:
@@ -61,11 +45,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "particles").exists():
         run(folder, "data", "demo", "particles", *PICTURES)
-    space = folder / "measured.yaml"
-    space.write_text(measured(given.epochs), encoding="utf-8")
-    run(folder, "plan", space.name, "--measure", *WORKERS)
-    settings = (*WORKERS, "--scale", "tiny", "--set", "fixed.image_size=96", "--set", f"fixed.epochs={given.epochs}")
-    run(folder, "start", str(CAMPAIGN), "--data", "particles/data.yaml", *settings)
+    settings = ("--scale", "tiny", "--set", "fixed.image_size=96", "--set", f"fixed.epochs={given.epochs}")
+    campaign = (str(CAMPAIGN), "--data", "particles/data.yaml", *settings, *WORKERS)
+    run(folder, "plan", *campaign, "--measure")
+    run(folder, "start", *campaign)
     run(folder, "confirm", "--study", "campaign", "--seeds", str(given.seeds), *WORKERS)
     subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "forecast.py"), "--storage", f"sqlite:///{folder}/sweeps.db"],

@@ -90,12 +90,13 @@ def _choices(form: Form) -> Sequence[Scalar]:
 
 
 def measure(
-    space: SearchSpace, scale: Scale, data: DataPaths, detections: int, slots: Sequence[Slot], known: Sequence[Point],
-    kept: Kept, tell: Tell,
+    spaces: Sequence[SearchSpace], scale: Scale, data: DataPaths, detections: int, slots: Sequence[Slot],
+    known: Sequence[Point], kept: Kept, tell: Tell,
 ) -> dict[str, str]:  # fmt: skip
     """Measures what is wanted and not known yet, and keeps it.
 
     Args:
+        spaces: what is measured for one of them is known for those after it.
         slots: the places that trainings would have; all of them are busy while one is measured, as they would be.
         known: what was measured already.
         kept: takes what is measured.
@@ -104,10 +105,10 @@ def measure(
     Returns:
         What could not be measured, such as ``model htc``, and why.
     """
-    forecast, points = Forecast(known), [*known]
-    missing = [one for one in wanted(space, scale, data.n_train) if forecast.missing(levels(one), exact=True)]
+    points = [*known]
+    missing = list(_missing(spaces, scale, data.n_train, known))
     failed: list[tuple[Levels, str]] = []
-    leases = [_lease(space, scale, data, detections, combination) for combination in missing]
+    leases = [_lease(space, scale, data, detections, combination) for space, combination in missing]
     with contextlib.ExitStack() as stack:
         crew = stack.enter_context(ThreadPoolExecutor(len(slots)))
         free = queue.SimpleQueue[Timer]()
@@ -115,7 +116,7 @@ def measure(
             free.put(stack.enter_context(Timer(slot)))
         stack.callback(crew.shutdown, wait=False, cancel_futures=True)  # Ctrl-C: nothing else begins, then timers end
         answers = crew.map(lambda lease: _timed(lease, free), leases)
-        for number, (combination, answer) in enumerate(zip(missing, answers, strict=True), start=1):
+        for number, ((_, combination), answer) in enumerate(zip(missing, answers, strict=True), start=1):
             names = " ".join(levels(combination)[part] for part in ("model", "backbone", "augmentation", "optimizer"))
             tell(f"measuring {number} of {len(missing)}: {names}: {_line(answer)}")
             if answer.error is not None:
@@ -125,6 +126,22 @@ def measure(
             kept.add(points[-1])
     found = Forecast(points)
     return {what: error for one, error in failed for what in found.missing(one, exact=True)}
+
+
+def _missing(
+    spaces: Sequence[SearchSpace], scale: Scale, n_train: int, known: Sequence[Point]
+) -> Iterator[tuple[SearchSpace, Combination]]:
+    """What is wanted for each space, as far as neither `known` nor what is measured for those before tells it.
+
+    A space that searches on with another first choice needs that one, and not all the others around it anew.
+    """
+    there = {level for point in known for level in point.levels.items()}
+    for space in spaces:
+        rows = [(one, levels(one)) for one in wanted(space, scale, n_train)]
+        first = {level for _, found in rows[:1] for level in found.items() if level[0] in space.search}
+        new = [row for n, row in enumerate(rows) if not row[1].items() <= (there | first if n else there)]
+        yield from ((space, one) for one, _ in new)
+        there |= {level for _, found in new for level in found.items()}
 
 
 def _timed(lease: Lease, free: queue.SimpleQueue[Timer]) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from sweeps.space.document import ancestors, read
 from sweeps.space.loader import KEYS
 from sweeps.space.overrides import OPTION, Overridden, apply
 from sweeps.space.problems import Report, SpaceErrors, SpaceProblem, shown
+from sweeps.space.schema import Budget
 
 SHARED = (
     "data", "objective", "scale", "fixed", "config", "forbid", "plugins", "sampler", "pruner", "repeats", "budget",
     "keep",
 )  # fmt: skip
+TOTAL = ("gpu_hours", "hours")
 OWN = ("search", "fixed", "config", "forbid", "sampler", "pruner", "repeats", "budget", "keep")
 _MERGED = ("fixed", "config", "forbid")  # a stage adds to what is shared; anything else it replaces
 _STAGE = re.compile(r"\w[\w-]*")
@@ -36,12 +38,14 @@ class Campaign:
         stages: their names, in order.
         changed: the file, with what ``--set`` says about the campaign and single stages.
         overrides: all texts of ``--set``; those about what is shared hold for every stage.
+        total: what all stages together may take, of which each has what those before it left.
     """
 
     name: str
     stages: tuple[str, ...]
     changed: Overridden
     overrides: tuple[str, ...] = ()
+    total: Budget = field(default_factory=Budget)
 
     def study(self, stage: str) -> str:
         """The name of a stage's study."""
@@ -86,9 +90,10 @@ def read_campaign(path: Path, overrides: Sequence[str]) -> tuple[Campaign, list[
             key, "this is no key of a campaign", "write campaign: NAME" if key == "study" else "write it in a stage"
         )
     known = {key: value for key, value in changed.data.items() if not _foreign(key)}
-    plain = report.mapping(known, "", ("campaign", "stages", *SHARED))
+    plain = report.mapping(known, "", ("campaign", "stages", "total", *SHARED))
     report.problems += _misplaced(overrides)
     name = sections.study_name(plain.get("campaign"), report, "campaign")
+    total = sections.budget(plain.get("total"), report, "total", TOTAL)
     stages = [stage for stage, raw in _stages(plain.get("stages"), report).items() if _usable(name, stage, raw, report)]
     if not stages:
         if not report.problems:
@@ -96,7 +101,7 @@ def read_campaign(path: Path, overrides: Sequence[str]) -> tuple[Campaign, list[
             report.add("stages", message, "write stages: {models: {search: {model: [...]}}}")
         report.finish()
     named = name or "campaign"  # a mistake that is told already
-    return Campaign(named, tuple(stages), changed, tuple(overrides)), report.problems
+    return Campaign(named, tuple(stages), changed, tuple(overrides), total), report.problems
 
 
 def _shared(key: str) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.protocol import DataPaths, Scale
 from sweeps.campaign.document import Campaign
 from sweeps.campaign.relative import is_relative
+from sweeps.outlook import about, campaign_outlook
 from sweeps.space.plan import plan as planned
 from sweeps.space.plan import proposed
-from sweeps.space.schema import SearchSpace
+from sweeps.space.schema import Budget, SearchSpace
 
 WINNER = "the winner's"
 
@@ -24,9 +26,10 @@ def plan(campaign: Campaign, spaces: list[SearchSpace], scale: Scale, data: Data
         data: statistics of the data.
 
     Returns:
-        ``campaign``, ``scale``, ``trials`` (of all stages; None if a stage's number is open) and ``stages``: for each
-        the plan of its study (`sweeps.space.plan.plan`) with ``stage``; in ``fixed`` what earlier stages decide is
-        ``the winner's``, and in ``varies`` what lies around it is as the file says it.
+        ``campaign``, ``scale``, ``trials`` (of all stages; None if a stage's number is open), ``gpu_hours`` (None: see
+        `foretold`) and ``stages``: for each the plan of its study (`sweeps.space.plan.plan`) with ``stage``; in
+        ``fixed`` what earlier stages decide is ``the winner's``, and in ``varies`` what lies around it is as the file
+        says it.
     """
     stages: list[dict[str, Any]] = []
     decided: set[str] = set()
@@ -44,7 +47,24 @@ def plan(campaign: Campaign, spaces: list[SearchSpace], scale: Scale, data: Data
         decided |= own["search"].keys()
     numbers = [one["trials"] for one in stages]
     trials = None if None in numbers else sum(numbers)
-    return {"campaign": campaign.name, "scale": scale, "trials": trials, "stages": stages}
+    return {"campaign": campaign.name, "scale": scale, "trials": trials, "gpu_hours": None, "stages": stages}
+
+
+def foretold(document: dict[str, Any], outlooks: Sequence[Mapping[str, Any]], total: Budget) -> dict[str, Any]:
+    """The plan with ``gpu_hours`` and ``forecast``, of all stages together and of each.
+
+    Args:
+        document: the plan.
+        outlooks: of each stage (`sweeps.outlook.outlook`).
+        total: what all of them together may take.
+    """
+    stages = [{**stage, **_foretold(one)} for stage, one in zip(document["stages"], outlooks, strict=True)]
+    return {**document, **_foretold(campaign_outlook(outlooks, total)), "stages": stages}
+
+
+def _foretold(outlook: Mapping[str, Any]) -> dict[str, Any]:
+    forecast = dict(outlook)
+    return {"gpu_hours": forecast.pop("gpu_hours"), "forecast": forecast}
 
 
 def _below_relative(key: str, search: dict[str, Any]) -> bool:
@@ -53,7 +73,7 @@ def _below_relative(key: str, search: dict[str, Any]) -> bool:
 
 
 def rows(document: dict[str, Any]) -> list[list[str]]:
-    """The plan as a table: stage, what it searches, combinations, trials, what it starts from."""
+    """The plan as a table: stage, combinations, trials, GPU hours, what it starts from, what it searches."""
     found = []
     for one in document["stages"]:
         combinations, trials = one["combinations"], one["trials"]
@@ -62,10 +82,22 @@ def rows(document: dict[str, Any]) -> list[list[str]]:
             one["stage"],
             "infinite" if combinations is None else str(combinations),
             f"{'open' if trials is None else trials} ({proposed(one)})",
+            _hours(one),
             ", ".join(inherited) or "-",
             ", ".join(_searched(varying) for varying in one["varies"] if varying["key"] != "seed"),
         ])  # fmt: skip
     return found
+
+
+def _hours(stage: dict[str, Any]) -> str:
+    if stage["gpu_hours"] is not None:
+        return about(stage)
+    return "not measured" if stage["forecast"]["missing"] else "open"
+
+
+def stopping(document: dict[str, Any]) -> str:
+    """The pruners of the stages that have one."""
+    return ", ".join(dict.fromkeys(one["pruner"] for one in document["stages"] if one["pruner"] != "none")) or "none"
 
 
 def _searched(varying: dict[str, Any]) -> str:

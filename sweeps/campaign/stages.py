@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from sweeps.space.exclusion import everything_forbidden
 from sweeps.space.limits import contradictions, limits
 from sweeps.space.loader import build
 from sweeps.space.problems import Report, SpaceErrors, SpaceProblem
-from sweeps.space.schema import Choice, Form, SearchSpace
+from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SearchSpace
 from sweeps.space.twins import twins
 
 Choose = Callable[[SearchSpace], Scale]
@@ -87,7 +87,7 @@ def look_ahead(campaign: Campaign, problems: list[SpaceProblem], options: Option
         try:
             space = _built(campaign, stage, course, options.data, None)
             course.scale = options.choose(space)
-            open_ = _opened(open_, space, search, campaign.own(stage).get("fixed") or {})
+            open_ = _opened(open_, space, search, campaign.own(stage).get("fixed") or {}, (Choice,))
             told = {problem.message for problem in found}  # what a stage inherits, an earlier one may have said
             limits_met = [one for one in _cannot_work(space, open_, course.scale) if one.message not in told]
             found += [prefixed(campaign, stage, one) for one in limits_met]
@@ -105,13 +105,34 @@ def look_ahead(campaign: Campaign, problems: list[SpaceProblem], options: Option
     return spaces
 
 
-def _opened(known: dict[str, Form], space: SearchSpace, search: dict[str, Any], fixed: Any) -> dict[str, Form]:
-    """Every choice of this stage or one before that may be the winner's."""
+def possible(campaign: Campaign, spaces: Sequence[SearchSpace]) -> list[SearchSpace]:
+    """What each stage may train, whatever wins before it: that as a choice, or as the range that a stage searched.
+
+    Ranges around the winner's value lie where `look_ahead` has them.
+
+    Args:
+        campaign: the file.
+        spaces: of its stages, as `look_ahead` has them.
+    """
+    found: list[SearchSpace] = []
+    open_: dict[str, Form] = {}
+    for stage, space in zip(campaign.stages, spaces, strict=True):
+        own = campaign.own(stage)
+        open_ = _opened(open_, space, own["search"], own.get("fixed") or {}, (Choice, FloatRange, IntRange))
+        found.append(_whole(space, open_))
+    return found
+
+
+def _opened(
+    known: dict[str, Form], space: SearchSpace, search: dict[str, Any], fixed: Any, kinds: tuple[type[Form], ...]
+) -> dict[str, Form]:
+    """Every form of these kinds, of this stage or one before, that may be the winner's."""
     left = {key: form for key, form in known.items() if key not in fixed}
     own = {
         key: form
         for key, form in space.search.items()
-        if isinstance(form, Choice) and key != "seed" and not (is_relative(search.get(key)) and key in known)
+        if isinstance(form, kinds) and key != "seed"
+        if not (is_relative(search.get(key)) and isinstance(form, Choice) and key in known)
     }
     return {**left, **own}
 

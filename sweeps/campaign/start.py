@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -18,16 +18,16 @@ from runner.machine import gpus
 from runner.protocol import DataPaths, Scale
 from sweeps import runfile
 from sweeps.campaign.course import Course, found
-from sweeps.campaign.document import Campaign
+from sweeps.campaign.document import TOTAL, Campaign
 from sweeps.campaign.show import print_stages, stages_of
 from sweeps.campaign.stages import Options, stage_space
+from sweeps.campaign.total import capped, left_of, spent
 from sweeps.heldout import Scorer
 from sweeps.remote import Remote
 from sweeps.run import Interrupts, Outcome, Plan, follow, let_interrupt, owner, owning, run_study
 from sweeps.session import check_identity
 from sweeps.source import Source
-from sweeps.space.schema import SearchSpace
-from sweeps.space.travel import budget
+from sweeps.space.schema import Budget, SearchSpace
 from sweeps.space.walk import planned
 from sweeps.study.study import Study
 from sweeps.submit import PATIENCE, submit, watch
@@ -170,22 +170,30 @@ def start_there(
 
 
 def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, data: DataPaths, command: str) -> int:
-    """Runs every stage that has not ended, in order; the exit code as for `start_here`.
+    """Runs every stage that has not ended, in order, while something is left of the campaign's total.
+
+    Returns:
+        The exit code as for `start_here`; 0 also where the total is spent before the last stage.
 
     Raises:
         UserError, ResultsError: the file has changed since a stage began, or a stage has no complete trial.
     """
-    course = Course(scale)
+    course, end = Course(scale), None
     known = {one.name: one for one in place.reader.studies()}
     for number, stage in enumerate(campaign.stages, 1):
         space = _checked(campaign, stage, course, options, place.reader, data)
+        left = left_of(campaign.total, [(one.space.study, one.trials) for one in course.founds], place.reader)
+        space = capped(space, left)
         record = known.get(space.study)
         head = f"stage {number} of {len(campaign.stages)}, {stage}"
-        done = record is not None and _done(place, record, space)
+        done = record is not None and _done(campaign, stage, place, known, space)
         if not done:
             _check_later(campaign, stage, known, space)
+            if end := spent(campaign.total, left):
+                end = f"campaign {campaign.name} ends before {head}: {end}; raise it and start again to go on"
+                break
         if not done or _waits(place, space):
-            _announce(head, space)
+            _announce(head, space, campaign.total)
             outcome = place.run(space)
             if outcome.state != "finished":
                 return _stopped(campaign, place, outcome, command)
@@ -202,6 +210,8 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
         place.conclude(stages, [one.space for one in course.founds])
     finally:  # whatever keeps them from being scored
         print_stages(place.reader, stages, "table")
+    if end:
+        click.echo(end, err=True)
     return 0
 
 
@@ -218,9 +228,20 @@ def _checked(
     return space
 
 
-def _done(place: Place, record: StudyRecord, space: SearchSpace) -> bool:
-    """Whether a stage has ended with the budget that it has now."""
-    return place.finished(record, space) and _limits(record.budget) == _limits(asdict(space.budget))
+def _done(
+    campaign: Campaign, stage: str, place: Place, known: Mapping[str, StudyRecord], space: SearchSpace
+) -> bool:  # fmt: skip
+    """Whether a stage has ended with the budget that it has now.
+
+    More of a total, because that was raised, lets it go on, but not once a later stage has begun: that is what the
+    stage left.
+    """
+    record, total = known[space.study], campaign.total
+    if not place.finished(record, space) or _limits(record.budget, total) != _limits(asdict(space.budget), total):
+        return False
+    had = {name: record.budget.get(name) for name in TOTAL if getattr(total, name) is not None}
+    more = any(limit is not None and getattr(space.budget, name) > limit for name, limit in had.items())
+    return not more or _later(campaign, stage, known) is not None
 
 
 def _waits(place: Place, space: SearchSpace) -> bool:
@@ -229,19 +250,25 @@ def _waits(place: Place, space: SearchSpace) -> bool:
     return bool(counts["waiting"] or counts["running"])
 
 
-def _limits(entries: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in entries.items() if value is not None}
+def _limits(entries: Mapping[str, object], total: Budget) -> dict[str, object]:
+    """The limits that are set, but those that follow what is left of a total."""
+    return {key: value for key, value in entries.items() if value is not None and getattr(total, key, None) is None}
+
+
+def _later(campaign: Campaign, stage: str, known: Mapping[str, StudyRecord]) -> str | None:
+    """The first of the stages after it that has begun."""
+    later = campaign.stages[campaign.stages.index(stage) + 1 :]
+    return next((one for one in later if campaign.study(one) in known), None)
 
 
 def _check_later(campaign: Campaign, stage: str, known: dict[str, StudyRecord], space: SearchSpace) -> None:
     """A stage that goes on may find another winner: the stages after it must not have begun."""
-    later = campaign.stages[campaign.stages.index(stage) + 1 :]
-    begun = next((one for one in later if campaign.study(one) in known), None)
+    begun = _later(campaign, stage, known)
     if begun is None:
         return
     if space.study not in known:
         raise UserError(f"campaign {campaign.name} has changed: stage {stage} is new before {begun}; {_RENAME}")
-    there, here = _limits(known[space.study].budget), budget(space.budget)
+    there, here = (_limits(one, campaign.total) for one in (known[space.study].budget, asdict(space.budget)))
     why = f"budget {there} there, {here} here" if there != here else "it has not come to its end"
     raise UserError(
         f"campaign {campaign.name} has changed: stage {begun} began from the winner of {stage}, which would go on "
@@ -249,12 +276,17 @@ def _check_later(campaign: Campaign, stage: str, known: dict[str, StudyRecord], 
     )
 
 
-def _announce(head: str, space: SearchSpace) -> None:
+def _announce(head: str, space: SearchSpace, total: Budget) -> None:
     for note in space.notes:
         click.echo(note, err=True)
     sampler, trials = planned(space)
     many = "until the budget is spent" if trials is None else f"{trials} trial{'s' * (trials != 1)}"
-    click.echo(f"{head}: {many}, {sampler}, study {space.study}", err=True)
+    most = "".join(
+        f", at most {getattr(space.budget, name):.3g} of total.{name} {getattr(total, name):g}"
+        for name in TOTAL
+        if getattr(total, name) is not None
+    )
+    click.echo(f"{head}: {many}, {sampler}, study {space.study}{most}", err=True)
 
 
 def _stopped(campaign: Campaign, place: Place, outcome: Outcome, command: str) -> int:
@@ -289,8 +321,16 @@ def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
         so_far = stages_of(store, campaign.name)
         if so_far.winner:
             print_stages(store, so_far, "table")
-        last = store.study(campaign.study(campaign.stages[-1]))
-        return 0 if last and last.state == "finished" else 1
+        return 0 if _ended(campaign, so_far, store) else 1
+
+
+def _ended(campaign: Campaign, so_far: Stages, store: Store) -> bool:
+    """Whether a campaign that nobody runs any more has come to its end."""
+    last = so_far.stages[-1] if so_far.stages else None
+    if last is None or last.record.state != "finished":
+        return False
+    left = left_of(campaign.total, [(one.record.name, one.trials) for one in so_far.stages], store)
+    return last.name == campaign.stages[-1] or spent(campaign.total, left) is not None
 
 
 def _check_begun(campaign: Campaign, options: Options, store: Store, plan: Plan) -> None:

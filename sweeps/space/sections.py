@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -197,15 +198,15 @@ def pruner(raw: Any, report: Report) -> PrunerSpec:
     return PrunerSpec(kind, options)
 
 
-def budget(raw: Any, report: Report) -> Budget:
-    """When a study ends."""
+def budget(raw: Any, report: Report, key: str = "budget", limits: Iterable[str] = tuple(_BUDGET)) -> Budget:
+    """When a study ends; with other limits, when something else does."""
     found: dict[str, Any] = {}
-    for name, value in report.mapping(raw, "budget", _BUDGET).items():
+    for name, value in report.mapping(raw, key, limits).items():
         problem = _BUDGET[name].problem(value)
         if not problem and value == 0 and name != "gain":
             problem = "expected a number above 0, found 0"
         if problem:
-            report.add(f"budget.{name}", problem)
+            report.add(f"{key}.{name}", problem)
         else:
             found[name] = value
     if "gain" in found and "patience" not in found:

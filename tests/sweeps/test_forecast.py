@@ -19,10 +19,13 @@ from runner.protocol import EpochReport
 from runner.training.timing import Answer
 from sweeps import calibration
 from sweeps.calibration import Kept, epoch_seconds, mean_seconds, wanted
+from sweeps.campaign.document import read_campaign
+from sweeps.campaign.stages import Options, look_ahead, possible
 from sweeps.cli import main
 from sweeps.forecast import Forecast, Point, levels, points
 from sweeps.leases.coordinator import Coordinator
-from sweeps.outlook import lines, outlook
+from sweeps.outlook import campaign_outlook, lines, outlook
+from sweeps.space.schema import Budget
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = {"mask_rcnn": 1.0, "htc": 3.0, "solov2": 0.5}
@@ -132,7 +135,7 @@ def train_all(bench: Bench, seconds: dict[str, float]) -> list[TrialRecord]:
 
 def foretold(bench: Bench, trials: list[TrialRecord], measured: list[Point], pruner: str = "none") -> dict[str, Any]:
     found = outlook(bench.space(), "tiny", data(), trials, measured, MACHINE)
-    return {"gpu_hours": found.pop("gpu_hours"), "pruner": pruner, "forecast": found}
+    return {"gpu_hours": found.pop("gpu_hours"), "pruner": pruner, "forecast": found, "trials": 12}
 
 
 def test_a_study_is_foretold_from_others_and_compared_with_what_it_took(tmp_path: Path) -> None:
@@ -163,6 +166,32 @@ def test_its_own_trials_say_what_is_left_but_not_what_was_foretold(tmp_path: Pat
     assert dict(lines(found)) == {"GPU hours": "16.0 min, from 12 earlier trials"}
     stopped = foretold(bench, trials, [], pruner="median")
     assert dict(lines(stopped)) == {"GPU hours": "at most 16.0 min, from 12 earlier trials"}
+
+
+@pytest.mark.parametrize(
+    ("budget", "workers", "hours", "line"),
+    [
+        ("{trials: 9, gpu_hours: 48}", 1, 0.2, "12.0 min"),
+        ("{trials: 9, gpu_hours: 0.09}", 1, 0.09, "5.4 min, when budget.gpu_hours ends it: about 4 of 9 trials "
+         "(without it 12.0 min)"),
+        ("{gpu_hours: 48, trial_hours: 1}", 1, 48.0, "48.0 h, when budget.gpu_hours ends it: about 2160 trials"),
+        ("{gpu_hours: 48, hours: 10}", 2, 20.0, "20.0 h, when budget.hours ends it with 2 trainings at a time: about "
+         "900 trials"),
+    ],
+)  # fmt: skip
+def test_the_first_limit_of_a_budget_decides(
+    tmp_path: Path, budget: str, workers: int, hours: float, line: str
+) -> None:
+    """80 s a trial; without a number of trials there is no end to learning rates."""
+    overrides = ("search={lr: {float: [0.001, 0.1]}}", f"budget={budget}", "pruner.kind=none")
+    space = Bench(tmp_path, SPACE).space(*overrides)
+    known = [Point(levels(one), 20.0, NOW) for one in wanted(space, "tiny", 10)]
+    found = outlook(space, "tiny", data(), [], known, MACHINE, workers=workers)
+    assert found["gpu_hours"] == pytest.approx(hours, rel=0.01)
+    document = {"gpu_hours": found.pop("gpu_hours"), "pruner": "none", "trials": space.budget.trials, "forecast": found}
+    assert dict(lines(document)) == {"GPU hours": f"{line}, from 1 short measurements"}
+    stopped = dict(lines({**document, "pruner": "median"}))["GPU hours"]
+    assert stopped.startswith("at most ") and "about" not in stopped
 
 
 def test_the_plan_names_what_to_measure_first(tmp_path: Path) -> None:
@@ -217,6 +246,87 @@ fixed: {{epochs: 2, image_size: 128}}
 search: {{batch_size: {{int: [2, 8]}}}}
 budget: {{trials: 7}}
 """
+
+
+STAGES = f"""\
+campaign: weeks
+data: {NUCLEI}
+scale: tiny
+fixed: {{epochs: 2, image_size: 128, augmentation: flip}}
+stages:
+  models:
+    search: {{model: [mask_rcnn, htc, solov2]}}
+    fixed: {{backbone: resnet18}}
+  backbones:
+    search: {{model: {{top: 2}}, backbone: [resnet50, resnet18]}}
+  refine:
+    search: {{model: {{top: 2}}, optimizer: {{around: {{lr: 3}}}}}}
+    budget: {{gpu_hours: 1, hours: 9}}
+"""
+
+
+def test_a_campaign_is_foretold_by_the_mean_over_all_that_may_win(tmp_path: Path) -> None:
+    (tmp_path / "weeks.yaml").write_text(STAGES, encoding="utf-8")
+    campaign, problems = read_campaign(tmp_path / "weeks.yaml", ())
+    spaces = look_ahead(campaign, problems, Options(None, None, 0))
+    whole = possible(campaign, spaces)
+    known = [
+        Point(levels(one), MODELS[one.model.name] * BACKBONES[one.backbone.name], NOW)
+        for space in whole
+        for one in wanted(space, "tiny", 10)
+    ]
+    found = [
+        outlook(space, "tiny", data(), [], known, MACHINE, possible=every)
+        for space, every in zip(spaces, whole, strict=True)
+    ]
+    models, backbones = (1 + 3 + 0.5) / 3, (2 + 5) / 2
+    hours = [3 * 2 * models * 2 / 3600, 4 * 2 * models * backbones / 3600, 1.0]
+    assert [one["gpu_hours"] for one in found] == pytest.approx(hours, rel=0.01)
+    assert [(one["trials"], one["limit"]) for one in found[:2]] == [(3, None), (4, None)]
+    assert found[2]["limit"] == "budget.gpu_hours"
+    assert found[2]["trials"] == pytest.approx(3600 / (2 * models * backbones), rel=0.05), "of some"
+    total = campaign_outlook(found, Budget(gpu_hours=0.5, hours=8))
+    assert (total["gpu_hours"], total["limit"], total["trials"]) == (0.5, "total.gpu_hours", None)
+    assert total["unlimited"] == pytest.approx(sum(hours), rel=0.01)
+    assert campaign_outlook(found, Budget())["trials"] == sum(one["trials"] for one in found)
+
+
+def test_plan_measures_each_part_of_a_campaign_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three models; then the backbone that comes first there is new, with the first of these models."""
+    timer = tmp_path / "timer"
+    timer.write_text(TIMER.replace("MOST", "8"), encoding="utf-8")
+    timer.chmod(0o755)
+    (tmp_path / "weeks.yaml").write_text(STAGES, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["plan", "weeks.yaml", "--format", "json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    assert [before["gpu_hours"], *(one["gpu_hours"] for one in before["stages"])] == [None] * 4
+    assert {"model htc", "backbone resnet50"} <= {*before["forecast"]["missing"]}
+    monkeypatch.setattr(sys, "executable", str(timer))
+    assert main(["plan", "weeks.yaml", "--measure", "--set", "total.gpu_hours=0.5"]) == 0
+    out, err = capsys.readouterr()
+    told = [
+        line.partition(": ")[2].partition(": ")[0]
+        for line in err.splitlines()
+        if "measuring " in line and " of " in line
+    ]
+    assert told == [
+        "mask_rcnn resnet18 flip AdamW", "htc resnet18 flip AdamW", "solov2 resnet18 flip AdamW",
+        "mask_rcnn resnet50 flip AdamW",
+    ]  # fmt: skip
+    assert (
+        "GPU hours: at most 30.0 min, when total.gpu_hours ends it (without it 1.0 h), from 4 short measurements" in out
+    )
+    assert "GPU hours of refine: at most 1.0 h, when budget.gpu_hours ends it: at least " in out
+    assert main(["plan", "weeks.yaml", "--format", "json"]) == 0
+    after = json.loads(capsys.readouterr().out)
+    assert after["gpu_hours"] == pytest.approx(sum(one["gpu_hours"] for one in after["stages"]))
+    assert [one["forecast"]["limit"] for one in after["stages"]] == [None, None, "budget.gpu_hours"]
 
 
 @pytest.mark.parametrize("most", [8, 7])

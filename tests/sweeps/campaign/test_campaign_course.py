@@ -6,22 +6,26 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from campaigning import ALONE, MODELS, TWO_STAGES, Bench, score, trained, tried
 from evidence import packed, training
-from made_up import data
+from made_up import data, record
 from proxy import proxy_to
 
 from results.errors import NotFoundError
-from results.records import TrialRecord
+from results.reader import Reader
+from results.records import AttemptRecord, TrialRecord
 from results.store import Store
 from runner.errors import UserError
 from sweeps.campaign.course import Course
 from sweeps.campaign.show import stages_of
 from sweeps.campaign.stages import stage_space
 from sweeps.campaign.start import start_there
+from sweeps.campaign.total import left_of
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
 from sweeps.remote import Remote
@@ -29,6 +33,7 @@ from sweeps.server.app import Server, create_app
 from sweeps.server.guard import App, Message, Receive, Scope, Send
 from sweeps.server.team import Team
 from sweeps.source import Source
+from sweeps.space.schema import Budget
 from sweeps.study.study import Study
 from sweeps.submit import watch
 
@@ -226,6 +231,73 @@ def test_the_last_stage_may_get_a_larger_budget_and_a_stage_may_be_added(tmp_pat
     assert {tried(row, "backbone") for row in bench.rows("optimizers")} == {"resnet50"}
 
 
+def test_a_total_ends_the_campaign_before_a_stage_and_more_of_it_lets_it_go_on(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    """A minute each: 108 s are two trainings of the first stage's three."""
+    bench = Bench(tmp_path, score)
+    assert bench.start("total.gpu_hours=0.03") == 0
+    out, err = capsys.readouterr()
+    assert "all stages together: +0.2000; the best is trial 1 of study particles.models" in out
+    assert "3 trials, exhaustive, study particles.models, at most 0.03 of total.gpu_hours 0.03\n" in err
+    assert err.endswith(
+        "campaign particles ends before stage 2 of 2, backbones: total.gpu_hours 0.03 is spent; raise it and start "
+        "again to go on\n"
+    )
+    assert (bench.start("total.gpu_hours=0.03"), bench.ran) == (0, ["models"])
+    assert bench.start("total.gpu_hours=0.06") == 0
+    assert (len(bench.rows("models")), len(bench.rows("backbones"))) == (3, 1), "36 s were left"
+    assert bench.start("total.gpu_hours=9") == 0
+    assert bench.ran == ["models", "models", "backbones", "backbones"], "the first stage has ended: the next one began"
+    assert len(bench.rows("backbones")) == 2
+
+
+def test_a_stage_has_no_more_than_its_own_budget_nor_than_is_left(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score)
+    own = ("stages.models.budget.gpu_hours=0.03", "stages.backbones.budget.gpu_hours=9")
+    assert bench.start("total={gpu_hours: 0.1, hours: 5}", *own) == 0
+    with Store.open(bench.storage, readonly=True) as store:
+        models, backbones = (store.study(f"particles.{stage}") for stage in ("models", "backbones"))
+    assert models and (models.budget["gpu_hours"], models.budget["hours"]) == (0.03, 5.0)
+    assert backbones and backbones.budget["gpu_hours"] == pytest.approx(0.1 - 2 / 60, abs=1e-6)
+    assert 4.9 < backbones.budget["hours"] < 5.0
+
+
+def test_what_is_trained_in_an_ended_stage_later_does_not_lock_a_campaign_with_a_total(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, score, TWO_STAGES + "  optimizers: {search: {optimizer: [SGD, AdamW]}}\n")
+    assert bench.start("total.gpu_hours=0.5") == 0
+    bench.ran.clear()
+    with Store.open(bench.storage) as store:
+        record = store.study("particles.models")
+        assert record
+        study = Study(bench.storage, store, record, bench.first(), bench.data)
+        study.confirm(top=1, seeds=2)
+        trained(Coordinator(study), score)
+    assert (bench.start("total.gpu_hours=0.5"), bench.ran) == (0, [])
+    assert (bench.start("total.gpu_hours=0.2"), bench.ran) == (0, []), "nor does less of it"
+    with pytest.raises(UserError, match=r"which would go on \(budget {} there, {'trials': 1} here\)"):
+        bench.start("total.gpu_hours=0.5", "stages.models.budget.trials=1")
+
+
+def test_hours_of_a_total_are_those_in_which_something_was_trained() -> None:
+    """Two at a time from 9 to 11, a night's pause, then half an hour."""
+
+    def attempt(*clock: datetime) -> AttemptRecord:
+        return AttemptRecord(1, "w", "Ann", "cpu", None, None, *clock, "complete", None, 1, 1)
+
+    nine = datetime(2026, 1, 1, 9, tzinfo=UTC)
+    hour = timedelta(hours=1)
+    clocks = [(nine, nine + hour), (nine, nine + 2 * hour), (nine + 24 * hour, nine + 24.5 * hour)]
+
+    class Known:
+        def attempts(self, study: str, number: int) -> list[AttemptRecord]:
+            return [attempt(*clocks[number])]
+
+    rows = [record(number, {}, state="complete", seconds=60.0) for number in range(3)]
+    left = left_of(Budget(gpu_hours=1.0, hours=6.0), [("particles.models", rows)], cast(Reader, Known()))
+    assert left == Budget(gpu_hours=pytest.approx(0.95), hours=3.5)
+
+
 def test_a_stage_without_a_complete_trial_ends_the_campaign_with_a_command_that_shows_why(
     tmp_path: Path, capsys: Captured
 ) -> None:
@@ -294,10 +366,13 @@ def test_gains_have_intervals_where_the_images_are_known(tmp_path: Path) -> None
     assert backbones.gain.interval[0] < 0 < backbones.gain.interval[1]
 
 
-def test_a_campaign_goes_to_a_server_stage_by_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("overrides", [(), ("total={gpu_hours: 0.5, hours: 0.7}",)])
+def test_a_campaign_goes_to_a_server_stage_by_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
     """A real server over HTTP; beside it a thread that trains whatever is given out, as workers do."""
     bench = Bench(tmp_path, score)
-    campaign = bench.read()
+    campaign = bench.read(*overrides)
     monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
     ended = threading.Event()
     with Store.open(bench.storage) as store:
@@ -321,6 +396,8 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(tmp_path: Path, monkeypatch:
                 worker.join()
         assert [tried(row, "backbone") for row in store.trials("particles.backbones")] == ["resnet18", "resnet50"]
         assert [row.created_at for row in store.trials("particles.backbones")] == before
+        record = store.study("particles.backbones")
+        assert record and record.budget["gpu_hours"] == (pytest.approx(0.45) if overrides else None)
 
 
 @dataclass

@@ -71,6 +71,13 @@ CASES = {
         "6:3: budget.trials: expected a number of trials, found none, and the space is infinite; "
         "write budget: {trials: 20}",
     ],
+    "total: {trials: 3, gpu_hours: 0, hours: x}\nstages: {a: {search: {model: [htc]}, total: {hours: 1}}}": [
+        "4:9: total.trials: unknown key trials; write one of gpu_hours, hours",
+        "4:20: total.gpu_hours: expected a number above 0, found 0",
+        "4:34: total.hours: expected a number, found 'x'",
+        "5:38: stages.a.total: unknown key total; write one of search, fixed, config, forbid, sampler, pruner, "
+        "repeats, budget, keep",
+    ],
     "forbid: [{model: htc, amp: true}]\nstages: {a: {search: {model: [htc, scnet]}}}": [
         "4:10: forbid[0]: no stage fixes or searches all of these keys; leave the rule out",
     ],
