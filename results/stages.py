@@ -182,7 +182,8 @@ def weigh(campaign: str, studies: Sequence[tuple[StudyRecord, Sequence[TrialReco
 
 
 def trained_alike(one: Sequence[TrialRecord], other: Sequence[TrialRecord]) -> bool:
-    """Whether scores of two stages can be compared: both fix the same epochs, image size and training images.
+    """Whether scores of two stages can be compared: both fix the same epochs, image size, share and choice of
+    training images.
 
     What a stage searches of these is part of its combinations, and can be compared.
     """
@@ -191,9 +192,10 @@ def trained_alike(one: Sequence[TrialRecord], other: Sequence[TrialRecord]) -> b
 
 
 def _fixed(trials: Sequence[TrialRecord]) -> dict[str, Any]:
-    """What all of a stage have of epochs, image size and training images."""
+    """What all of a stage have of epochs, image size, share and choice of training images."""
     kept = [
         {name: trial.parts["settings"].get(name) for name in ("epochs", "image_size")}
+        | {"train_share": trial.parts["settings"].get("train_share", 1.0)}
         | {"images": {k.lstrip("+"): v for k, v in trial.parts["config"].items() if _IMAGES in k and v is not None}}
         for trial in trials
     ]

@@ -10,6 +10,8 @@ from results.records import TrialRecord
 
 PARTS = ("model", "backbone", "augmentation", "optimizer", "schedule")
 
+_UNSAID = {"train_share": 1.0}  # what a combination names only where it is something else
+
 Facts = dict[str, Any]
 """Everything a trial is made of, under dotted names: ``model``, ``epochs``, ``optimizer.lr``, ``seed``."""
 
@@ -69,7 +71,7 @@ def label(trial: TrialRecord, names: Sequence[str]) -> str:
     found = facts(trial)
     words = []
     for name in names or ("model",):
-        value = found.get(name)
+        value = found.get(name, _UNSAID.get(name))
         if value is None:
             continue
         words.append(str(value) if name in PARTS else f"{short(name)} {show(value)}")

@@ -73,7 +73,8 @@ class Combination(Message):
         model, backbone, optimizer: one part each.
         augmentation: parts applied in order; empty means none.
         schedule: learning-rate schedule; None is constant without warm-up.
-        settings: epochs, batch_size, image_size ([width, height] pixels or None), pretrained, adapt.
+        settings: epochs, batch_size, image_size ([width, height] pixels or None), pretrained, adapt, ...; train_share
+            only where it is below 1 (`runner.share.share_of`).
         config: dotted path in the rendered MMDetection config -> value.
     """
 

@@ -15,6 +15,7 @@ DIFFERENCES = (
     "- random numbers are MMDetection's own, and CPU threads are as many as torch takes;",
     "- with loader workers each epoch draws the same augmentations;",
     "- boxes of sheared, rotated and cropped objects are MMDetection's own, larger than their masks;",
+    "- all training images are trained, where train_share took a part of them;",
     "- crops of MinIoURandomCrop are not enlarged to the size of the image;",
     "- MMDetection's own ShearX, ShearY and Rotate fail on images with more than 128 objects;",
     "- what we mended in heads, one cycle and accumulation is not mended there;",
@@ -58,7 +59,11 @@ def without_plugins(text: str) -> str:
         config["custom_imports"] = {**known, "imports": own}
     config["custom_hooks"] = [hook for hook in config.get("custom_hooks", ()) if hook["type"] not in plugins.__all__]
     config["train_dataloader"].pop("worker_init_fn", None)
-    _plain_augmentations(config["train_dataloader"]["dataset"])
+    dataset = config["train_dataloader"]["dataset"]
+    _plain_augmentations(dataset)
+    if dataset["type"] == "StudyShareDataset":
+        dataset["type"] = "CocoDataset"
+        del dataset["share"]
     for name in ("val_evaluator", "test_evaluator"):
         metric = {k: v for k, v in config[name].items() if k not in ("detections", "iou_range")}
         config[name] = {**metric, "type": "CocoMetric"}

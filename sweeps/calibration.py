@@ -23,16 +23,21 @@ import platformdirs
 from runner.machine import Slot
 from runner.paths import replace_with
 from runner.protocol import Combination, DataPaths, Lease, Scalar, Scale, digest
+from runner.share import share_of, shared
 from runner.training.timing import Answer, Timer
-from sweeps.forecast import Forecast, Levels, Point, levels
+from sweeps.forecast import COUNTED, Forecast, Levels, Point, levels
 from sweeps.space.exclusion import first_allowed, forbidden
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import FloatRange, Form, IntRange, SearchSpace
 from sweeps.space.walk import Assignment, Given, assignments, count, suggest, values
 
-_VARIED = ("model", "backbone", "augmentation", "optimizer", "image_size", "batch_size", "accumulate", "amp", "ema")
-_VERSION = 3  # rises when an epoch is put together in another way
+_VARIED = (
+    "model", "backbone", "augmentation", "optimizer", "image_size", "batch_size", "accumulate", "amp", "ema",
+    "train_share",
+)  # fmt: skip
+_VERSION = 4  # rises when an epoch is put together in another way
 _FEW = 4  # numbers of a range that are all measured
+_STEPS = 4  # between the ends of a range of shares; each one that was not measured is named
 _SAMPLE = 500  # combinations whose mean stands for a larger space
 Tell = Callable[[str], None]
 
@@ -72,9 +77,9 @@ class Kept:
 def wanted(space: SearchSpace, scale: Scale, n_train: int) -> Iterator[Combination]:
     """The combinations to measure: the first one, then each other choice of one part or setting.
 
-    Of a range of whole numbers both ends, or all if they are few.
+    Of a range of whole numbers both ends, or all if they are few; of one of shares both ends.
     """
-    choices = {key: _choices(form) for key, form in space.search.items() if key in _VARIED}
+    choices = {key: _choices(key, form) for key, form in space.search.items() if key in _VARIED}
     rows: list[Assignment] = [{}, *({key: label} for key, labels in choices.items() for label in labels[1:])]
     for row in rows:
         chosen = first_allowed(space, {key: [label] for key, label in row.items()})
@@ -82,9 +87,9 @@ def wanted(space: SearchSpace, scale: Scale, n_train: int) -> Iterator[Combinati
             yield resolve(space, suggest(space, Given({**chosen, **row})), scale, n_train)[0]
 
 
-def _choices(form: Form) -> Sequence[Scalar]:
+def _choices(key: str, form: Form) -> Sequence[Scalar]:
     if isinstance(form, FloatRange):
-        return ()
+        return (form.low, form.high) if key in COUNTED else ()
     every = values(form)
     return (form.low, form.high) if isinstance(form, IntRange) and not 0 < len(every or ()) <= _FEW else every or ()
 
@@ -154,7 +159,8 @@ def _timed(lease: Lease, free: queue.SimpleQueue[Timer]) -> Answer:
 
 def epoch_seconds(answer: Answer, combination: Combination, data: DataPaths) -> float:
     """Seconds of an epoch: its iterations, its validation images, what comes with it, and its share of the start."""
-    iterations = math.ceil(data.n_train / int(combination.settings["batch_size"]))
+    images = shared(data.n_train, share_of(combination))
+    iterations = math.ceil(images / int(combination.settings["batch_size"]))
     besides = answer.epoch + answer.start / int(combination.settings["epochs"])
     return answer.iteration * iterations + answer.image * data.n_val + besides
 
@@ -185,7 +191,7 @@ def _some(space: SearchSpace) -> Iterator[Assignment]:
 
 
 class _Lots:
-    """Answers a space's questions at random; numbers move no seconds, so that their low end will do."""
+    """Answers a space's questions at random; of numbers that move no seconds the low end will do."""
 
     def __init__(self, lots: random.Random) -> None:
         self._lots = lots
@@ -195,8 +201,11 @@ class _Lots:
         return self._lots.choice(choices)
 
     def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
-        """The low end."""
-        return low
+        """One of a few between the ends of what moves seconds, else the low end."""
+        if name not in COUNTED:
+            return low
+        part = self._lots.randrange(_STEPS + 1) / _STEPS
+        return min(high, low * (high / low) ** part if log else low + (high - low) * part)
 
     def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
         """Any, for epochs and batch sizes are such."""

@@ -2,8 +2,8 @@
 
 The seconds of an epoch are taken as a product of factors, one for each part and setting that moves them (model,
 backbone, augmentation, optimizer, sizes): least squares on their logarithms. Numbers inside a part, such as learning
-rates, are not looked at. A size or number of images between two that were measured follows a power law between them.
-What was never measured cannot be foretold, and is named instead.
+rates, are not looked at. A size, share or number of images between two that were measured follows a power law between
+them. What was never measured cannot be foretold, and is named instead.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 
 from results.records import TrialRecord
 from runner.protocol import Combination
+from runner.share import share_of
 
 _SETTINGS = ("image_size", "batch_size", "accumulate", "amp", "ema")
-_COUNTED = ("image_size", "batch_size", "accumulate")  # numbers, of which there may be many
+COUNTED = ("image_size", "batch_size", "accumulate", "train_share")  # numbers, of which there may be many
 _RIDGE = 1e-3  # keeps factors that the measurements cannot tell apart small
 Levels = Mapping[str, str]
 """What moves the seconds of an epoch: factor ("model", "image_size") -> what was chosen."""
@@ -67,6 +68,7 @@ def levels(combination: Combination) -> dict[str, str]:
         "augmentation": " + ".join(part.name for part in combination.augmentation),
         "optimizer": combination.optimizer.name,
         **{name: str(combination.settings.get(name)) for name in _SETTINGS},
+        "train_share": str(share_of(combination)),
     }
 
 
@@ -125,7 +127,7 @@ class Forecast:
 
 def _number(name: str, value: str) -> float | None:
     """A level as a number above 0, an image size by its pixels; None where it is none."""
-    if name not in _COUNTED or value == "None":
+    if name not in COUNTED or value == "None":
         return None
     found = json.loads(value)
     return float(math.prod(found) if isinstance(found, list) else found)

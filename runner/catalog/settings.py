@@ -10,6 +10,8 @@ SETTINGS: Mapping[str, Parameter] = {
     "epochs": Parameter("int", None, 1, 10_000, help="epochs of one trial; default: MMDetection's 12, fitted at tiny"),
     "batch_size": Parameter("int", 2, 1, 1024, help="images per iteration"),
     "image_size": Parameter("int", None, 32, 8192, help="longest side in pixels, or [width, height]"),
+    "train_share": Parameter("float", 1.0, 1e-6, 1, log=True, help="share of the labelled training images that are "
+                             "trained, the same ones in every trial, spread over the label file"),
     "lr": Parameter("float", None, 0, 1000, log=True, help="the optimizer's learning rate"),
     "seed": Parameter("int", 0, 0, 2**31 - 1, help="seed of the trial"),
     "pretrained": Parameter("str", None, help="none; imagenet (the backbone's), coco (the whole model's, without other "

@@ -21,6 +21,7 @@ from runner.plugins.mixing import StudyCopyPaste, StudyMixDataset, StudyMosaic
 from runner.plugins.norm import LenientBN
 from runner.plugins.one_cycle import GroupOneCycleLR
 from runner.plugins.reproducible import ReproducibleHook, keep_torch_seeds
+from runner.plugins.share import StudyShareDataset
 from runner.plugins.sparse_adam import DenseSparseAdam
 from runner.plugins.weights import load_from_cache
 
@@ -48,6 +49,7 @@ __all__ = [
     "StudyMosaic",
     "StudyPhotoMetricDistortion",
     "StudyRotate",
+    "StudyShareDataset",
     "StudyShearX",
     "StudyShearY",
     "TrueSizeRTMDetInsHead",

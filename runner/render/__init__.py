@@ -20,6 +20,7 @@ from runner.render.data import set_data
 from runner.render.model import fit_model, set_model
 from runner.render.optimization import set_optimizer, set_schedule
 from runner.render.runtime import set_metric, set_runtime
+from runner.share import share_of, shared
 
 __all__ = ["render", "unknown_paths"]
 
@@ -62,7 +63,8 @@ def render(
     fitted = adapt(data, image_size(combination), scale, combination.settings["adapt"])
     fit_model(config["model"], model, combination, fitted, len(data.classes))
     set_data(config, combination, data, loader_workers)
-    set_schedule(config, combination, math.ceil(data.n_train / combination.settings["batch_size"]))
+    images = shared(data.n_train, share_of(combination))
+    set_schedule(config, combination, math.ceil(images / combination.settings["batch_size"]))
     set_optimizer(config, combination, scale)
     set_metric(config, model, data, objective, detections)
     set_runtime(config, combination, seed, threads)

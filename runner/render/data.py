@@ -7,6 +7,7 @@ from typing import Any
 from runner.adapt import image_size
 from runner.catalog import AUGMENTATIONS
 from runner.protocol import Combination, DataPaths, Part
+from runner.share import share_of
 
 _PACK = {"type": "PackDetInputs"}
 
@@ -36,6 +37,8 @@ def set_data(config: dict[str, Any], combination: Combination, data: DataPaths, 
         )
         loader.update(num_workers=workers, persistent_workers=False)
     train = config["train_dataloader"]
+    if (share := share_of(combination)) < 1:
+        train["dataset"].update(type="StudyShareDataset", share=share)
     train["dataset"] = _augmented(train["dataset"], combination.augmentation, size)
     train["batch_size"] = combination.settings["batch_size"]
     config["test_dataloader"] = config["val_dataloader"]

@@ -47,8 +47,8 @@ class _Stopwatch(Hook):
         self.marks: list[float] = []
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Everything is built; the loader's processes start now."""
-        self.begun = _now()
+        """Everything is built; the loader's processes start now, in the first epoch."""
+        self.begun = self.begun or _now()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Starts with the first iteration, whose images are loaded already."""

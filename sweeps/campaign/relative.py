@@ -143,7 +143,8 @@ def _around_part(part: str, best: Best, factors: Mapping[str, float], course: Co
 def _setting(key: str, factor: float, course: Course, at: str, report: Report) -> dict[str, Any] | None:
     assert course.winner
     combination = course.winner.combination(course.scale)
-    value = combination.optimizer.params.get("lr") if key == "lr" else combination.settings.get(key)
+    known = combination.optimizer.params if key == "lr" else combination.settings
+    value = known.get(key, SETTINGS[key].default)
     found = _range(value, factor, SETTINGS[key])
     if found is None:
         report.add(f"{at}.around", f"the winner has {key} {shown(value)}: nothing lies around that", "write a list")

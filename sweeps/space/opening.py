@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runner.catalog import PARTS
+from runner.catalog import PARTS, SETTINGS
 from runner.protocol import Combination, Part, Scalar, Scale
 from sweeps.space.exclusion import first_allowed
 from sweeps.space.resolve import (
@@ -83,7 +83,9 @@ def _offered(form: Choice, key: str, defaults: Combination) -> Scalar:
 
 
 def _setting(key: str, defaults: Combination) -> Any:
-    return defaults.optimizer.params.get("lr") if key == "lr" else defaults.settings.get(key)
+    if key == "lr":
+        return defaults.optimizer.params.get("lr")
+    return defaults.settings.get(key, SETTINGS[key].default)
 
 
 def _near(wanted: Any, low: float, high: float, log: bool) -> float:

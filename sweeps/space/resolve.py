@@ -34,6 +34,8 @@ def resolve(
     settings = {
         name: _setting(space, assignment, name, scale, n_train) for name in SETTINGS if name not in ("lr", "seed")
     }
+    if settings["train_share"] == 1:
+        del settings["train_share"]  # all images: no other combination than before there was such a setting
     backbone = _one(space, assignment, "backbone", default_backbone(model.name, scale))
     if _chosen(space, assignment, "pretrained") is None and BACKBONES[backbone.name].imagenet is None:
         settings["pretrained"] = "none"  # a backbone of the user's own

@@ -93,7 +93,7 @@ def first(space: SearchSpace) -> Assignment:
 
 
 class Given(_First):
-    """As far as a choice or a whole number is given, that; else the first of everything."""
+    """As far as a choice or a number is given, that; else the first of everything."""
 
     def __init__(self, given: Assignment) -> None:
         self._given = given
@@ -101,6 +101,11 @@ class Given(_First):
     def categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar:
         """The given one, or the first."""
         return self._given.get(name, choices[0])
+
+    def float(self, name: str, low: float, high: float, log: bool, step: float | None) -> float:
+        """The given one, or the low end."""
+        found = self._given.get(name)
+        return low if found is None else float(found)
 
     def int(self, name: str, low: int, high: int, log: bool, step: int) -> int:
         """The given one, or the low end."""
@@ -220,12 +225,13 @@ def stopping(space: SearchSpace) -> PrunerSpec:
 
     The median of all trials at the same epoch, where a sampler learns from complete and stopped trials alike. Nobody
     where a list is tried out, for every row of its table is wanted; where seeds are compared, for a mean over those
-    that were not stopped flatters; where epochs are searched, for an epoch of a long schedule is not that of a short
-    one; and with two goals, for the pruner sees the score alone.
+    that were not stopped flatters; where epochs, image size or share of the data are searched, for an epoch of a
+    long schedule is not that of a short one, nor one with more or larger images that with fewer or smaller ones; and
+    with two goals, for the pruner sees the score alone.
     """
     if space.pruner.kind != "auto":
         return space.pruner
-    alike = space.repeats == 1 and not {"seed", "epochs"} & space.search.keys()
+    alike = space.repeats == 1 and not {"seed", "epochs", "image_size", "train_share"} & space.search.keys()
     if alike and not space.objective.against and planned(space)[0] in ("tpe", "gp"):
         return PrunerSpec("median", {name: one.default for name, one in PRUNERS["median"].items()} | {"per": "none"})
     return PrunerSpec("none")

@@ -178,6 +178,16 @@ def test_settings_and_config_paths_that_differ(study: StudyRecord, trial_of: Tri
     assert ranking.rows[1].label == "image_size 512x384, train_cfg.max_iters 6"
 
 
+def test_all_images_are_said_beside_a_share_of_them(study: StudyRecord, trial_of: TrialMaker) -> None:
+    trials = [trial_of(n, 0.4 - n / 10, combination=f"{n:08x}") for n in range(2)]
+    settings = {**trials[1].parts["settings"], "train_share": 0.25}
+    trials[1] = replace(trials[1], parts={**trials[1].parts, "settings": settings})
+    ranking = rank(study, trials)
+    assert ranking.varied == ("train_share",)
+    assert [row.label for row in ranking.rows] == ["train_share 1", "train_share 0.25"]
+    assert "train_share" not in rank(study, trials[:1]).common
+
+
 def test_the_seed_is_named_only_where_a_combination_is_repeated(study: StudyRecord, trial_of: TrialMaker) -> None:
     different = [trial_of(n, 0.4, seed=n, model=model) for n, model in enumerate(["mask_rcnn", "solov2"])]
     assert rank(study, different).varied == ("model",)

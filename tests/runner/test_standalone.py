@@ -14,7 +14,7 @@ from runner.configfile import nodes, to_text
 from runner.errors import UserError
 from runner.protocol import Combination, Objective
 from runner.render import render
-from runner.standalone import without_plugins
+from runner.standalone import DIFFERENCES, without_plugins
 
 ONLY_OURS = {
     "backbone": {"convnext_tiny": "HFBackbone", "convnextv2_tiny": "HFBackbone", "swinv2_tiny": "HFBackbone",
@@ -63,6 +63,12 @@ def test_every_optimizer(optimizer: str) -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule(schedule: str) -> None:
     assert not kinds(standalone(combination(schedule=schedule))) & set(plugins.__all__)
+
+
+def test_a_share_of_the_images_is_all_of_them() -> None:
+    config = standalone(combination(train_share=0.25))
+    assert config == standalone(combination()) | {"param_scheduler": config["param_scheduler"]}
+    assert any("train_share" in line for line in DIFFERENCES)
 
 
 def test_averaged_weights_stay() -> None:

@@ -31,7 +31,7 @@ def combination(
     **settings: Any,
 ) -> Combination:
     """A complete combination, as a space would give it."""
-    defaults = {name: p.at(scale) for name, p in SETTINGS.items() if name not in ("lr", "seed")}
+    defaults = {name: p.at(scale) for name, p in SETTINGS.items() if name not in ("lr", "seed", "train_share")}
     defaults |= {"epochs": 12, "pretrained": "none"}
     return Combination(
         model=part("model", model, scale),

@@ -58,6 +58,8 @@ EVIL: list[tuple[str, Any]] = [
     ("settings.epochs", "1"),
     ("settings.image_size", [64, {"type": "os.system"}]),
     ("settings.adapt", "os.system"),
+    ("settings.train_share", 0),
+    ("settings.train_share", 2),
     ("config", {"custom_imports": {"imports": ["evil"]}}),
     ("config", {"custom_imports.imports": ["evil"]}),
     ("config", {"custom_imports.imports.0": "evil"}),

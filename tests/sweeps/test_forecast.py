@@ -230,6 +230,20 @@ def test_an_epoch_is_more_than_its_iterations(tmp_path: Path) -> None:
     assert epoch_seconds(answer, combination, data()) == 5 * 0.5 + 4 * 0.25 + 3.0 + 8.0 / 4
 
 
+def test_seconds_follow_the_share_of_the_images(tmp_path: Path) -> None:
+    """Of 10 images three tenths are two pairs; of a range of shares both ends are measured."""
+    space = Bench(tmp_path, SPACE).space("search={train_share: {float: [0.3, 1]}}", "budget.trials=9")
+    part, whole = wanted(space, "tiny", 10)
+    assert ("train_share" in whole.settings, part.settings["train_share"]) == (False, 0.3)
+    answer = Answer(start=8.0, epoch=3.0, iteration=0.5, image=0.25)
+    seconds = [epoch_seconds(answer, one, data()) for one in (part, whole)]
+    assert seconds == [2 * 0.5 + 1.0 + 3.0 + 2.0, 5 * 0.5 + 1.0 + 3.0 + 2.0]
+    known = [Point(levels(one), taken, NOW) for one, taken in zip((part, whole), seconds, strict=True)]
+    mean, missing = mean_seconds(space, "tiny", 10, Forecast(known))
+    assert missing == [] and mean and 4 * seconds[0] < mean < 4 * seconds[1]
+    assert Forecast(known[1:]).missing(levels(part)) == ["train_share 0.3"]
+
+
 TIMER = f"""#!{sys.executable}
 # Stands where the process that times trainings does, and speaks as it does; batches of more than MOST end it.
 import json, sys

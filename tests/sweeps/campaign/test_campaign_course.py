@@ -137,6 +137,27 @@ def test_a_stage_that_trains_longer_leads_with_whatever_it_scores(tmp_path: Path
     assert stages[2].gain and stages[2].gain.value == pytest.approx(0.3 - 0.55 / 3)
 
 
+def test_figures_from_a_share_of_the_images_are_not_compared_with_those_from_all(tmp_path: Path) -> None:
+    """A first look on a quarter; the next stage trains on all, and the one after that as it does."""
+    text = TWO_STAGES.replace("  models:\n", "  models:\n    fixed: {train_share: 0.25}\n")
+    text = text.replace("  backbones:\n", "  backbones:\n    fixed: {train_share: 1}\n")
+    bench = Bench(tmp_path, score, text + "  lr:\n    search: {lr: [0.001, 0.0003]}\n")
+    assert bench.start() == 0
+    assert {row.parts["settings"].get("train_share") for row in bench.rows("models")} == {0.25}
+    assert not any("train_share" in row.parts["settings"] for row in (*bench.rows("backbones"), *bench.rows("lr")))
+    with Store.open(bench.storage, readonly=True) as store:
+        stages = stages_of(store, "particles").stages
+    assert [stage.gain is None for stage in stages] == [False, True, False]
+
+
+def test_a_share_that_nobody_names_again_is_the_winner_s(tmp_path: Path) -> None:
+    text = TWO_STAGES.replace("search: {model:", "search: {train_share: [1, 0.5], model:")
+    bench = Bench(tmp_path, lambda row: score(row) - row.parts["settings"].get("train_share", 1) / 10, text)
+    bench.start()
+    assert len(bench.rows("models")) == 6
+    assert [row.parts["settings"].get("train_share") for row in bench.rows("backbones")] == [0.5, 0.5]
+
+
 AROUND = """\
 campaign: particles
 data: demo

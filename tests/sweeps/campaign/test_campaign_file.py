@@ -15,6 +15,7 @@ from sweeps.cli import main
 from sweeps.space.problems import SpaceErrors
 from sweeps.space.schema import Choice, SearchSpace
 
+Captured = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "search_spaces" / "campaign.yaml"
 NUCLEI = ROOT / "tests" / "data" / "nuclei" / "data.yaml"
@@ -151,7 +152,18 @@ def test_the_shipped_campaign_is_the_four_weeks_and_a_refinement(scale: str) -> 
     assert all("lr" in option.value[0].params for option in refine.options)
 
 
-Captured = pytest.CaptureFixture[str]
+@pytest.mark.parametrize("scale", ["tiny", "standard"])
+def test_the_page_s_first_look_is_a_campaign(tmp_path: Path, capsys: Captured, scale: str) -> None:
+    section = (ROOT / "docs" / "campaigns.md").read_text(encoding="utf-8").partition("## A cheap first look")[2]
+    path = tmp_path / "look.yaml"
+    path.write_text(section.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    look, full = ahead(path, scale=scale)
+    assert (look.fixed["train_share"], full.fixed["train_share"]) == (0.25, 1)
+    code, out, _ = said(capsys, "check", path, "--data", NUCLEI, "--scale", scale)
+    assert (code, out) == (0, f"{path}: ok: campaign particles, 2 stages, 16 trials\n")
+    code, out, _ = said(capsys, "plan", path, "--data", NUCLEI, "--scale", scale, "--format", "json")
+    fixed = [one["fixed"] for one in json.loads(out)["stages"]]
+    assert code == 0 and [(one["image_size"], one["train_share"]) for one in fixed] == [(320, 0.25), (1280, 1.0)]
 
 
 def said(capsys: Captured, *arguments: str | Path) -> tuple[int, str, str]:

@@ -33,6 +33,13 @@ CASES = {
     "fixed: {epochs: 0}": [
         "3:9: fixed.epochs: expected a whole number from 1 to 10000, found 0",
     ],
+    "fixed: {train_share: 0}": [
+        "3:9: fixed.train_share: expected a number from 1e-06 to 1, found 0",
+    ],
+    "search: {train_share: [0.5, 1.5, half]}": [
+        "3:29: search.train_share[1]: expected a number from 1e-06 to 1, found 1.5",
+        "3:34: search.train_share[2]: expected a number, found 'half'",
+    ],
     "fixed: {lr: 1e-4x}": [
         "3:9: fixed.lr: expected a number, found '1e-4x'",
     ],

@@ -10,7 +10,8 @@ import pytest
 from runner.catalog import OPTIMIZERS
 from runner.protocol import Combination, Scale
 from sweeps.space.loader import load
-from sweeps.space.resolve import resolve
+from sweeps.space.opening import opening
+from sweeps.space.resolve import resolve, written
 from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import assignments, first
 
@@ -119,6 +120,23 @@ def test_seeds_are_no_part_of_a_combination(space: Load) -> None:
     (one_, four), (other, five) = (resolve(found, a, "tiny", 40) for a in assignments(found))
     assert (four, five) == (4, 5)
     assert one_.digest() == other.digest()
+
+
+def test_all_images_are_no_other_combination_than_before_there_were_shares(space: Load) -> None:
+    plain = one(space("search: {model: [solov2]}"))
+    assert plain.digest() == "71dd2151", "as it was in earlier versions"
+    searched = space("fixed: {model: solov2}\nsearch: {train_share: [0.25, 1, 0.5]}")
+    quarter, whole, half = (resolve(searched, a, "tiny", 40)[0] for a in assignments(searched))
+    assert whole == plain == one(space("fixed: {model: solov2, train_share: 1}"))
+    assert (quarter.settings["train_share"], half.settings["train_share"]) == (0.25, 0.5)
+    assert len({quarter.digest(), whole.digest(), half.digest()}) == 3
+    assert quarter.settings["epochs"] == 10, "at tiny these follow all images, or a share would be trained longer"
+    assert written(searched, {"train_share": 1})[0] == {"model": "solov2", "train_share": 1.0}
+
+
+@pytest.mark.parametrize("form", ["[0.25, 1]", "{float: [0.1, 1], log: true}"])
+def test_all_images_are_tried_first(space: Load, form: str) -> None:
+    assert opening(space(f"search: {{train_share: {form}}}\nbudget: {{trials: 5}}"), "tiny", 40) == {"train_share": 1}
 
 
 def test_how_a_number_is_written_makes_no_other_combination(space: Load) -> None:

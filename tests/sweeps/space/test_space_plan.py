@@ -54,6 +54,7 @@ def test_a_finite_space(planned: Plan) -> None:
             "epochs": 4,
             "batch_size": 2,
             "image_size": [256, 256],
+            "train_share": 1.0,
             "pretrained": "none",
             "adapt": "auto",
             "clip_grad": None,

@@ -203,6 +203,8 @@ def test_who_proposes_how_many(space: Load, text: str, expected: tuple[str, int 
         ("search: {lr: [1, 2, 3]}\nbudget: {trials: 2}\nrepeats: {most: 3}", "none"),
         ("search: {lr: [1, 2, 3], seed: [0, 1]}\nbudget: {trials: 2}", "none"),
         ("search: {lr: [1, 2, 3], epochs: [4, 8]}\nbudget: {trials: 2}", "none"),
+        ("search: {lr: [1, 2, 3], image_size: [64, 128]}\nbudget: {trials: 2}", "none"),
+        ("search: {lr: [1, 2, 3], train_share: [0.5, 1]}\nbudget: {trials: 2}", "none"),
         ("objective: [segm_mAP, parameters]\nsearch: {lr: [1, 2, 3]}\nbudget: {trials: 2}", "none"),
     ],
 )
