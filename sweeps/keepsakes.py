@@ -12,6 +12,7 @@ from results.errors import ResultsError
 from results.files import replacing
 from results.reader import Reader
 from results.records import StudyRecord
+from runner.errors import UserError
 from runner.paths import TrialPaths
 from sweeps import runfile
 from sweeps.artifacts import ArtifactError, Artifacts, Limits, Place, open_shelf
@@ -39,7 +40,14 @@ def opened(store: Reader, storage: str, artifacts: str | None = None, budget: in
 
     shelf = open_shelf(where(storage, artifacts))
     shown = Pictures(open_storage(storage, store), store)
-    return Artifacts(ArtifactIndex(store), shelf, spool(storage), Limits(budget=budget), shown)
+    coming = spool(storage)
+    try:
+        return Artifacts(ArtifactIndex(store), shelf, coming, Limits(budget=budget), shown)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"{coming} is no folder for files on their way in: {why}; move it, or name another --storage"
+        ) from error
 
 
 def add_picture(artifacts: Artifacts, record: StudyRecord, number: int) -> None:

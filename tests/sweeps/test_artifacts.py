@@ -21,6 +21,7 @@ from results.errors import NotFoundError
 from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS, largest
+from sweeps import keepsakes
 from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, open_shelf
 from sweeps.artifacts.errors import NoRoomError, TooLargeError, WrongContentError, WrongOffsetError
 from sweeps.artifacts.room import Room
@@ -358,6 +359,16 @@ def test_a_place_for_artifacts_that_can_not_be_used(tmp_path: Path) -> None:
         open_shelf(str(tmp_path / "file"))
     with pytest.raises(UserError, match="is no place for artifacts; name a folder, or s3://BUCKET/PREFIX"):
         open_shelf("ftp://host/folder")
+
+
+def test_a_folder_of_files_on_their_way_in_that_can_not_be_made(depot: Depot, tmp_path: Path) -> None:
+    (tmp_path / "team.db.incoming").write_text("")
+    storage = f"sqlite:///{tmp_path / 'team.db'}"
+    with (
+        depot.store() as store,
+        pytest.raises(UserError, match=r"/team.db.incoming .+: file exists; move it, or name another --storage$"),
+    ):
+        keepsakes.opened(store, storage)
 
 
 # files of this machine
