@@ -36,6 +36,7 @@ _STUDY = TypeAdapter[StudyRecord](_Study)
 _STUDIES = TypeAdapter(list[_Study])
 _IMPORTS = TypeAdapter(list[ImportRecord])
 _IMPORTED = TypeAdapter(Imported)
+_TRIAL = TypeAdapter(TrialRecord)
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
 _HELD = TypeAdapter(dict[int, HeldScore])
@@ -87,7 +88,10 @@ class Remote(Client):
 
     def trial(self, study: str, number: int) -> TrialRecord | None:
         """One trial, None if the study has none of that number."""
-        return next((one for one in self.trials(study) if one.number == number), None)
+        try:
+            return self._read(f"/studies/{study}/trials/{number}", _TRIAL)
+        except NotFoundError:
+            return None
 
     def epochs(self, study: str, number: int) -> list[EpochRecord]:
         """Every validation of a trial, in order."""
