@@ -172,11 +172,12 @@ class Remote(Client):
         Raises:
             httpx.TransportError: no answer; `ServerTroubleError`, which is one: the server cannot serve it.
         """
-        told, until = False, time.monotonic() + self.patience
+        told, until = False, None
         while True:
             try:
                 answer = send()
             except httpx.TransportError as error:
+                until = until or time.monotonic() + self.patience  # it may have been served for long before
                 if not self._answered or no_tls(error) or time.monotonic() + _PAUSE_SECONDS > until:
                     raise
                 if not told:
