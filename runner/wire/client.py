@@ -114,10 +114,6 @@ class Client:
         document: dict[str, Any] = response.json()
         return document
 
-    def stop(self) -> None:
-        """Asks the server to stop politely."""
-        self.http.post("/stop").raise_for_status()
-
     def _insist(self, path: str, message: Message, patience: float) -> bytes:
         """Repeats while the server is away, for `patience` seconds at most."""
         for attempt in tenacity.Retrying(

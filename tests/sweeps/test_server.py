@@ -105,7 +105,7 @@ def test_every_route_takes_the_right_token(site: Site) -> None:
         client.hand_back(lease, "no reason", "stopped")
         assert client.status("made_up")["trials"]["waiting"] == 1
         client.finish(site.lease("w1"), result())
-        client.stop()
+    assert site.post("/stop", {}).status_code == 200
     assert site.hall.stopping
 
 
@@ -238,7 +238,7 @@ def test_one_trial_is_asked_for_alone(site: Site) -> None:
 def test_after_a_stop_running_trials_still_report_and_nobody_gets_another(site: Site) -> None:
     with site.client() as client:
         lease = site.lease()
-        client.stop()
+        site.hall.stop()
         assert client.lease(ASK.model_copy(update={"worker": "w2"})).lease is None
         client.report(lease, report(1))
         client.hand_back(lease, "the worker was stopped", "stopped")
