@@ -25,7 +25,7 @@ demo: setup ## A sweep on generated particles, its ranking and its best config, 
 	echo; \
 	echo "The sweep took $$SECONDS s (less if it had run before). What lies where:"; \
 	echo "  demo/best_demo.py   the best config: runs with MMDetection's own tools"; \
-	echo "  demo/sweeps.db      the study: $(BIN)/sweep rank $(STORE); $(BIN)/optuna-dashboard sqlite:///demo/sweeps.db"; \
+	echo "  demo/sweeps.db      the study: $(BIN)/sweep rank $(STORE); $(BIN)/sweep dashboard $(STORE)"; \
 	echo "  demo/work_dirs/     configs, logs and checkpoints, a folder a trial"
 
 test: setup-dev ## The tests (ARGS="tests/runner -k data" picks some)

@@ -34,8 +34,7 @@ def main() -> None:
             if not begun or versions is None:
                 continue
             data = DataPaths.model_validate(study.data)
-            scale = "tiny" if study.scale == "tiny" else "standard"
-            kept = Kept(scale, data, versions["device"], int(versions["threads"])).points()
+            kept = Kept(study.scale, data, versions["device"], int(versions["threads"])).points()
             known = [point for point in kept if given.late or point.at < min(begun)]
             found = review(Forecast(known), trials)
             if found is None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from results import outage, schema, sqlite
 from results.claim import Claims
 from results.errors import ResultsError
+from results.urls import named
 
 CONNECT_SECONDS = 5  # for a connection to a database's server
 EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
@@ -30,7 +31,7 @@ class Database:
         parsed = _parse(url)
         self.readonly = readonly
         self.path = _file(parsed)
-        self.shown = str(self.path) if self.path else parsed.render_as_string(hide_password=True)
+        self.shown = str(self.path) if self.path else named(url)
         if readonly and self.path and not self.path.exists():
             raise ResultsError(
                 f"no sweep has run here yet: {self.shown} does not exist; start one with: sweep start SPACE"

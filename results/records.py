@@ -25,7 +25,7 @@ class StudyRecord:
     Attributes:
         objective: the metric that is maximised, e.g. ``segm_mAP``.
         at: whether a trial's score is that of its last epoch or of its best one.
-        scale: ``tiny`` or ``standard``.
+        scale: of its models.
         identity: what may not change under the same name.
         space_text: the space as YAML, ``--set`` and ``--data`` applied.
         data: description of the data (``name``, ``n_val``, ...).
@@ -41,7 +41,7 @@ class StudyRecord:
     state: StudyState
     objective: str
     at: Literal["last", "best"]
-    scale: str
+    scale: Literal["tiny", "standard"]
     identity: dict[str, Any]
     space_text: str
     data: dict[str, Any]

@@ -55,8 +55,11 @@ def gpus() -> list[str]:
     """The GPUs to use, as CUDA_VISIBLE_DEVICES names them: all that NVML shows, or those that variable allows.
 
     Empty without driver or GPU, where torch or mmcv's ops were built for the CPU, and where nothing can train.
+
+    Raises:
+        UserError: that variable begins with what is no GPU of this machine.
     """
-    import pynvml
+    from runner.pool.gpus import allowed, found
 
     try:
         torch = importlib.metadata.version("torch")
@@ -64,18 +67,7 @@ def gpus() -> list[str]:
         return []
     if "+cpu" in torch or (Path(sys.prefix) / CPU_ONLY).exists():
         return []
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        count = pynvml.nvmlDeviceGetCount()
-    finally:
-        pynvml.nvmlShutdown()
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is None or not count:
-        return [str(index) for index in range(count)]
-    return [one.strip() for one in allowed.split(",") if one.strip() not in ("", "-1", "NoDevFiles")]
+    return allowed(found(), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def cores() -> float:
@@ -100,18 +92,10 @@ def cpu_name() -> str:
 
 def device() -> str:
     """What trains here, as the drivers name it: the first GPU to use, else the CPU."""
-    found = gpus()
-    if not found:
-        return cpu_name()
-    import pynvml
+    from runner.pool.gpus import model
 
-    pynvml.nvmlInit()
-    try:
-        one = found[0]
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(one)) if one.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(one)
-        return str(pynvml.nvmlDeviceGetName(handle))
-    finally:
-        pynvml.nvmlShutdown()
+    found = gpus()
+    return model(found[0]) if found else cpu_name()
 
 
 def slots(workers: int | None, found: Sequence[str], per_gpu: int = 1) -> list[Slot]:

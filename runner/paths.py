@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from runner.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,18 @@ def replace_with(target: Path, text: str) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(target)
+
+
+@contextlib.contextmanager
+def cached(folder: Path) -> Iterator[None]:
+    """Makes a folder of the user's cache, for what the block writes into it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UserError(f"{folder} cannot be written: {why}; XDG_CACHE_HOME names another cache folder") from error

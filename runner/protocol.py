@@ -269,6 +269,11 @@ class Lease(Message):
     lease_seconds: float = LEASE_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
 
+    @property
+    def patience(self) -> float:
+        """Seconds after a renewal in which the server must be reached again: what trains must end before the lease."""
+        return self.lease_seconds - 2 * self.heartbeat_seconds
+
     def training(self) -> str:
         """Names what is trained, wherever and in whichever study: only its own checkpoints may resume it."""
         plugins = sorted(plugin.sha256 for plugin in self.plugins)

@@ -21,7 +21,7 @@ from typing import Any
 import platformdirs
 
 from runner.machine import Slot
-from runner.paths import replace_with
+from runner.paths import cached, replace_with
 from runner.protocol import Combination, DataPaths, Lease, Scalar, Scale, digest
 from runner.share import share_of, shared
 from runner.training.timing import Answer, Timer
@@ -64,8 +64,8 @@ class Kept:
         kept = self._read()
         name = digest(dict(point.levels))[:16]
         kept[name] = {"levels": dict(point.levels), "seconds": point.seconds, "at": point.at.isoformat()}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        replace_with(self._path, json.dumps({"about": self._about, "measured": kept}, ensure_ascii=False, indent=1))
+        with cached(self._path.parent):
+            replace_with(self._path, json.dumps({"about": self._about, "measured": kept}, ensure_ascii=False, indent=1))
 
     def _read(self) -> dict[str, Any]:
         try:

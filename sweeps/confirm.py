@@ -19,7 +19,7 @@ from runner import scoring
 from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Plugin
 from sweeps import confirmed
-from sweeps.heldout import Scorer, check_trusted
+from sweeps.heldout import Scorer, check_trusted, trained
 from sweeps.remote import Remote
 from sweeps.server.confirmation import Asked
 from sweeps.study.study import Study
@@ -137,7 +137,7 @@ def scorable(server: Remote, record: StudyRecord) -> None:
     scoring.check(holdout)
     for trial in server.trials(record.name):
         if trial.state == "complete":
-            check_trusted(record, trial)
+            check_trusted(trained(record, (), trial))
 
 
 def ordered(reader: Reader | Remote, name: str) -> tuple[StudyRecord, Order, list[TrialRecord]]:

@@ -84,8 +84,8 @@ def _sent(storage: str, reader: Reader | Remote, record: StudyRecord, number: in
 
 def _download(server: Remote, study: str, number: int, name: str, target: Path) -> bool:
     try:
-        return Transfer(server.http).download(study, number, name, target)
+        return server.insist(lambda: Transfer(server.http).download(study, number, name, target))
     except httpx.HTTPError as error:
-        raise UserError(f"the study server does not answer: {error}") from error
+        raise UserError(f"the study server {server.shown} does not answer: {error}") from error
     except OSError as error:
         raise ResultsError(f"cannot write {target}: {error.strerror or error}") from error

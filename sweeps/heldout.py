@@ -62,7 +62,7 @@ class Scorer:
         where = f"trial {trial.number} of study {record.name}"
         lease = trained(record, plugins, trial)
         if not here:
-            check_trusted(record, trial)
+            check_trusted(lease)
         with exports.borrowed(self.storage, self.reader, record, trial.number, folder) as checkpoint:
             if checkpoint is None or text is None:
                 click.echo(f"{where} is not scored: its checkpoint is gone", err=True)
@@ -89,7 +89,7 @@ def trained(record: StudyRecord, plugins: tuple[Plugin, ...], trial: TrialRecord
         return Lease(
             study=record.name, trial=trial.number, fence=trial.fence,
             combination=Combination.model_validate(trial.trained), seed=trial.seed,
-            scale="tiny" if record.scale == "tiny" else "standard", data=DataPaths.model_validate(record.data),
+            scale=record.scale, data=DataPaths.model_validate(record.data),
             objective=Objective.model_validate({"metric": record.objective, "at": record.at}),
             detections=record.detections, work_dir=record.work_dir, plugins=plugins,
         )  # fmt: skip
@@ -97,15 +97,15 @@ def trained(record: StudyRecord, plugins: tuple[Plugin, ...], trial: TrialRecord
         raise UserError(f"trial {trial.number} of study {record.name} is none of this version of sweep") from error
 
 
-def check_trusted(record: StudyRecord, trial: TrialRecord) -> None:
+def check_trusted(lease: Lease) -> None:
     """Whether a trial that a server names can be rendered here: its config is a program.
 
     Raises:
         UserError: it has what no catalog has.
     """
-    if problem := distrusted(trained(record, (), trial).combination):
+    if problem := distrusted(lease.combination):
         raise UserError(
-            f"trial {trial.number} of study {record.name} is not scored here: {problem}; confirm it where the database "
+            f"trial {lease.trial} of study {lease.study} is not scored here: {problem}; confirm it where the database "
             "lies, while no server has it"
         )
 

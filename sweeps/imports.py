@@ -104,7 +104,7 @@ def understood(table: ImportedTable, record: StudyRecord, space: SearchSpace) ->
         record: the study.
         space: its space.
     """
-    scale: Scale = "tiny" if record.scale == "tiny" else "standard"
+    scale: Scale = record.scale
     n_train = DataPaths.model_validate(record.data).n_train
     return [_row(row, table.source, table.metric, record, space, scale, n_train) for row in table.rows]
 

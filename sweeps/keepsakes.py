@@ -6,12 +6,16 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
-from results.artifacts import ArtifactIndex
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from results.artifacts import ArtifactIndex, ArtifactRecord
 from results.errors import ResultsError
 from results.files import replacing
 from results.reader import Reader
 from results.records import StudyRecord
+from runner.errors import UserError
 from runner.paths import TrialPaths
 from sweeps import runfile
 from sweeps.artifacts import ArtifactError, Artifacts, Limits, Place, open_shelf
@@ -39,7 +43,14 @@ def opened(store: Reader, storage: str, artifacts: str | None = None, budget: in
 
     shelf = open_shelf(where(storage, artifacts))
     shown = Pictures(open_storage(storage, store), store)
-    return Artifacts(ArtifactIndex(store), shelf, spool(storage), Limits(budget=budget), shown)
+    coming = spool(storage)
+    try:
+        return Artifacts(ArtifactIndex(store), shelf, coming, Limits(budget=budget), shown)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"{coming} is no folder for files on their way in: {why}; move it, or name another --storage"
+        ) from error
 
 
 def add_picture(artifacts: Artifacts, record: StudyRecord, number: int) -> None:
@@ -50,16 +61,34 @@ def add_picture(artifacts: Artifacts, record: StudyRecord, number: int) -> None:
             artifacts.add(Place(record.name, number, file.name), file)
 
 
+def reading(store: Reader, storage: str, place: Place, offset: int = 0) -> BinaryIO | None:
+    """A reader of an artifact from a byte on, without owning the database. None if there is none.
+
+    Raises:
+        UserError, ResultsError: it cannot be read.
+    """
+    gone: ArtifactRecord | None = None
+    while (found := ArtifactIndex(store).find(place.study, place.trial, place.name)) != gone:
+        if found is None:
+            return None
+        try:
+            return open_shelf(where(storage)).open_at(found.artifact_id, min(offset, found.size))
+        except ArtifactNotFound:  # replaced meanwhile, or it never was there
+            gone = found
+    if gone is None:
+        return None
+    raise UserError(f"{where(storage)} has no {place.name} of trial {place.trial}; SWEEP_ARTIFACTS names another place")
+
+
 def copied(store: Reader, storage: str, place: Place, target: Path) -> bool:
     """Copies an artifact to a file, without owning the database. False if there is none.
 
     Raises:
         UserError, ResultsError: it cannot be read or written.
     """
-    found = ArtifactIndex(store).find(place.study, place.trial, place.name)
-    if found is None:
+    reader = reading(store, storage, place)
+    if reader is None:
         return False
-    reader = open_shelf(where(storage)).open_at(found.artifact_id, 0)
     with contextlib.closing(reader) as source, replacing(target) as file:
         shutil.copyfileobj(source, file, 2**20)
     return True

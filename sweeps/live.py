@@ -74,7 +74,7 @@ class Live:
         if status["eta_seconds"]:
             head += f", about {max(1, round(status['eta_seconds'] / 60))} min left"
         running = Table("trial", "what", "epoch", self._record.objective, "time", box=None)
-        for seat in list(self._coordinator.progress.values()):
+        for seat in self._coordinator.seats():
             running.add_row(
                 str(seat.trial),
                 seat.what,

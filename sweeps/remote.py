@@ -14,10 +14,11 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from results.columns import clean
 from results.errors import NotFoundError
+from results.reader import Reader
 from results.records import AttemptRecord, EpochRecord, HeldRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
 from runner.errors import UserError
 from runner.protocol import StudyName
-from runner.wire.client import Client, ServerTroubleError, in_trouble, no_tls
+from runner.wire.client import Client, ServerTroubleError, in_trouble, no_tls, shown
 from sweeps.imports import Imported, ImportedTable
 from sweeps.server.confirmation import Asked, HeldScore
 from sweeps.server.submission import Submission
@@ -36,6 +37,7 @@ _STUDY = TypeAdapter[StudyRecord](_Study)
 _STUDIES = TypeAdapter(list[_Study])
 _IMPORTS = TypeAdapter(list[ImportRecord])
 _IMPORTED = TypeAdapter(Imported)
+_TRIAL = TypeAdapter(TrialRecord)
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
 _HELD = TypeAdapter(dict[int, HeldScore])
@@ -87,7 +89,10 @@ class Remote(Client):
 
     def trial(self, study: str, number: int) -> TrialRecord | None:
         """One trial, None if the study has none of that number."""
-        return next((one for one in self.trials(study) if one.number == number), None)
+        try:
+            return self._read(f"/studies/{study}/trials/{number}", _TRIAL)
+        except NotFoundError:
+            return None
 
     def epochs(self, study: str, number: int) -> list[EpochRecord]:
         """Every validation of a trial, in order."""
@@ -167,16 +172,17 @@ class Remote(Client):
         Raises:
             httpx.TransportError: no answer; `ServerTroubleError`, which is one: the server cannot serve it.
         """
-        told, until = False, time.monotonic() + self.patience
+        told, until = False, None
         while True:
             try:
                 answer = send()
             except httpx.TransportError as error:
+                until = until or time.monotonic() + self.patience  # it may have been served for long before
                 if not self._answered or no_tls(error) or time.monotonic() + _PAUSE_SECONDS > until:
                     raise
                 if not told:
                     what = f"is in trouble ({error})" if isinstance(error, ServerTroubleError) else "does not answer"
-                    click.echo(f"the study server {self.http.base_url} {what}; looking again", err=True)
+                    click.echo(f"the study server {self.shown} {what}; looking again", err=True)
                 told = True
                 time.sleep(_PAUSE_SECONDS)
             else:
@@ -192,7 +198,7 @@ class Remote(Client):
         try:
             return adapter.validate_json(tame(answer.content))
         except ValidationError as error:
-            raise UserError(f"{self.http.base_url} is another version of sweep: {error.errors()[0]['msg']}") from error
+            raise UserError(f"{self.shown} is another version of sweep: {error.errors()[0]['msg']}") from error
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -200,13 +206,23 @@ class Remote(Client):
         except ServerTroubleError as error:
             raise UserError(str(error)) from error
         except httpx.HTTPError as error:
-            raise UserError(_unanswered(self.http.base_url, error)) from error
+            raise UserError(_unanswered(self.shown, error)) from error
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            raise UserError(f"the study server {self.http.base_url} refuses this token (SWEEP_TOKEN or --token-file)")
+            raise UserError(f"the study server {self.shown} refuses this token (SWEEP_TOKEN or --token-file)")
         if response.is_error:
             detail = _detail(response)
             raise NotFoundError(detail) if response.status_code == httpx.codes.NOT_FOUND else UserError(detail)
         return response
+
+
+def server_option(where: Reader | Remote | str | None) -> str:
+    """What a command line that is suggested needs to find the same server, with a space before it.
+
+    Args:
+        where: what is read from, or the server's URL; nothing is needed for a database, or where there is no URL.
+    """
+    url = where.shown if isinstance(where, Remote) else shown(where) if isinstance(where, str) else None
+    return f" --server {url}" if url else ""
 
 
 def _served(response: httpx.Response) -> httpx.Response:
@@ -215,11 +231,11 @@ def _served(response: httpx.Response) -> httpx.Response:
     return response
 
 
-def _unanswered(url: httpx.URL, error: httpx.HTTPError) -> str:
+def _unanswered(url: str, error: httpx.HTTPError) -> str:
     if line := no_tls(error):
         return f"the study server {url} cannot be talked to: {line}"
     hint = ""
-    if url.scheme == "http" and isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
+    if url.lower().startswith("http:") and isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
         hint = "; if it speaks TLS, write https:// instead of http://"
     return f"the study server {url} does not answer: {str(error) or type(error).__name__}{hint}"
 

@@ -187,7 +187,7 @@ def again(
     work_dir = Path(record.work_dir)
     _check_writable(work_dir)
     return Plan(
-        space=reopened(record, work_dir / record.name), scale="tiny" if record.scale == "tiny" else "standard",
+        space=reopened(record, work_dir / record.name), scale=record.scale,
         data=DataPaths.model_validate(record.data), storage=storage, work_dir=work_dir, owner=owner, workers=workers,
         gpus=gpus, command=command, confirm=confirm,
     )  # fmt: skip

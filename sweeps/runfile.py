@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import filelock
 import platformdirs
 
+from results.urls import named as named
+from results.urls import without_password
 from runner.errors import UserError
 from runner.protocol import digest
 
 _SQLITE = "sqlite:///"
-_PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,7 @@ def beside(storage: str, suffix: str) -> Path:
         path = Path(storage.removeprefix(_SQLITE)).absolute()
         return path.with_name(path.name + suffix)
     folder = platformdirs.user_state_path("sweep", ensure_exists=True)
-    return folder / (digest(_PASSWORD.sub(r"\1@", storage))[:16] + suffix)
-
-
-def named(storage: str) -> str:
-    """A database's URL for people: without its password."""
-    return _PASSWORD.sub(r"\1:***@", storage)
+    return folder / (digest(without_password(storage))[:16] + suffix)
 
 
 def own(storage: str) -> filelock.BaseFileLock | None:

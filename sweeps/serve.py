@@ -17,7 +17,7 @@ import click
 
 from results.outage import Notice
 from results.store import Store
-from runner.errors import UserError
+from runner.errors import INTERRUPTED, UserError
 from sweeps import keepsakes, runfile
 from sweeps.server.app import Address, Server, create_app
 from sweeps.server.housekeeping import Housekeeper
@@ -92,7 +92,7 @@ def _serve(house: House, store: Store, token: str) -> int:
         team = Team(store, house.storage, house.work_dir, house.plugins, artifacts)
         team.reopen()
         _answer(house, team, token, ended)
-    return 130 if signal.SIGINT in caught else 0
+    return INTERRUPTED if signal.SIGINT in caught else 0
 
 
 def _answer(house: House, team: Team, token: str, ended: threading.Event) -> None:

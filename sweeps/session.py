@@ -195,9 +195,8 @@ def reopened(record: StudyRecord, folder: Path) -> SearchSpace:
     if set(files) != set(known):
         raise UserError("its space names other plugins than it began with")
     load_all(Plugin(path=file, sha256=known[module]) for module, file in files.items())
-    scale: Scale = "tiny" if record.scale == "tiny" else "standard"
-    space = load(path, ["data=demo"], scale=lambda _: scale)  # its data may lie elsewhere now
-    different = differences(record.identity, identity(space, scale, record.data_hash))
+    space = load(path, ["data=demo"], scale=lambda _: record.scale)  # its data may lie elsewhere now
+    different = differences(record.identity, identity(space, record.scale, record.data_hash))
     if different:
         raise UserError(f"its space reads otherwise today: {'; '.join(different)}")
     return space

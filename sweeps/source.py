@@ -13,7 +13,7 @@ from pathlib import Path
 from results.reader import Reader
 from runner.errors import UserError
 from sweeps import runfile
-from sweeps.remote import Remote
+from sweeps.remote import Remote, server_option
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Source:
     @property
     def option(self) -> str:
         """What a command line that is suggested needs to find the same server, with a space before it."""
-        return f" --server {self.server}" if self.server else ""
+        return server_option(self.server)
 
     def reader(self, patience: float = 0.0) -> Reader | Remote:
         """Reads studies and trials; use as a context manager. `patience`: as for `Remote`.

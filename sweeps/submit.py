@@ -38,7 +38,7 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
     with Remote(source.server, source.token(), patience=PATIENCE) as server:
         submit(server, space, scale, data)
         click.echo(
-            f"study {space.study} is at {source.server}; workers come with: sweep worker{source.option}", err=True
+            f"study {space.study} is at {server.shown}; workers come with: sweep worker{source.option}", err=True
         )
         try:
             state = watch(server, space.study)

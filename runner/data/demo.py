@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.data.generator import Progress, write_dataset
+from runner.paths import cached
 from runner.protocol import Scale
 
 VERSION = 2  # rises when the generator draws other pictures, so that old ones are not taken for new
@@ -34,14 +35,16 @@ def demo_data(folder: Path, scale: Scale, progress: Progress | None = None) -> P
     """Path of the demo's ``data.yaml`` for a scale; generates it below ``folder`` the first time.
 
     Two processes that ask at once get the same one: the second waits for the first.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
     from filelock import FileLock
 
     target = folder / f"particles-{scale}-{VERSION}"
     if (target / "data.yaml").is_file():
         return target / "data.yaml"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{target.name}.lock"):
+    with cached(folder), FileLock(folder / f"{target.name}.lock"):
         if not (target / "data.yaml").is_file():
             # what lies there without a data file is what somebody left of an old one
             shutil.rmtree(target, ignore_errors=True)

@@ -26,7 +26,6 @@ class Claims:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or _folder()
-        self._held: list[int] = []
 
     def take(self, names: Sequence[str]) -> list[str]:
         """Takes the GPUs that nobody has, of those that CUDA_VISIBLE_DEVICES names so; says which are left out.
@@ -48,12 +47,6 @@ class Claims:
             log.warning("%s: it is left out", line)
         return mine
 
-    def release(self) -> None:
-        """Gives them all back."""
-        for descriptor in self._held:
-            os.close(descriptor)
-        self._held.clear()
-
     def _lock(self, key: str) -> str | None:
         """Takes one lock; None, or who has it. A folder that can't be written locks nothing."""
         path = self._folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', key)}.lock"
@@ -71,7 +64,6 @@ class Claims:
         with contextlib.suppress(OSError):  # another user's file: who holds it can't be written into it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self._held.append(descriptor)
         return None
 
 

@@ -11,10 +11,13 @@ from typing import Any
 
 import pynvml
 
+from runner.errors import UserError
+
 SHARE = 0.9  # of a card's memory that trials may fill: the driver and fragments take the rest
 SLACK_MB = 64.0  # MiB that may differ from before without a training being the cause
 GIVE_BACK_SECONDS = 30.0
 _MB = 2**20
+_NONE = ("", "-1", "NoDevFiles")  # in CUDA_VISIBLE_DEVICES: no card
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Gpu:
     Attributes:
         index: NVML's, which is PCI order.
         uuid: ``GPU-...``, the same in every container and after every start of the machine.
-        memory_mb: MiB in all.
+        memory_mb: MiB in all; 0 where NVML does not say.
     """
 
     index: int
@@ -81,6 +84,27 @@ def choose(found: Sequence[Gpu], names: Sequence[str]) -> list[tuple[str, Gpu | 
     return chosen
 
 
+def allowed(found: Sequence[Gpu], visible: str | None) -> list[str]:
+    """The cards that may be used, as CUDA_VISIBLE_DEVICES names them.
+
+    Args:
+        found: all of the machine.
+        visible: that variable; None where it is not set.
+
+    Raises:
+        UserError: it begins with what is none of them: CUDA would train on the CPU without a word.
+    """
+    if visible is None or not found:
+        return [str(gpu.index) for gpu in found]
+    names = [name.strip() for name in visible.split(",")]
+    chosen = [name for name, _ in choose(found, names)]
+    if not chosen and names[0] not in _NONE:
+        named = f"CUDA_VISIBLE_DEVICES={visible} names no GPU of this machine"
+        there = ", ".join(f"{gpu.index} ({gpu.uuid})" for gpu in found)
+        raise UserError(f"{named}; unset it, or write one of {there}")
+    return chosen
+
+
 # readings
 
 
@@ -100,20 +124,32 @@ def _nvml() -> Iterator[bool]:
 
 
 def found() -> list[Gpu]:
-    """All cards that NVML shows, in PCI order; none without a driver."""
-    with _nvml() as there:
-        if not there:
-            return []
-        cards = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return [
-            Gpu(
-                index,
-                str(pynvml.nvmlDeviceGetUUID(card)),
-                str(pynvml.nvmlDeviceGetName(card)),
-                pynvml.nvmlDeviceGetMemoryInfo(card).total / _MB,
-            )
-            for index, card in enumerate(cards)
-        ]
+    """All cards that NVML shows, in PCI order; none without a driver, and those before one that does not answer."""
+    cards: list[Gpu] = []
+    with _nvml() as there, contextlib.suppress(pynvml.NVMLError):
+        for index in range(pynvml.nvmlDeviceGetCount() if there else 0):
+            card = pynvml.nvmlDeviceGetHandleByIndex(index)
+            uuid, name = str(pynvml.nvmlDeviceGetUUID(card)), str(pynvml.nvmlDeviceGetName(card))
+            cards.append(Gpu(index, uuid, name, _memory_mb(card)))
+    return cards
+
+
+def _memory_mb(card: Any) -> float:
+    try:
+        return float(pynvml.nvmlDeviceGetMemoryInfo(card).total / _MB)
+    except pynvml.NVMLError:  # not supported: some cards share the memory of the CPU
+        return 0.0
+
+
+def model(name: str) -> str:
+    """What the driver calls the card, or the part of one, that CUDA_VISIBLE_DEVICES names so; else that name itself."""
+    for _, gpu in choose(found(), [name]):
+        if gpu:
+            return gpu.name
+    with _nvml() as there, contextlib.suppress(pynvml.NVMLError):
+        if there:
+            return str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByUUID(name)))
+    return name
 
 
 @dataclass

@@ -35,7 +35,7 @@ def main(lease_json: str, machine: Machine, link: Connection, worker: int | None
     lease = Lease.model_validate_json(lease_json)
     paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
     if worker:
-        end_without(worker, lease.lease_seconds - 2 * lease.heartbeat_seconds)
+        end_without(worker, lease.patience)
 
     def report(epoch: EpochReport) -> Verdict:
         link.send_bytes(Note(kind="report", report=epoch).model_dump_json().encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -51,20 +52,24 @@ class Client:
         certificate: PEM file of the one certificate to trust, whatever name it is made out to; None for those of
             SWEEP_CA, else the system's, for the name in the URL.
 
+    Attributes:
+        shown: the URL for people.
+
     Raises:
         UserError: the certificates that SWEEP_CA names cannot be read, or the URL is none.
     """
 
     def __init__(self, url: str, token: str, certificate: str | None = None) -> None:
+        self.shown = shown(url)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             self.http = httpx.Client(
                 base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False, verify=_trusted(certificate)
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise UserError(f"{url} is no address of a study server: {error}") from error
+            raise UserError(f"{self.shown} is no address of a study server: {error}") from error
         if self.http.base_url.scheme not in ("http", "https") or not self.http.base_url.host:
-            raise UserError(f"{url} is no address of a study server; write one such as https://server:8600")
+            raise UserError(f"{self.shown} is no address of a study server; write one such as https://server:8600")
 
     def __enter__(self) -> Self:
         return self
@@ -109,10 +114,6 @@ class Client:
         document: dict[str, Any] = response.json()
         return document
 
-    def stop(self) -> None:
-        """Asks the server to stop politely."""
-        self.http.post("/stop").raise_for_status()
-
     def _insist(self, path: str, message: Message, patience: float) -> bytes:
         """Repeats while the server is away, for `patience` seconds at most."""
         for attempt in tenacity.Retrying(
@@ -130,9 +131,14 @@ class Client:
             response = self.http.post(path, content=message.model_dump_json().encode())
         except httpx.ConnectError as error:
             if line := no_tls(error):  # asking again would not help
-                raise UserError(f"the study server {self.http.base_url} cannot be talked to: {line}") from error
+                raise UserError(f"the study server {self.shown} cannot be talked to: {line}") from error
             raise
         return checked(response, leased).content
+
+
+def shown(url: str) -> str:
+    """A server's URL for people: without a user's name and password."""
+    return re.sub(r"//[^/?#]*@", "//", url)
 
 
 def checked(answer: httpx.Response, leased: bool = False) -> httpx.Response:

@@ -137,9 +137,7 @@ class Line:
 
     def _time_left(self) -> float:
         """Seconds that are left to reach the server: what trains must end before the lease does."""
-        lasts = _PATIENCE
-        if self.lease is not None:
-            lasts = self.lease.lease_seconds - 2 * self.lease.heartbeat_seconds
+        lasts = _PATIENCE if self.lease is None else self.lease.patience
         return self.renewed + lasts - time.monotonic()
 
 

@@ -238,7 +238,7 @@ class Attempt:
 
 def _patience(lease: Lease, renewed: float) -> float:
     """Seconds that are left to reach the server: what trains must end before the lease does."""
-    return max(0.0, renewed + lease.lease_seconds - 2 * lease.heartbeat_seconds - time.monotonic())
+    return max(0.0, renewed + lease.patience - time.monotonic())
 
 
 def _receive(link: Connection) -> Note | None:

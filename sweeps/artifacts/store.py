@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import shutil
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from results.artifacts import ArtifactRecord
-from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts.errors import UnknownArtifactError
 from sweeps.artifacts.intake import Intake
 from sweeps.artifacts.keep import Decision
@@ -85,35 +82,6 @@ class Artifacts(Intake):
             return self.shelf.open_at(artifact.artifact_id, offset)
         except ArtifactNotFound:
             raise UnknownArtifactError(f"{artifact.name} of study {artifact.study} is gone from the store") from None
-
-    def fetch(self, place: Place, target: Path) -> bool:
-        """Copies an artifact to a file of this machine, whole or not at all. False if there is none.
-
-        Raises:
-            OSError: the target can't be written.
-            ShelfError: the artifact store can't be read.
-        """
-        try:
-            reader = self.open(self.find(place))
-        except UnknownArtifactError:
-            return False
-        temporary = target.with_name(f".{target.name}.fetched")
-        try:
-            with contextlib.closing(reader), temporary.open("wb") as file:
-                shutil.copyfileobj(reader, file, _BLOCK)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return True
-
-    def forget(self, study: str, trial: int) -> None:
-        """Deletes a trial's checkpoints: it starts from scratch."""
-        held = self.index.of_trial(study, trial)
-        self.index.drop([artifact for artifact in held if artifact.name in CHECKPOINTS])
-        with self._lock:
-            for name in CHECKPOINTS:
-                self._forget(Place(study, trial, name))
-        self._remove_loose()
 
     def tidy(self) -> Decision:
         """Deletes what the rules no longer keep; to be called when a trial ends. Its line says what does not fit."""

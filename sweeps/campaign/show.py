@@ -15,7 +15,7 @@ from results.stages import Gain, Stage, Stages, campaign_of, held_out, weigh
 from results.standings import Standing
 from runner.errors import UserError
 from sweeps.heldout import lines as lines_of
-from sweeps.remote import Remote
+from sweeps.remote import Remote, server_option
 from sweeps.show import print_table
 
 
@@ -79,7 +79,7 @@ def print_stages(reader: Reader | Remote, stages: Stages, form: str) -> None:
     head = ["stage", "trials", objective, *["seeds"] * repeated, "gain", *["95 %"] * intervals, "best combination"]
     rows = [_row(stage, repeated, intervals) for stage in stages.stages]
     print_table(head, rows)
-    option = f" --server {reader.http.base_url}" if isinstance(reader, Remote) else ""
+    option = server_option(reader)
     for line in [*captions(stages, option), *_held(stages, held, option)]:
         click.echo(line)
 

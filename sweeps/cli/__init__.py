@@ -10,7 +10,7 @@ import traceback
 import click
 
 from results.errors import ResultsError
-from runner.errors import UserError
+from runner.errors import INTERRUPTED, UserError
 
 # command -> module of this package; the order of the help
 _COMMANDS = {
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except click.UsageError as error:
         error.show()
         return 2

@@ -30,6 +30,7 @@ def dashboard(host: str, port: int, storage: str) -> None:
     from runner.errors import UserError
     from sweeps import keepsakes, runfile
     from sweeps.artifacts import open_shelf
+    from sweeps.server.listening import listening
 
     class Threads(ThreadingMixIn, WSGIServer):
         daemon_threads = True
@@ -45,7 +46,9 @@ def dashboard(host: str, port: int, storage: str) -> None:
     with contextlib.suppress(UserError):  # without its artifacts it shows all else
         shelf = open_shelf(keepsakes.where(storage))
     app = optuna_dashboard.wsgi(get_storage(storage), artifact_store=shelf)
-    with make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet) as server:
+    with listening(host, port):
+        server = make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet)
+    with server:
         shown = runfile.named(storage)
         click.echo(f"http://{host}:{server.server_port}/ shows {shown}, for reading; Ctrl-C ends it", err=True)
         server.serve_forever()

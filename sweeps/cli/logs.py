@@ -35,7 +35,7 @@ def logs(number: int, follow: bool, source: Source, study: str | None) -> None:
             trial = reader.trial(record.name, number)
             if trial is None:
                 raise NotFoundError(f"study {record.name} has no trial {number}")
-            while found := piece(reader, record, number, offset):
+            while found := piece(source.storage, reader, record, number, offset):
                 click.echo(_shown(found), nl=False)
                 offset += len(found)
             if not follow or trial.state in FINAL:

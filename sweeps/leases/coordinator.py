@@ -182,11 +182,6 @@ class Coordinator(Steps):
         with self._turn():
             self._stopping, self._status = True, None
 
-    @property
-    def stopping(self) -> bool:
-        """Whether somebody asked to stop."""
-        return self._stopping
-
     def record(self) -> StudyRecord:
         """The study as the store has it."""
         found = self.study.store.study(self.name)

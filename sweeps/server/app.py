@@ -25,6 +25,7 @@ from sweeps.leases.coordinator import RefusedError
 from sweeps.server.deadline import PunctualProtocol
 from sweeps.server.guard import App, Guard
 from sweeps.server.hall import Hall, UnknownError
+from sweeps.server.listening import listening
 from sweeps.server.routes import artifacts as files
 from sweeps.server.routes import studies, work
 from sweeps.server.routes.answers import BEARER, RESPONSES, misfit, readable
@@ -164,12 +165,6 @@ def _check_key(address: Address) -> None:
 
 
 def _listen(address: Address) -> socket.socket:
-    if not address.host:
-        raise UserError("--host is empty; write 0.0.0.0 for every address of this machine")
-    try:
+    with listening(address.host, address.port):
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        why = why.partition(" (")[0].lower()  # Python adds the address, which we name ourselves
-        raise UserError(f"cannot listen on {address.host}:{address.port}: {why}") from error

@@ -56,7 +56,7 @@ class Study:
     ) -> None:
         self.store, self.record, self.space, self.data = store, record, space, data
         store.claim(record.name)
-        self.scale: Scale = "tiny" if record.scale == "tiny" else "standard"
+        self.scale: Scale = record.scale
         self.before_end: Callable[[int], None] = lambda number: None
         self._proposed: Proposal | None = None  # not begun yet
         self._begun: int | None = None  # begun in Optuna's tables, not in ours yet

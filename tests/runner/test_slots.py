@@ -12,7 +12,7 @@ import pytest
 from runner.errors import UserError
 from runner.machine import slots
 from runner.pool.claims import Claims
-from runner.pool.gpus import Gpu, auto_slots, choose, found, given_back
+from runner.pool.gpus import Gpu, allowed, auto_slots, choose, found, given_back
 from runner.pool.seats import Room
 from runner.pool.telling import Ear, Mouth, Told
 from runner.protocol import Failure
@@ -63,6 +63,20 @@ def test_cards_are_named_as_cuda_names_them() -> None:
     assert choose(TWO, ["0", "7", "1"]) == [("0", one)]  # CUDA stops at the first that is not there
     assert choose(TWO, ["MIG-abc"]) == [("MIG-abc", None)]
     assert choose(TWO, [""]) == []
+
+
+def test_cards_that_may_be_used_are_those_that_cuda_would_use() -> None:
+    for visible, names in {
+        None: ["0", "1"], "1": ["1"], "1, 0": ["1", "0"], "GPU-2222": ["GPU-2222"], "0,7,1": ["0"],
+        "MIG-abc": ["MIG-abc"], "": [], "-1": [], "NoDevFiles": [], "0,-1,1": ["0"],
+    }.items():  # fmt: skip
+        assert allowed(TWO, visible) == names
+    assert allowed([], "7") == []
+    there = f"unset it, or write one of 0 ({TWO[0].uuid}), 1 ({TWO[1].uuid})"
+    for visible in ("7", "GPU-33333333", "GPU-", "7,0"):
+        with pytest.raises(UserError) as caught:
+            allowed(TWO, visible)
+        assert str(caught.value) == f"CUDA_VISIBLE_DEVICES={visible} names no GPU of this machine; {there}"
 
 
 def test_the_largest_peak_counts_and_what_ran_short_together_is_too_many() -> None:
@@ -125,8 +139,6 @@ def test_a_gpu_is_never_given_to_two_pools(tmp_path: Path) -> None:
     holder.kill()  # however it ends
     holder.communicate()
     assert Claims(tmp_path).take(["0"]) == ["0"]
-    claims.release()
-    assert Claims(tmp_path).take(["1"]) == ["1"]
     assert Claims(tmp_path).take([]) == []
 
 

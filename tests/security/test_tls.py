@@ -200,8 +200,9 @@ def test_commands_on_the_servers_own_machine_need_no_trust(served: tuple[Desk, s
         (["--token-file", "."], "--token-file . cannot be read: Is a directory"),
         (["--token-file", "bytes"], "--token-file bytes cannot be read: .+"),
         (["--token-file", "words"], "a token has letters, digits and signs of ASCII, and no spaces"),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:0: cannot assign requested address"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:0: cannot assign requested address; --host and .+"),
         (["--host", "nowhere.invalid"], "cannot listen on nowhere.invalid:0: .+"),
+        (["--host", "two..dots"], "cannot listen on two..dots:0: .+"),
         (["--host", "2001:db8::1"], "cannot listen on 2001:db8::1:0: .+"),
         (["--host", ""], "--host is empty; write 0.0.0.0 for every address of this machine"),
     ],
@@ -240,7 +241,8 @@ def test_a_port_that_is_taken(served: tuple[Desk, str], desk: Desk) -> None:
     port = url.rpartition(":")[2]
     done = desk.run("serve", "--port", port, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == f"sweep: cannot listen on 127.0.0.1:{port}: address already in use"
+    line = f"sweep: cannot listen on 127.0.0.1:{port}: address already in use; --host and --port name another"
+    assert done.stderr.splitlines()[-1] == line
 
 
 def test_a_network_without_tls_is_told(desk: Desk) -> None:

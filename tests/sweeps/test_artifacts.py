@@ -21,6 +21,7 @@ from results.errors import NotFoundError
 from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS, largest
+from sweeps import keepsakes
 from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, open_shelf
 from sweeps.artifacts.errors import NoRoomError, TooLargeError, WrongContentError, WrongOffsetError
 from sweeps.artifacts.room import Room
@@ -360,28 +361,25 @@ def test_a_place_for_artifacts_that_can_not_be_used(tmp_path: Path) -> None:
         open_shelf("ftp://host/folder")
 
 
+def test_a_folder_of_files_on_their_way_in_that_can_not_be_made(depot: Depot, tmp_path: Path) -> None:
+    (tmp_path / "team.db.incoming").write_text("")
+    storage = f"sqlite:///{tmp_path / 'team.db'}"
+    with (
+        depot.store() as store,
+        pytest.raises(UserError, match=r"/team.db.incoming .+: file exists; move it, or name another --storage$"),
+    ):
+        keepsakes.opened(store, storage)
+
+
 # files of this machine
 
 
-def test_the_servers_own_files_can_be_taken_and_given_back(artifacts: Artifacts, tmp_path: Path) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
+def test_the_servers_own_files_can_be_taken(artifacts: Artifacts, tmp_path: Path) -> None:
+    source = tmp_path / "source"
     source.write_bytes(NEW)
     artifacts.add(last(), source)
     artifacts.add(last(), source)
-    assert artifacts.fetch(last(), target) and target.read_bytes() == NEW
-    assert not artifacts.fetch(last(1), target)
-    assert [path.name for path in tmp_path.glob(".*")] == []
-
-
-def test_a_trial_that_starts_from_scratch_has_no_checkpoints(artifacts: Artifacts, depot: Depot) -> None:
-    for name in ("last.pth", "best.pth", "config.py"):
-        send(artifacts, last(0, name), OLD[:1000])
-    send(artifacts, last(1), OLD)
-    artifacts.begin(last(0), len(NEW), sha256(NEW))
-    artifacts.put(last(0), len(NEW), sha256(NEW), 0, NEW[:1000])
-    artifacts.forget(STUDY, 0)
-    assert [one.name for one in artifacts.index.of_trial(STUDY, 0)] == ["config.py"]
-    assert len(depot.objects()) == 2 and depot.partials() == []
+    assert read(artifacts, last()) == NEW
 
 
 def test_a_listener_is_told_of_what_is_new_and_what_it_replaced(depot: Depot) -> None:

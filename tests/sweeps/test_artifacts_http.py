@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from artifact_site import ArtifactSite, artifact_site
+from artifact_site import TOKEN, ArtifactSite, artifact_site
 from depot import noise, sha256
 
 from runner.protocol import Lease
+from runner.wire import line
 from runner.wire.transfer import PIECE_BYTES
+from sweeps import exports, remote
 from sweeps.artifacts.spool import Place
+from sweeps.remote import Remote
 
 DATA = noise(3_000_000)
 PATH = "/studies/made_up/trials/0/artifacts"
@@ -275,6 +279,22 @@ def test_a_restarted_server_knows_what_it_has(site: ArtifactSite, lease: Lease, 
     assert put(http, DATA[1_000_000:2_000_000], 1_000_000).json() == {"offset": 2_000_000, "done": False}
     assert begin(http).json() == {"offset": 2_000_000, "done": False}
     assert put(http, DATA[2_000_000:], 2_000_000).json()["done"]
+
+
+def test_who_fetches_a_checkpoint_waits_for_a_server_that_restarts(
+    site: ArtifactSite, lease: Lease, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "_PATIENCE", 0.2)
+    monkeypatch.setattr(remote, "_PAUSE_SECONDS", 0.2)
+    send(http)
+    with Remote(site.url, TOKEN, patience=60) as server:
+        record, target = server.studies()[0], site.folder / "copy.pth"
+        site.stop()
+        again = threading.Timer(2.0, site.start)
+        again.start()
+        assert exports.checkpoint("", server, record, [0], target) == 0
+        again.join()
+    assert target.read_bytes() == DATA
 
 
 def test_a_file_that_the_artifact_store_has_lost(site: ArtifactSite, lease: Lease, http: httpx.Client) -> None:

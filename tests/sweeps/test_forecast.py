@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from desk import NUCLEI, Desk
 from made_up import ASK, Bench, data, result
 
 from results.records import TrialRecord
+from runner.errors import UserError
 from runner.protocol import EpochReport
 from runner.training.timing import Answer
 from sweeps import calibration
@@ -220,6 +222,10 @@ def test_measurements_are_kept_by_machine_and_a_broken_file_is_an_empty_one(
     assert Kept("tiny", data("cd" * 32), *MACHINE).points() == []
     next((tmp_path / "measured").iterdir()).write_text("{")
     assert Kept("tiny", data(), *MACHINE).points() == []
+    shutil.rmtree(tmp_path / "measured")
+    (tmp_path / "measured").write_text("")
+    with pytest.raises(UserError, match=r"/measured cannot be written: .+; XDG_CACHE_HOME names another cache folder$"):
+        kept.add(point(2.0, model="mask_rcnn"))
 
 
 def test_an_epoch_is_more_than_its_iterations(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from runner.wire.client import Client, LeaseLostError, ServerTroubleError
 from sweeps import keepsakes, runfile
 from sweeps.artifacts import Place
 from sweeps.leases.coordinator import Coordinator
+from sweeps.remote import Remote
 from sweeps.runfile import RunFile
 from sweeps.server.app import Server, create_app
 from sweeps.server.hall import Hall
@@ -104,7 +105,7 @@ def test_every_route_takes_the_right_token(site: Site) -> None:
         client.hand_back(lease, "no reason", "stopped")
         assert client.status("made_up")["trials"]["waiting"] == 1
         client.finish(site.lease("w1"), result())
-        client.stop()
+    assert site.post("/stop", {}).status_code == 200
     assert site.hall.stopping
 
 
@@ -224,10 +225,20 @@ def test_the_last_worker_is_told_to_wait_and_then_to_end(site: Site) -> None:
         assert client.status("made_up")["state"] == "finished"
 
 
+def test_one_trial_is_asked_for_alone(site: Site) -> None:
+    site.lease("w1"), site.lease("w2")
+    asked: list[str] = []
+    with Remote(site.url, TOKEN) as remote:
+        remote.http.event_hooks = {"request": [lambda request: asked.append(request.url.path)]}
+        assert remote.trial("made_up", 1) == site.study.row(1)
+        assert remote.trial("made_up", 2) is None
+    assert asked == ["/studies/made_up/trials/1", "/studies/made_up/trials/2"]
+
+
 def test_after_a_stop_running_trials_still_report_and_nobody_gets_another(site: Site) -> None:
     with site.client() as client:
         lease = site.lease()
-        client.stop()
+        site.hall.stop()
         assert client.lease(ASK.model_copy(update={"worker": "w2"})).lease is None
         client.report(lease, report(1))
         client.hand_back(lease, "the worker was stopped", "stopped")

@@ -8,9 +8,12 @@ import pytest
 from made_up import ASK, Bench, run
 
 from runner.protocol import EpochReport
-from sweeps import runfile
+from sweeps import keepsakes, runfile
+from sweeps.artifacts import Place
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
+from sweeps.remote import Remote, server_option
+from sweeps.source import Source
 
 
 def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
@@ -52,3 +55,35 @@ def test_messages_show_no_password(tmp_path: Path) -> None:
     at = "@db:5432/sweeps"
     assert runfile.named(f"postgresql+psycopg://kim:secret{at}") == f"postgresql+psycopg://kim:***{at}"
     assert runfile.named(f"sqlite:///{tmp_path}/sweeps.db") == f"sqlite:///{tmp_path}/sweeps.db"
+
+
+def test_the_url_of_a_server_is_shown_as_it_was_written_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, bare = "http://kim:s@cret@127.0.0.1:1/sweep", "http://127.0.0.1:1/sweep"
+    with Remote(url, "token") as remote:
+        assert server_option(remote) == Source("", url).option == f" --server {bare}"
+    monkeypatch.setenv("SWEEP_TOKEN", "token")
+    for where in (url, "ftp://kim:s@cret@x", "http://kim:s@cret@127.0.0.1:x"):
+        assert main(["status", "--server", where]) == 1
+        said = capsys.readouterr().err
+        assert "cret" not in said and "kim" not in said
+    assert Source("sqlite:///sweeps.db").option == ""
+
+
+def test_the_log_of_a_trial_that_was_trained_elsewhere_is_read_on_the_servers_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench, sent = Bench(tmp_path), tmp_path / "sent"
+    sent.write_text("x" * 2**20 + "the end\n")
+    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
+        study.ask()
+        assert main(["logs", "0", "--storage", bench.storage]) == 1
+        assert capsys.readouterr().err == "sweep: trial 0 of study made_up has no log yet\n"
+        artifacts.add(Place("made_up", 0, "train.log"), sent)
+    assert main(["logs", "0", "--storage", bench.storage]) == 0
+    assert capsys.readouterr().out == sent.read_text()
+    monkeypatch.setenv("SWEEP_ARTIFACTS", str(tmp_path / "others"))
+    assert main(["logs", "0", "--storage", bench.storage]) == 1
+    line = f"sweep: {tmp_path / 'others'} has no train.log of trial 0; SWEEP_ARTIFACTS names another place\n"
+    assert capsys.readouterr().err == line

@@ -51,6 +51,14 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
         """All trials of a study."""
         return hall.study(study).study.store.trials(study)
 
+    @routes.get("/studies/{study}/trials/{trial}")
+    def trial(study: Study, trial: Trial) -> TrialRecord:
+        """One trial of a study."""
+        found = hall.study(study).study.store.trial(study, trial)
+        if found is None:
+            raise HTTPException(404, f"study {study} has no trial {trial}")
+        return found
+
     @routes.get("/studies/{study}/imports")
     def imports(study: Study) -> list[ImportRecord]:
         """Results from elsewhere that stand beside the study's own."""

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from runner.data.demo import demo_data
+from runner.errors import UserError
 
 CODE = (
     "import sys; from pathlib import Path; from runner.data.demo import demo_data\n"
@@ -35,3 +38,13 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
 def test_what_was_half_deleted_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "particles-tiny-2" / "train").mkdir(parents=True)
     assert demo_data(tmp_path, "tiny").is_file()
+
+
+def test_a_cache_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "data"
+    with pytest.raises(UserError) as caught:
+        demo_data(folder, "tiny")
+    assert str(caught.value) == (
+        f"{folder} cannot be written: not a directory; XDG_CACHE_HOME names another cache folder"
+    )
