@@ -182,7 +182,7 @@ def conduct(campaign: Campaign, options: Options, place: Place, scale: Scale, da
     known = {one.name: one for one in place.reader.studies()}
     for number, stage in enumerate(campaign.stages, 1):
         space = _checked(campaign, stage, course, options, place.reader, data)
-        left = left_of(campaign.total, [(one.space.study, one.trials) for one in course.founds], place.reader)
+        left = left_of(campaign.total, [trial for one in course.founds for trial in one.trials])
         space = capped(space, left)
         record = known.get(space.study)
         head = f"stage {number} of {len(campaign.stages)}, {stage}"
@@ -329,7 +329,7 @@ def _ended(campaign: Campaign, so_far: Stages, store: Store) -> bool:
     last = so_far.stages[-1] if so_far.stages else None
     if last is None or last.record.state != "finished":
         return False
-    left = left_of(campaign.total, [(one.record.name, one.trials) for one in so_far.stages], store)
+    left = left_of(campaign.total, [trial for one in so_far.stages for trial in one.trials])
     return last.name == campaign.stages[-1] or spent(campaign.total, left) is not None
 
 

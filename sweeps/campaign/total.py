@@ -2,55 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from results.reader import Reader
 from results.records import TrialRecord
 from sweeps.campaign.document import TOTAL
-from sweeps.remote import Remote
 from sweeps.space.schema import Budget, SearchSpace
+from sweeps.study.tally import worked
 
 _NOTHING = 0.01  # of the total: less is no stage, and may be what rounding or a last epoch left
 
 
-def left_of(
-    total: Budget, stages: Iterable[tuple[str, Sequence[TrialRecord]]], reader: Reader | Remote
-) -> Budget:  # fmt: skip
+def left_of(total: Budget, trials: Sequence[TrialRecord]) -> Budget:
     """What stages have left of a total; 0 or less where nothing is left.
 
     GPU hours are those of their trials, confirming ones included; hours of the clock those in which one was trained.
 
     Args:
         total: of the campaign.
-        stages: (study, trials) of those that have ended.
-        reader: of the studies.
+        trials: of all stages that have ended.
     """
-    before = list(stages)
     found = Budget()
     if total.gpu_hours is not None:
-        spent = sum(trial.seconds or 0.0 for _, trials in before for trial in trials) / 3600
+        spent = sum(trial.seconds or 0.0 for trial in trials) / 3600
         found = replace(found, gpu_hours=round(total.gpu_hours - spent, 6))
     if total.hours is not None:
-        spent = _trained(before, reader) / timedelta(hours=1)
+        spent = worked(trials) / timedelta(hours=1)
         found = replace(found, hours=round(total.hours - spent, 6))
-    return found
-
-
-def _trained(stages: Sequence[tuple[str, Sequence[TrialRecord]]], reader: Reader | Remote) -> timedelta:
-    """For how long something was trained, however much at a time."""
-    spans = sorted(
-        (one.started_at, one.ended_at)
-        for study, trials in stages
-        for trial in trials
-        for one in reader.attempts(study, trial.number)
-        if one.ended_at
-    )
-    found, until = timedelta(), datetime.min.replace(tzinfo=UTC)
-    for begun, ended in spans:
-        found += max(timedelta(), ended - max(begun, until))
-        until = max(until, ended)
     return found
 
 

@@ -33,7 +33,7 @@ class Tally:
         self._spent = 0.0  # seconds of trials that have ended
         self._running: dict[int, dict[int, float]] = {}  # those that have not: epoch -> seconds
         found = sorted(rows, key=lambda row: (row.finished_at or now(), row.number))
-        self._since, self._before = now(), _worked(found)
+        self._since, self._before = now(), worked(found)
         for row in found:
             self.begin(row.number)
             if row.state in FINAL:
@@ -92,7 +92,7 @@ class Tally:
         return [one for one in self._ends.values() if len(self._ended[one.combination]) >= self._least]
 
 
-def _worked(rows: Iterable[TrialRecord]) -> timedelta:
+def worked(rows: Iterable[TrialRecord]) -> timedelta:
     """How long any of these trials was trained, by the clock; of one that was interrupted its seconds before its end.
 
     Args:

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
 from campaigning import ALONE, MODELS, TWO_STAGES, Bench, score, trained, tried
@@ -17,8 +16,7 @@ from made_up import data, record
 from proxy import proxy_to
 
 from results.errors import NotFoundError
-from results.reader import Reader
-from results.records import AttemptRecord, TrialRecord
+from results.records import TrialRecord
 from results.store import Store
 from runner.errors import UserError
 from sweeps.campaign.course import Course
@@ -303,20 +301,15 @@ def test_what_is_trained_in_an_ended_stage_later_does_not_lock_a_campaign_with_a
 def test_hours_of_a_total_are_those_in_which_something_was_trained() -> None:
     """Two at a time from 9 to 11, a night's pause, then half an hour."""
 
-    def attempt(*clock: datetime) -> AttemptRecord:
-        return AttemptRecord(1, "w", "Ann", "cpu", None, None, *clock, "complete", None, 1, 1)
-
     nine = datetime(2026, 1, 1, 9, tzinfo=UTC)
     hour = timedelta(hours=1)
-    clocks = [(nine, nine + hour), (nine, nine + 2 * hour), (nine + 24 * hour, nine + 24.5 * hour)]
-
-    class Known:
-        def attempts(self, study: str, number: int) -> list[AttemptRecord]:
-            return [attempt(*clocks[number])]
-
-    rows = [record(number, {}, state="complete", seconds=60.0) for number in range(3)]
-    left = left_of(Budget(gpu_hours=1.0, hours=6.0), [("particles.models", rows)], cast(Reader, Known()))
-    assert left == Budget(gpu_hours=pytest.approx(0.95), hours=3.5)
+    ends = [(nine + hour, 3600.0), (nine + 2 * hour, 7200.0), (nine + 24.5 * hour, 1800.0)]
+    rows = [
+        record(number, {}, state="complete", seconds=seconds, finished_at=end)
+        for number, (end, seconds) in enumerate(ends)
+    ]
+    left = left_of(Budget(gpu_hours=5.0, hours=6.0), rows)
+    assert left == Budget(gpu_hours=pytest.approx(1.5), hours=pytest.approx(3.5))
 
 
 def test_a_stage_without_a_complete_trial_ends_the_campaign_with_a_command_that_shows_why(
