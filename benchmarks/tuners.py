@@ -57,14 +57,25 @@ class Ours:
         self._store = memory.store
         self._metric = space.objective.metric
         self._coordinator = Coordinator(memory.study, clock=clock)
+        self._held: dict[int, Lease] = {}
+
+    def _beat(self) -> None:
+        """All workers are alive; the clock jumps from one epoch's end to the next, and leases last 30 seconds."""
+        for held in self._held.values():
+            self._coordinator.heartbeat(held.trial, held.fence)
 
     def lease(self, worker: str) -> tuple[Lease, dict[str, Any]] | None:
+        self._beat()
         proof = {self._coordinator.name: self._coordinator.needs.proof()}
         request = LeaseRequest(worker=worker, owner="simulated", device="table", ready=proof)
         lease = self._coordinator.lease(request).lease
-        return None if lease is None else (lease, self._store.rows[lease.trial].optuna_params)
+        if lease is None:
+            return None
+        self._held[lease.trial] = lease
+        return lease, self._store.rows[lease.trial].optuna_params
 
     def report(self, handle: Lease, epoch: int, score: float, seconds: float) -> bool:
+        self._beat()
         told = EpochReport(epoch=epoch, metrics={self._metric: score}, seconds=seconds)
         return self._coordinator.report(handle.trial, handle.fence, told).action == "prune"
 
@@ -73,6 +84,7 @@ class Ours:
             result = Result(outcome="pruned" if pruned else "complete", reason="stopped" if pruned else None)
         else:
             result = Result(outcome="failed", failure="nan_loss", reason=row.state)
+        del self._held[handle.trial]
         self._coordinator.finish(handle.trial, handle.fence, result)
 
     def incumbent(self) -> str | None:
