@@ -81,7 +81,7 @@ def start(
         raise click.UsageError("--import and --metric belong together: --import week2.csv --metric segm_mAP")
     stages = is_campaign(space_file)
     if imported and stages:
-        raise click.UsageError("--import belongs to one study: for a campaign's stage, sweep import CSV --study STAGE")
+        raise click.UsageError("--import belongs to a study; for a stage: sweep import CSV --metric NAME --study STAGE")
     table = read(imported, metric, keep=True) if imported and metric else None
     found = gpus()
     count, where = len(found), "here"
