@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from results import tried
+from results.records import ImportRecord
 from results.rows import Ranking
 
 _SHOWN = 20  # imported results below a table
@@ -53,10 +54,16 @@ def _imported(ranking: Ranking) -> list[str]:
         informing = sum(one.assignment is not None for one in rows)
         told = f"the sampler learns from {informing}" if informing else "the sampler learns from none"
         lines.append(f"imported, apart from the ranking: {len(rows)} with {metric}; {told}")
-        lines += [f"imported {one.score:.10f} {one.owner or '-'}: {one.what} ({one.source})" for one in rows[:_SHOWN]]
+        lines += [_row(one) for one in rows[:_SHOWN]]
         if len(rows) > _SHOWN:
             lines.append(f"imported: {len(rows) - _SHOWN} more; see them with: sweep rank --format json")
     return lines
+
+
+def _row(one: ImportRecord) -> str:
+    """A result from elsewhere, with what the sampler assumes of it."""
+    assumed = f"; {one.note}" if one.assignment is not None and one.note else ""
+    return f"imported {one.score:.10f} {one.owner or '-'}: {one.what} ({one.source}){assumed}"
 
 
 def _trust(ranking: Ranking) -> list[str]:

@@ -23,6 +23,8 @@ HEADINGS = {
     "schedule": ("schedule", "스케줄", "스케쥴"),
     "epochs": ("epochs", "epoch", "에폭", "에포크"),
     "lr": ("lr", "learning rate", "learning_rate", "학습률"),
+    "batch_size": ("batch_size", "batch size", "batch", "배치", "배치 크기"),
+    "image_size": ("image_size", "image size", "이미지 크기", "해상도"),
     "score": ("score", "점수", "성능", "결과"),
 }
 _KNOWN = {word: name for name, words in HEADINGS.items() for word in words}
@@ -93,6 +95,13 @@ def _frame(path: Path) -> pd.DataFrame:
 def _headings(path: Path, columns: list[str]) -> list[str]:
     names = [_KNOWN.get(re.sub(r"\s+", " ", clean(one)).lower(), clean(one)) for one in columns]
     shown = ", ".join(map(clean, columns))
+    for name in names:
+        head = re.fullmatch(r"(.*?)\s*\(.*\)", name)
+        if head and head[1].lower() in _KNOWN:
+            raise ResultsError(
+                f"{path}:1: {name}: more than a heading; write {_KNOWN[head[1].lower()]}, and what holds for every row "
+                "in columns of its own: model, backbone, epochs, ..."
+            )
     if "score" not in names:
         words = ", ".join(HEADINGS["score"])
         raise ResultsError(f"{path}:1: score: no column of that name; found {shown}; call it one of {words}")

@@ -175,7 +175,7 @@ class ImportRecord:
         what: the row's cells, as people wrote them.
         metric: what its score is.
         assignment: what the sampler would have called it, where it learns from it; else None.
-        note: why it does not, else None.
+        note: why it does not, or what was assumed, for the row leaves it out; None where neither is so.
         source, line: file and line it came from.
         content: SHA-256 of the row; it is kept once, however often it is imported.
         imported_at: UTC.

@@ -29,8 +29,10 @@ from sweeps import keepsakes, runfile
 from sweeps.artifacts import Artifacts, Place
 from sweeps.confirm import Confirmation, begin
 from sweeps.heldout import Scorer
+from sweeps.imports import ImportedTable, announce, taken
 from sweeps.leases.coordinator import Coordinator
 from sweeps.live import Live
+from sweeps.remote import Remote
 from sweeps.server.app import Address, Server, create_app
 from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
@@ -53,6 +55,7 @@ class Plan:
         command: the command line that goes on with it.
         ray: the Ray cluster that places the workers; None for this machine alone.
         confirm: trains further seeds of the best instead of anything new; None for an ordinary run.
+        table: results from elsewhere that the sampler may learn from before it proposes anything.
     """
 
     space: SearchSpace
@@ -66,6 +69,7 @@ class Plan:
     command: str
     ray: Cluster | None = None
     confirm: Confirmation | None = None
+    table: ImportedTable | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,8 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
     study = Study(plan.storage, store, record, plan.space, plan.data)
     if plan.confirm:
         begin(study, plan.confirm)
+    if plan.table:
+        announce(taken(plan.table, record, plan.space, study.take_imports), plan.table, record.name)
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
     hall = Hall()
@@ -336,6 +342,9 @@ def _watch(plan: Plan) -> int:
     click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)
     with Store.open(plan.storage, readonly=True) as store:
         check_identity(store, plan.space, plan.scale, plan.data)
+        if plan.table:
+            with Remote(run.url, run.token, run.certificate or None) as other:
+                announce(other.bring_in(run.study, plan.table), plan.table, run.study)
         follow(run)
         return 0 if print_standing(store, run.study) else 1
 

@@ -13,6 +13,7 @@ import httpx
 from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Scale
 from runner.wire.artifacts import Transfer
+from sweeps.imports import ImportedTable, announce
 from sweeps.remote import Remote
 from sweeps.server.submission import AWAITED, PluginText, Submission
 from sweeps.show import print_standing
@@ -25,8 +26,13 @@ _POLL_SECONDS = 2.0
 PATIENCE = 600.0  # seconds for which a server may be away from whoever watches: a restart, a network that is cut
 
 
-def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: DataPaths) -> int:
+def submit_and_watch(
+    source: Source, space: SearchSpace, scale: Scale, data: DataPaths, table: ImportedTable | None = None
+) -> int:
     """Submits a study that was checked here, then shows what becomes of it; Ctrl-C ends the watching only.
+
+    Args:
+        table: results from elsewhere that its sampler may learn from.
 
     Returns:
         The exit code: 0 if a trial is complete, 1 if none is, 130 if interrupted.
@@ -37,6 +43,8 @@ def submit_and_watch(source: Source, space: SearchSpace, scale: Scale, data: Dat
     assert source.server
     with Remote(source.server, source.token(), patience=PATIENCE) as server:
         submit(server, space, scale, data)
+        if table:
+            announce(server.bring_in(space.study, table), table, space.study, source.option)
         click.echo(
             f"study {space.study} is at {server.shown}; workers come with: sweep worker{source.option}", err=True
         )

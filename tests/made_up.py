@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from results.records import TrialRecord, now
 from results.store import Store
-from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
+from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result, Scale
 from sweeps.leases.coordinator import Coordinator
 from sweeps.session import open_study
 from sweeps.space.loader import load
@@ -65,6 +65,7 @@ class Bench:
 
     Attributes:
         url: of a database elsewhere.
+        scale: of the study.
     """
 
     folder: Path
@@ -72,6 +73,7 @@ class Bench:
     fresh: bool = False
     data: DataPaths = field(default_factory=data)
     url: str | None = None
+    scale: Scale = "tiny"
 
     @property
     def storage(self) -> str:
@@ -80,7 +82,7 @@ class Bench:
     def space(self, *overrides: str) -> SearchSpace:
         path = self.folder / "space.yaml"
         path.write_text(self.text, encoding="utf-8")
-        return load(path, overrides)
+        return load(path, overrides, scale=lambda _: self.scale)
 
     @contextlib.contextmanager
     def study(self, *overrides: str, store: type[Store] = Store, workers_survive: bool = False) -> Iterator[Study]:
@@ -90,7 +92,7 @@ class Bench:
         if not database.exists() and not self.fresh and self.url is None:
             database.write_bytes(tables())
         with store.open(self.storage) as opened:
-            record = open_study(opened, space, "tiny", self.data, self.folder / "work_dirs")
+            record = open_study(opened, space, self.scale, self.data, self.folder / "work_dirs")
             yield Study(self.storage, opened, record, space, self.data, workers_survive)
 
     def optuna(self, name: str = "made_up") -> list[FrozenTrial]:

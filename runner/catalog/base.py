@@ -21,6 +21,7 @@ class Parameter:
         log: whether a search over it is sensibly logarithmic.
         help: one line for people.
         tiny: the default at scale tiny, where it differs.
+        own: MMDetection's value where the default is None, which leaves it as it is; None where that is not one value.
     """
 
     kind: Kind
@@ -31,6 +32,7 @@ class Parameter:
     log: bool = False
     help: str = ""
     tiny: Any = None
+    own: Any = None
 
     def at(self, scale: str) -> Any:
         """The default at `scale`."""

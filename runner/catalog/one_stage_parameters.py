@@ -50,7 +50,7 @@ def _one_stage(mask_threshold: str, mask_stride: str, mask_loss: str, mask_weigh
     }
     return Group(
         {
-            "nms_iou": iou(NMS + "0.6"),
+            "nms_iou": iou(NMS, 0.6),
             "score_threshold": score(0.05),
             "mask_threshold": MASK_THRESHOLD,
             "mask_stride": Parameter(

@@ -54,25 +54,30 @@ class Group:
         )  # fmt: skip
 
 
-def iou(text: str) -> Parameter:
-    """A threshold of overlap, from 0 to 1."""
-    return Parameter("float", None, 0.05, 0.95, help=text)
+def iou(text: str, own: float | None = None) -> Parameter:
+    """A threshold of overlap, from 0 to 1; `own` is MMDetection's."""
+    return Parameter(
+        "float", None, 0.05, 0.95, own=own, help=text if own is None else f"{text}; MMDetection's own: {own:g}"
+    )
 
 
 def score(own: float) -> Parameter:
     """The score below which a detection is dropped; `own` is MMDetection's."""
     return Parameter(
-        "float", None, 0, 0.95, help=f"detections below this score are dropped; MMDetection's own: {own:g}"
+        "float", None, 0, 0.95, own=own, help=f"detections below this score are dropped; MMDetection's own: {own:g}"
     )
 
 
-MASK_THRESHOLD = Parameter("float", None, 0.05, 0.95, help="a pixel above it is the object's; MMDetection's own: 0.5")
-NMS = "of two detections that overlap more the lower score goes; MMDetection's own: "
+MASK_THRESHOLD = Parameter(
+    "float", None, 0.05, 0.95, own=0.5, help="a pixel above it is the object's; MMDetection's own: 0.5"
+)
+NMS = "of two detections that overlap more the lower score goes"
 
 
 def weight(what: str, own: float) -> Parameter:
     """The weight of a loss; `own` is MMDetection's."""
-    return Parameter("float", None, 0, 100, log=True, help=f"weight of the {what} loss; MMDetection's own: {own:g}")
+    help_text = f"weight of the {what} loss; MMDetection's own: {own:g}"
+    return Parameter("float", None, 0, 100, log=True, own=own, help=help_text)
 
 
 def simple(name: str, parameter: Parameter, *paths: str) -> Group:

@@ -20,12 +20,12 @@ def _encoded(loss: Mapping[str, Any]) -> Mapping[str, Any]:
 
 RPN = Group(
     {
-        "rpn_pos_iou": iou("IoU from which an anchor is an object; MMDetection's own: 0.7"),
-        "rpn_neg_iou": iou("IoU below which an anchor is background; MMDetection's own: 0.3"),
+        "rpn_pos_iou": iou("IoU from which an anchor is an object", 0.7),
+        "rpn_neg_iou": iou("IoU below which an anchor is background", 0.3),
         "rpn_min_iou": Parameter(
             "float", None, 0, 0.95, help="IoU from which an object's best anchor counts as it; MMDetection's own: 0.3"
         ),
-        "rpn_nms_iou": iou("of two proposals that overlap more the lower score goes; MMDetection's own: 0.7"),
+        "rpn_nms_iou": iou("of two proposals that overlap more the lower score goes", 0.7),
         "anchor_scale": Parameter(
             "float", None, 0.5, 64, log=True, help="side of an anchor in strides; own: 8, fitted"
         ),
@@ -44,7 +44,7 @@ RPN = Group(
 # configs/faster_rcnn/faster-rcnn_r50_fpn_{g,c}iou_1x_coco.py.
 _RCNN = Group(
     {
-        "nms_iou": iou(NMS + "0.5"),
+        "nms_iou": iou(NMS, 0.5),
         "nms": Parameter("str", None, choices=("nms", "soft_nms"), help="soft_nms lowers scores only; own: nms"),
         "score_threshold": score(0.05),
         "mask_threshold": MASK_THRESHOLD,
@@ -87,7 +87,7 @@ _RCNN = Group(
 _ASSIGNER = "train_cfg.rcnn.*.assigner."
 RCNN = RPN | _RCNN | Group(
     {
-        "pos_iou": iou("IoU from which a proposal is an object; MMDetection's own: 0.5"),
+        "pos_iou": iou("IoU from which a proposal is an object", 0.5),
         "neg_iou": iou("IoU below which a proposal is background; default: pos_iou"),
     },
     # in this order: MMDetection's three are one number, and neg_iou alone opens a gap
@@ -99,8 +99,8 @@ RCNN = RPN | _RCNN | Group(
 )  # fmt: skip
 CASCADE = RPN | _RCNN | Group(
     {
-        "iou_low": iou("IoU from which a proposal is an object, first stage; MMDetection's own: 0.5"),
-        "iou_high": iou("the same for the last stage, evenly between for the others; MMDetection's own: 0.7"),
+        "iou_low": iou("IoU from which a proposal is an object, first stage", 0.5),
+        "iou_high": iou("the same for the last stage, evenly between for the others", 0.7),
     },
     spread=(_ASSIGNER + "pos_iou_thr", _ASSIGNER + "neg_iou_thr", _ASSIGNER + "min_pos_iou"),
     ordered=(Ordered("iou_low", 0.5, "iou_high", 0.7),),

@@ -23,8 +23,9 @@ SETTINGS: Mapping[str, Parameter] = {
     "amp": Parameter("bool", False, help="mixed precision: float16 on a GPU, bfloat16 on a CPU and under LBFGS"),
     "ema": Parameter("float", 0.0, 0, 0.5, log=True, help="momentum of the averaged weights that are validated and "
                      "kept (RTMDet's is 0.0002), 0: none"),
-    "layer_decay": Parameter("float", None, 0.01, 1, help="factor of the learning rate from each layer of the backbone "
-                             "to the one below (at most 12 layers); default: MMDetection's own, none"),
+    "layer_decay": Parameter("float", None, 0.01, 1, own=1.0,
+                             help="factor of the learning rate from each layer of the backbone to the one below "
+                             "(at most 12 layers); default: MMDetection's own, none"),
     "norm_decay": Parameter("float", None, 0, 1, help="factor of weight_decay on norms and biases; default: "
                             "MMDetection's own"),
 }  # fmt: skip

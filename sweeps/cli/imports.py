@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,10 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from results.records import ImportRecord
+    from sweeps.imports import Imported
     from sweeps.source import Source
+
+_WIDE = 48  # characters of what a row says, beside what becomes of it
 
 
 @click.command(
@@ -30,14 +31,14 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
 
     Headings are names of what a space chooses (model, backbone, augmentation, optimizer, lr, ...), owner and score; in
     Korean as well. `sweep rank` shows the rows apart, without a place. A sampler that learns from scores learns from
-    those whose --metric is the study's objective and that name everything the study searches: say so only if they were
-    measured on the same validation images. A file with a bad row is refused as a whole.
+    those whose --metric is the study's objective: say so only if they were measured on the same validation images. What
+    a row leaves out is assumed to be MMDetection's default, and its line says so; give what holds for the whole table a
+    column, too. What the study does not try is kept, with the reason. A file with a bad row is refused as a whole.
     """
     from results.errors import NotFoundError
     from runner.errors import UserError
-    from sweeps.imports import read, taken
+    from sweeps.imports import deaf, read, taken
     from sweeps.session import reopened
-    from sweeps.study.kinds import LEARNING
 
     table = read(file, metric, keep=not dry_run)
     with source.reader() as store:
@@ -52,29 +53,36 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
                 found = owner.bring_in(record.name, table)
             except NotFoundError as error:
                 raise UserError(f"the process that has the database does not serve study {record.name}") from error
-    _show(found.rows, found.new, record.name, form)
-    if found.sampler not in LEARNING:
-        line = f"the sampler of study {record.name} is {found.sampler}: it learns from no score, imported or not"
+    _show(found, record.name, form)
+    if line := deaf(found, record.name):
         click.echo(line, err=True)
 
 
-def _show(rows: list[ImportRecord], new: int | None, study: str, form: str) -> None:
+def _show(found: Imported, study: str, form: str) -> None:
+    from sweeps.imports import informing, said
     from sweeps.show import print_table
 
+    rows = found.rows
     if form == "json":
-        document = {"study": study, "imported": new, "rows": [row.document() for row in rows]}
+        document = {"study": study, "imported": found.new, "rows": [row.document() for row in rows]}
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
         return
-    told = [
-        "learns: " + ", ".join(f"{name} {value}" for name, value in row.assignment.items() if name != "seed")
-        if row.assignment is not None
-        else f"kept only: {row.note}"
-        for row in rows
-    ]
+    told = [f"kept only: {one.note}" if one.assignment is None else f"learns: {', '.join(said(one))}" for one in rows]
     print_table(
         ("line", "owner", "score", "tried", "the sampler"),
-        [(row.line, row.owner, f"{row.score:.10f}", row.what, text) for row, text in zip(rows, told, strict=True)],
+        [
+            (row.line, row.owner, f"{row.score:.10f}", _short(row.what), text)
+            for row, text in zip(rows, told, strict=True)
+        ],
     )
-    informing = Counter(row.assignment is not None for row in rows)[True]
-    kept = "nothing was kept (--dry-run)" if new is None else f"{new} of them new and kept beside study {study}"
-    click.echo(f"rows: {len(rows)}; {informing} inform the sampler; {kept}")
+    assumed: dict[str, list[str]] = {}
+    for row in rows:
+        if row.assignment is not None and row.note:
+            assumed.setdefault(row.note, []).append(str(row.line))
+    for note, lines in assumed.items():
+        click.echo(f"line{'s' * (len(lines) > 1)} {_short(', '.join(lines))}: {note}")
+    click.echo(informing(found, study))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"

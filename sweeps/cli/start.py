@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 @click.option(
     "--data-root", type=click.Path(path_type=Path), help="Folder of the images on the nodes of the Ray cluster."
 )
+@click.option(
+    "--import", "imported", metavar="CSV", type=click.Path(path_type=Path),
+    help="A table of earlier results, taken in before anything is proposed; see sweep import.",
+)  # fmt: skip
+@click.option("--metric", help="What its scores are, e.g. segm_mAP.")
 @options.source
 def start(
     space_file: Path,
@@ -50,6 +55,8 @@ def start(
     address: str | None,
     gpus_per_trial: float | None,
     data_root: Path | None,
+    imported: Path | None,
+    metric: str | None,
     source: Source,
     study: str | None,
 ) -> int:
@@ -63,19 +70,25 @@ def start(
     from sweeps.campaign.document import is_campaign, read_campaign
     from sweeps.campaign.stages import Options, look_ahead
     from sweeps.cli.data_report import progress
+    from sweeps.imports import read
     from sweeps.session import load_space, locate_data
 
     if pool == "local" and (address or data_root or gpus_per_trial is not None):
         raise click.UsageError("--address, --gpus-per-trial and --data-root belong to --pool ray")
     if pool == "ray" and source.server:
         raise click.UsageError("--pool ray belongs to a start without --server")
+    if (imported is None) != (metric is None):
+        raise click.UsageError("--import and --metric belong together: --import week2.csv --metric segm_mAP")
+    stages = is_campaign(space_file)
+    if imported and stages:
+        raise click.UsageError("--import belongs to a study; for a stage: sweep import CSV --metric NAME --study STAGE")
+    table = read(imported, metric, keep=True) if imported and metric else None
     found = gpus()
     count, where = len(found), "here"
     if pool == "ray":
         from runner.pool.cluster import gpus_of
 
         count, where = 0 if gpus_per_trial == 0 else gpus_of(address), "in the Ray cluster"
-    stages = is_campaign(space_file)
     if study:
         overrides = (*overrides, f"{'campaign' if stages else 'study'}={study}")
     seen = Options(data, scale, count)
@@ -101,7 +114,7 @@ def start(
             return start_there(campaign, seen, source, chosen, paths, command_line())
         from sweeps.submit import submit_and_watch
 
-        return submit_and_watch(source, space, chosen, paths)
+        return submit_and_watch(source, space, chosen, paths, table)
     from sweeps.run import Cluster, Plan, attach_or_run  # optuna and the server: not for a mistyped space
 
     plan = Plan(
@@ -115,6 +128,7 @@ def start(
         gpus=tuple(found),
         command=command_line(),
         ray=Cluster(address, gpus_per_trial, data_root) if pool == "ray" else None,
+        table=table,
     )
     if stages:
         from sweeps.campaign.start import start_here

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +18,14 @@ from sweeps.space.resolve import (
     default_optimizer,
     resolve,
 )
-from sweeps.space.schema import Choice, FloatRange, IntRange, Option, SearchSpace
+from sweeps.space.schema import Choice, FloatRange, IntRange, Option, Pick, SearchSpace
 from sweeps.space.walk import Assignment, on_step, suggest
 
 
 def opening(space: SearchSpace, scale: Scale, n_train: int) -> Assignment:
-    """The default of every choice where it is offered, else its first option; of a range the default, else its middle.
+    """The default of every choice where it is offered, else its first option; of a range the nearest to the default.
 
+    A default that leaves MMDetection's value as it is means that value, or a range's middle where it is not one value.
     Where the rules forbid that, what they allow instead: the last in the file gives way first.
 
     Args:
@@ -32,7 +33,7 @@ def opening(space: SearchSpace, scale: Scale, n_train: int) -> Assignment:
         scale: which defaults hold.
         n_train: number of training images, which the default number of epochs follows at tiny.
     """
-    bare = replace(space, search=dict(_bare(space)), config={})
+    bare = left_open(space, PARTS)
     labels = _parts(space, scale)
     defaults, _ = resolve(bare, labels, scale, n_train)
     choices = {key: form for key, form in space.search.items() if isinstance(form, Choice)}
@@ -43,16 +44,27 @@ def opening(space: SearchSpace, scale: Scale, n_train: int) -> Assignment:
     return suggest(space, _Wanted({**labels, **dict(_numbers(space, labels, defaults))}))
 
 
-def _bare(space: SearchSpace) -> Iterator[tuple[str, Choice]]:
-    """The parts without parameters that vary: what is left open takes its default."""
-    for key, form in space.search.items():
-        if key in PARTS and isinstance(form, Choice):
-            yield key, Choice(tuple(Option(one.label, tuple(map(_plain, one.value))) for one in form.options))
+def left_open(space: SearchSpace, given: Collection[str]) -> SearchSpace:
+    """The space with all that is searched left out but what is given, by the full names of the study's parameters."""
+
+    def kept(key: str, option: Option) -> Option:
+        if key not in PARTS:
+            return option
+        return Option(option.label, tuple(_without(option, key, pick, given) for pick in option.value))
+
+    search = {
+        key: Choice(tuple(kept(key, one) for one in form.options)) if isinstance(form, Choice) else form
+        for key, form in space.search.items()
+        if key in given
+    }
+    open_ = {name for name in space.forms() if name not in given}
+    return replace(space, search=search, config={k: v for k, v in space.config.items() if f"config.{k}" not in open_})
 
 
-def _plain(pick: Any) -> Any:
-    params = pick.params.items()
-    return replace(pick, params={k: v for k, v in params if not isinstance(v, (Choice, FloatRange, IntRange))})
+def _without(option: Option, key: str, pick: Pick, given: Collection[str]) -> Pick:
+    left = {name for name, value in pick.params.items() if isinstance(value, (Choice, FloatRange, IntRange))}
+    left -= {name for name in left if option.parameter(key, pick, name) in given}
+    return replace(pick, params={name: value for name, value in pick.params.items() if name not in left})
 
 
 def _parts(space: SearchSpace, scale: Scale) -> Assignment:
@@ -83,9 +95,8 @@ def _offered(form: Choice, key: str, defaults: Combination) -> Scalar:
 
 
 def _setting(key: str, defaults: Combination) -> Any:
-    if key == "lr":
-        return defaults.optimizer.params.get("lr")
-    return defaults.settings.get(key, SETTINGS[key].default)
+    found = defaults.optimizer.params.get("lr") if key == "lr" else defaults.settings.get(key)
+    return SETTINGS[key].own if found is None else found
 
 
 def _near(wanted: Any, low: float, high: float, log: bool) -> float:
@@ -101,10 +112,13 @@ def _numbers(space: SearchSpace, labels: Assignment, defaults: Combination) -> I
             yield key, _setting(key, defaults)
         elif key in PARTS:
             option = form.option(labels[key])
-            own = getattr(defaults, key)
-            parts: Sequence[Part] = own if isinstance(own, tuple) else (own,)
+            trained = getattr(defaults, key)
+            parts: Sequence[Part] = trained if isinstance(trained, tuple) else (trained,)
             for pick, part in zip(option.value, parts, strict=True):
-                yield from ((option.parameter(key, pick, name), part.params.get(name)) for name in pick.params)
+                own = PARTS[key][pick.name].parameters
+                for name in pick.params:
+                    found = part.params.get(name)
+                    yield option.parameter(key, pick, name), own[name].own if found is None else found
 
 
 class _Wanted:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from made_up import Bench, run
+from desk import NUCLEI, Desk
+from made_up import Bench, data, run
 
 from results.store import Store
 from runner.errors import UserError
@@ -16,6 +20,8 @@ from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.app import Server, create_app
 from sweeps.server.hall import Hall
+from sweeps.server.team import Team
+from sweeps.session import locate_data
 from sweeps.study.study import Study
 
 WEEK_2 = """\
@@ -30,18 +36,52 @@ E,Mask R-CNN_r50_fpn_1x (organiser's baseline),0.5472226479
 WEEK_3 = """\
 담당,증강,점수
 B,all augmentation,0.5452023496
+E,"resize: 1024,1024",0.6041639844
 E,"resize: 1280,1024",0.6084128911
+E,"resize: 1333,800",0.6065363398
+C,"equalize, brightness, contrast",0.6044010023
+D,"albumentation (equalize, brightness, contrast)",0.6042227322
 A,MinIoURandomCrop,0.6023441395
+"""
+BACKBONES = """\
+owner,backbone,score
+B,ResNet strikes back,0.1
+B,EfficientNet,0.1
+B,ConvNeXt,0.1
+E,HRNet,0.1
+E,Generalized Attention,0.1
+C,GCNet,0.1
+C,Res2Net,0.1
+D,PVT,0.1
+D,PVTv2,0.1
+D,Swin,0.1
+A,RegNet,0.1
+A,ResNeSt,0.1
+A,ResNeXt,0.1
+"""
+WEEK_4 = """\
+owner,optimizer,score
+B,RMSprop,0.1
+B,Rprop,0.1
+E,ASGD,0.1
+E,LBFGS,0.1
+C,Adadelta,0.1
+C,Adagrad,0.1
+D,NAdam,0.1
+D,RAdam,0.1
+A,SparseAdam,0.1
+A,Adamax,0.1
 """
 MODELS = """\
 study: made_up
 data: demo
 scale: tiny
-fixed: {backbone: resnet50, epochs: 1}
+fixed: {backbone: resnet50, epochs: 12}
 search: {model: [mask_rcnn, cascade_mask_rcnn, ms_rcnn, htc, scnet, solov2], lr: {float: [0.001, 0.1], log: true}}
 sampler: {kind: tpe}
 budget: {trials: 30}
 """
+SPACES = Path(__file__).parents[2] / "search_spaces"
 Captured = pytest.CaptureFixture[str]
 
 
@@ -91,10 +131,145 @@ def test_again_is_not_twice(bench: Bench, capsys: Captured) -> None:
     assert "rows: 6; 6 inform the sampler; 0 of them new and kept beside study made_up" in capsys.readouterr().out
 
 
+def shipped(folder: Path, name: str, *lines: str) -> Bench:
+    """A study of one of our spaces at MMDetection's sizes, begun on data as large as the team's."""
+    text = "\n".join([(SPACES / f"{name}.yaml").read_text(), *lines])
+    bench = Bench(folder, text, data=data().model_copy(update={"n_train": 520}), scale="standard")
+    with bench.study():
+        pass
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("space", "table", "number"),
+    [
+        ("models", WEEK_2, 6),
+        ("augmentations", WEEK_3, 7),
+        ("backbones", BACKBONES, 13),
+        ("optimizers", WEEK_4, 10),
+        ("joint", WEEK_2, 6),
+        ("joint", WEEK_3, 7),
+    ],
+)
+def test_the_teams_tables_are_read_on_our_spaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, space: str, table: str, number: int
+) -> None:
+    shipped(tmp_path, space)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "week.csv").write_text(table)
+    rows = imported(capsys, "week.csv", "--metric", "segm_mAP", "--dry-run")["rows"]
+    assert [row["note"] for row in rows if row["informs"] is None] == []
+    assert len(rows) == number
+
+
+def test_what_a_row_leaves_out_is_mmdetections_default_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    shipped(tmp_path, "joint")
+    monkeypatch.chdir(tmp_path)
+    rows = ["Cascade Mask R-CNN_x101-32x4d_fpn_1x,MinIoURandomCrop", "Mask R-CNN (Swin),flip", "SOLOv2,flip", ",all"]
+    (tmp_path / "t.csv").write_text("\n".join(["model,augmentation,score", *(f"{row},0.5" for row in rows)]))
+    cascade, swin, solo, every = imported(capsys, "t.csv", "--metric", "segm_mAP")["rows"]
+    sgd = "optimizer SGD, SGD.lr 0.0025, SGD.momentum 0.9, schedule step, layer_decay 1"
+    assert cascade["note"] == (
+        "assumed: flip before its augmentation, cascade_mask_rcnn.iou_low 0.5, cascade_mask_rcnn.iou_high 0.7, " + sgd
+    )
+    assert cascade["informs"]["backbone"] == "resnext101_32x4d"
+    assert cascade["informs"]["augmentation"] == "flip + min_iou_random_crop", "MMDetection's own images are flipped"
+    assert swin["note"].startswith("assumed: optimizer AdamW, AdamW.lr 3.53553e-05"), "by which MMDetection trains it"
+    assert solo["note"].startswith("assumed: backbone resnet50, optimizer SGD, SGD.lr 0.00125, "), "half of the others'"
+    assert every["note"] == f"assumed: model mask_rcnn, backbone resnet50, {sgd}"
+    assert main(["import", "t.csv", "--metric", "segm_mAP", "--dry-run"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "learns: augmentation all line 2: assumed: flip before its augmentation" in out
+    assert "rows: 4; 4 inform the sampler" in out
+    assert main(["rank"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"imported 0.5000000000 -: all (t.csv); {every['note']}" in out
+
+
+DEFAULTS = """\
+study: made_up
+data: demo
+fixed: {epochs: 36, batch_size: 4}
+search: {backbone: [resnet50, resnext101_32x4d, resnext101_64x4d], SEARCH}
+sampler: {kind: tpe}
+budget: {trials: 30}
+"""
+UNSAID = "it does not say {}, which the study searches, and the study does not try the default {}"
+
+
+@pytest.mark.parametrize(
+    ("search", "rows"),
+    [
+        ("model: [mask_rcnn, htc]", {
+            "htc": "assumed: backbone resnet50",
+            "HTC (36 epochs)": "assumed: backbone resnet50",
+            "HTC_r50_fpn_1x": "epochs 12 is not the study's 36",
+            "htc-without-semantic_x101-32x4d_fpn_20e_coco": "epochs 20 is not the study's 36",
+            "Mask R-CNN_r50_fpn_ms-3x (12 epochs)": "epochs 12 is not the study's 36",
+            "htc x101-32x4d 20e": "epochs 20 is not the study's 36",
+            "htc r50 with dcn": "model htc r50 with dcn is none of what the study searches",
+            "HTC (ResNeXt)": "backbone ResNeXt may be resnext101_32x4d or resnext101_64x4d",
+            "htc,2": "batch_size 2 is not the study's 4",
+            'htc,4,"1333, 800"': "assumed: backbone resnet50",
+            "htc,4,1024x1024": "image_size 1024x1024 is not the study's 1333x800",
+            ",4": "it names nothing that the study searches",
+        }),
+        ("model: [htc, scnet]", {",,,r50": UNSAID.format("model", "mask_rcnn")}),
+        ("lr: {float: [0.001, 0.1], log: true}", {",,,r50": "assumed: lr 0.005"}),
+        ("lr: {float: [0.01, 0.1], log: true}", {",,,r50": UNSAID.format("lr", "0.005")}),
+        ("image_size: [640, 1024]", {",,,r50": UNSAID.format("image_size", "1333x800")}),
+        ("optimizer: [AdamW], lr: [0.001, 0.0001]", {",,,r50,0.001": UNSAID.format("optimizer", "SGD")}),
+        ("clip_grad: [1, 35]", {",,,r50": "it does not say clip_grad, which the study searches"}),
+    ],
+)  # fmt: skip
+def test_nothing_is_assumed_but_what_would_have_been_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, search: str, rows: dict[str, str]
+) -> None:
+    """Neither what is near a default, nor against what a row says itself."""
+    with Bench(tmp_path, DEFAULTS.replace("SEARCH", search), scale="standard").study():
+        pass
+    monkeypatch.chdir(tmp_path)
+    lines = [f"0.5,{row}{',' * (5 - len(next(csv.reader([row]))))}" for row in rows]
+    (tmp_path / "t.csv").write_text("\n".join(["score,model,batch size,image_size,backbone,lr", *lines]))
+    found = imported(capsys, "t.csv", "--metric", "segm_mAP", "--dry-run")["rows"]
+    assert [row["note"] for row in found] == list(rows.values())
+    assert [row["informs"] is not None for row in found] == [note.startswith("assumed") for note in rows.values()]
+
+
+def test_the_teams_weeks_lead_the_first_proposals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """The best of their thirteen rows are a large cascade on images of full size."""
+    bench = shipped(tmp_path, "joint")
+    monkeypatch.chdir(tmp_path)
+
+    def led() -> int:
+        with bench.study() as study:
+            assert study.followers.proposer.propose(), "the defaults come first, whatever others found"
+            drawn = [study.followers.proposer.propose() for _ in range(12)]
+        sizes = ("resize_1280x1024", "resize_1333x800")
+        return sum(one["model"] == "cascade_mask_rcnn" or one["augmentation"] in sizes for one in drawn if one)
+
+    heading, *rows = WEEK_3.splitlines()
+    week_3 = [
+        f"{heading},model,backbone,epochs,iou_low,iou_high",
+        *(f"{r},cascade,x101-32x4d,12,0.3,0.6" for r in rows),
+    ]
+    before = led()
+    for name, text in (("week2.csv", WEEK_2), ("week3.csv", "\n".join(week_3))):
+        (tmp_path / name).write_text(text)
+        imported(capsys, name, "--metric", "segm_mAP")
+    with bench.study() as study:
+        assert len(priors(study)) == 13
+    assert before <= 3 and led() >= 7
+
+
 def priors(study: Study) -> list[tuple[dict[str, Any], float]]:
     """What the sampler in memory knows besides the study's own trials."""
     trials = study.followers.proposer._sampler._study.get_trials(deepcopy=False)
-    own = {row.score for row in study.store.trials("made_up")}
+    own = {row.score for row in study.store.trials(study.record.name)}
     return [(t.params, t.value) for t in trials if t.value is not None and t.value not in own]
 
 
@@ -144,14 +319,13 @@ def test_korean_headings_and_encodings(bench: Bench, capsys: Captured, tmp_path:
     for encoding in ("utf-8", "utf-8-sig", "cp949"):
         (tmp_path / "week3.csv").write_bytes(WEEK_3.encode(encoding))
         found = imported(capsys, "week3.csv", "--metric", "segm_mAP", "--dry-run")
-        assert [(row["owner"], row["what"]) for row in found["rows"]][1] == ("E", "resize: 1280,1024")
-        assert {row["note"] for row in found["rows"]} == {"it does not say model, which the study searches"}
+        assert [(row["owner"], row["what"]) for row in found["rows"]][2] == ("E", "resize: 1280,1024")
+        assert {row["note"] for row in found["rows"]} == {"it names nothing that the study searches"}
 
 
 @pytest.mark.parametrize(
     ("row", "note"),
     [
-        ("htc,", "it does not say lr, which the study searches"),
         ("htc,0.5", "lr 0.5 is outside of what the study searches"),
         ("htc,fast", "lr fast is no number"),
         ("yolact,0.01", "model yolact is none of what the study searches"),
@@ -182,7 +356,7 @@ def test_a_row_with_another_rate_or_schedule_than_the_study_has_informs_nobody(
 ) -> None:
     """The study searches models only and trains with SGD."""
     text = MODELS.replace(", lr: {float: [0.001, 0.1], log: true}", "").replace(
-        "epochs: 1", "optimizer: SGD, lr: 0.0025"
+        "epochs: 12", "epochs: 12, optimizer: SGD, lr: 0.0025"
     )
     with Bench(tmp_path, text).study():
         pass
@@ -210,6 +384,8 @@ def test_a_row_with_another_rate_or_schedule_than_the_study_has_informs_nobody(
                                    "점수, 성능, 결과"]),
         ("model,모델,score\nhtc,htc,0.5\n", ["t.csv:1: model: two columns of that meaning in model, 모델, score; leave "
                                            "one out"]),
+        ("aug (cascade; 12 epochs),score\nflip,0.5\n", ["t.csv:1: aug (cascade; 12 epochs): more than a heading; write "
+            "augmentation, and what holds for every row in columns of its own: model, backbone, epochs, ..."]),
         ("model,score\n", ["t.csv:1: no rows below the headings"]),
         ("", ["t.csv: no CSV table: No columns to parse from file"]),
         ("model,score\na,b,c,d\n", None),
@@ -278,7 +454,7 @@ def test_a_server_believes_no_client(bench: Bench) -> None:
                 assert httpx.post(url, json={**table, "rows": [row]}, headers=headers).status_code == 422
             row = {"line": 2, "cells": {"owner": "A\x1b[2J\x00", "model": "htc"}, "score": 0.5}
             answer = httpx.post(url, json={**table, "rows": [row]}, headers=headers)
-        assert answer.status_code == 200 and answer.json()["rows"][0]["assignment"] is None
+        assert answer.status_code == 200 and answer.json()["rows"][0]["assignment"] == {"model": "htc", "lr": 0.001}
         assert [one.owner for one in study.store.imports("made_up")] == ["A?[2J?"]
 
 
@@ -304,3 +480,55 @@ def test_a_study_that_reads_otherwise_today_is_refused(bench: Bench, capsys: Cap
             record = store.study("made_up")
             assert record
             reopened(record, bench.folder)
+
+
+@pytest.fixture
+def small(bench: Bench) -> Bench:
+    """The study of models on real images, not begun yet; it has the budget for one trial."""
+    text = MODELS.replace("data: demo", f"data: {NUCLEI}").replace("trials: 30", "trials: 1")
+    folder = bench.folder / "small"
+    folder.mkdir()
+    (folder / "week2.csv").write_text((bench.folder / "week2.csv").read_text())
+    (folder / "space.yaml").write_text(text)
+    return Bench(folder, text, data=locate_data(str(NUCLEI), "tiny", folder / "data"))
+
+
+def test_a_study_begins_with_a_table(small: Bench) -> None:
+    """Its only trial has ended, so that nothing is trained here."""
+    with small.study() as study:
+        run(Coordinator(study))
+    start = ("start", "space.yaml", "--scale", "tiny", "--import")
+    desk = Desk(small.folder)
+    done = desk.run(*start, "nowhere.csv", "--metric", "segm_mAP")
+    assert (done.returncode, done.stderr) == (1, "nowhere.csv: no such file or directory\n")
+    assert desk.run(*start, "week2.csv").returncode == 2
+    for new in (6, 0):
+        done = desk.run(*start, "week2.csv", "--metric", "segm_mAP")
+        assert done.returncode == 0, done.stderr
+        assert f"rows: 6; 6 inform the sampler; {new} of them new and kept beside study made_up; how" in done.stderr
+    with small.study() as study:
+        assert len(priors(study)) == 6
+
+
+def test_a_study_begins_with_a_table_on_a_server(
+    small: Bench, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEP_TOKEN", "secret")
+    monkeypatch.setattr("sweeps.submit._POLL_SECONDS", 0.05)
+    monkeypatch.chdir(small.folder)
+    with Store.open(small.storage) as store:
+        team = Team(store, small.storage, small.folder / "team")
+        with Server(create_app(team.hall, "secret", team)) as server:
+
+            def work() -> None:
+                while not store.studies() or not store.imports("made_up"):
+                    time.sleep(0.05)
+                run(team.hall.study("made_up"))
+
+            worker = threading.Thread(target=work, daemon=True)
+            worker.start()
+            code = main(["start", "space.yaml", "--scale", "tiny", "--import", "week2.csv", "--metric", "segm_mAP",
+                         "--server", server.url])  # fmt: skip
+            worker.join(timeout=60)
+        assert code == 0 and len(store.imports("made_up")) == 6
+    assert "rows: 6; 6 inform the sampler; 6 of them new" in capsys.readouterr().err

@@ -153,6 +153,20 @@ budget: {trials: 5}
     assert opening(free, "standard", 500)["optimizer.SGD.lr"] == 0.01, "0.0025 is below the range"
 
 
+def test_a_default_that_is_mmdetections_own_is_that_value(tmp_path: Path) -> None:
+    text = """\
+study: made_up
+data: demo
+search:
+  model: {cascade_mask_rcnn: {iou_low: {float: [0.3, 0.5]}, iou_high: {float: [0.6, 0.9]}}}
+  layer_decay: [0.8, 1.0]
+budget: {trials: 5}
+"""
+    found = opening(Bench(tmp_path, text).space(), "standard", 500)
+    assert [value for name, value in found.items() if "iou" in name] == [0.5, 0.7], "not the middle of their ranges"
+    assert found["layer_decay"] == 1.0
+
+
 def test_qmc_covers_what_exists_only_under_a_choice(tmp_path: Path) -> None:
     """A Sobol sequence has one point in every eighth of a range; at random two or none are common."""
     text = """\
