@@ -271,6 +271,7 @@ def test_what_a_server_says_moves_no_cursor(hostile: tuple[str, Script], shared:
     script.replies = {
         "/studies": [record(shared, reason=CURSES, objective=CURSES)],
         "/studies/mine/trials": [json.dumps([trial], ensure_ascii=False).encode()],
+        "/studies/mine/trials/1": [json.dumps(trial, ensure_ascii=False).encode()],
         "/studies/mine/imports": [json.dumps([row], ensure_ascii=False).encode()],
         "/studies/mine/trials/1/epochs": [b"[]"],
         "/studies/mine/trials/1/attempts": [b"[]"],
