@@ -96,7 +96,9 @@ def _offered(form: Choice, key: str, defaults: Combination) -> Scalar:
 
 def _setting(key: str, defaults: Combination) -> Any:
     found = defaults.optimizer.params.get("lr") if key == "lr" else defaults.settings.get(key)
-    return SETTINGS[key].own if found is None else found
+    if found is None:  # nobody says: the catalog's, else MMDetection's own
+        found = SETTINGS[key].default if SETTINGS[key].default is not None else SETTINGS[key].own
+    return found
 
 
 def _near(wanted: Any, low: float, high: float, log: bool) -> float:
