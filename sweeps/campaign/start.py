@@ -165,7 +165,7 @@ def start_there(
     """
     assert source.server
     with Remote(source.server, source.token(), patience=PATIENCE) as server:
-        click.echo(f"campaign {campaign.name} goes to {source.server}, stage by stage while this watches", err=True)
+        click.echo(f"campaign {campaign.name} goes to {server.shown}, stage by stage while this watches", err=True)
         return conduct(campaign, options, There(server, scale, data), scale, data, command)
 
 

@@ -340,17 +340,6 @@ class Study:
             return self.record.objective
         return goal if goal is not None and cost(result, goal) is None else None
 
-    def cancel(self, number: int, reason: str) -> None:
-        """Ends a trial that somebody does not want any more.
-
-        Raises:
-            UserError: it has ended.
-        """
-        row = self.row(number)
-        if row.state in FINAL:
-            raise UserError(f"trial {number} of study {self.record.name} has ended: it is {row.state}")
-        self.finish(number, Result(outcome="failed", reason=reason), failure="cancelled")
-
     def retry(self, number: int) -> TrialRecord:
         """Lets a trial that has ended without a score wait again; see `results.trials.TrialStore.retry`.
 

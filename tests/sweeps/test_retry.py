@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from results.ranking import rank
 from runner.errors import UserError
 from runner.protocol import EpochReport, Lease, Result
-from sweeps.leases.coordinator import Coordinator
+from sweeps.leases.coordinator import Coordinator, RefusedError
 from sweeps.study.study import Study
 
 THREE = """\
@@ -110,11 +110,12 @@ def test_a_pruned_trial_that_is_tried_again_is_trained_to_its_end(bench: Bench) 
 def test_a_cancelled_trial_has_failed_and_counts(bench: Bench) -> None:
     with bench.study() as study:
         study.ask()
-        study.cancel(0, "cancelled by Ann")
+        coordinator = Coordinator(study)
+        coordinator.cancel(0)
         row = study.row(0)
-        assert (row.state, row.failure, row.reason) == ("failed", "cancelled", "cancelled by Ann")
-        with pytest.raises(UserError, match=r"^trial 0 of study made_up has ended: it is failed$"):
-            study.cancel(0, "again")
+        assert (row.state, row.failure, row.reason) == ("failed", "cancelled", "cancelled by a user")
+        with pytest.raises(RefusedError, match="trial 0 has ended"):
+            coordinator.cancel(0)
         assert study.trials_left() == 2
     assert [(t.state, t.user_attrs["failure"]) for t in bench.optuna()] == [(TrialState.FAIL, "cancelled")]
 
