@@ -27,7 +27,7 @@ def progress() -> Iterator[Tell]:
 
     console = Console(stderr=True)
     tasks: dict[str, Any] = {}
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
 
         def tell(what: str, done: int, of: int) -> None:
@@ -77,16 +77,17 @@ def print_report(report: Report, figures: Mapping[str, Statistics], drawn: list[
     """The check for a person: one column a part, then the problems, fatal ones first."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if figures:
-        table = Table(title=report.data.name, title_justify="left")
+        table = Table(title=Text(report.data.name, "table.title"), title_justify="left")
         table.add_column("")
         for part in figures:
             table.add_column(part, justify="right")
         labels = [label for label, _ in _rows(next(iter(figures.values())))]
         columns = [[text for _, text in _rows(numbers)] for numbers in figures.values()]
         for label, *texts in zip(labels, *columns, strict=True):
-            table.add_row(label, *texts)
+            table.add_row(label, *map(Text, texts))
         console = Console()
         console.print(table, width=None if console.is_terminal else WIDTH)
     for finding in report.findings[:most]:

@@ -116,7 +116,7 @@ def show(checks: list[Check]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     table = Table("", "what", "found", box=None, pad_edge=False)
     for each in checks:
         table.add_row("ok" if each.ok else "WRONG", each.name, each.found)

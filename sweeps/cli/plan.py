@@ -77,7 +77,7 @@ def plan(
     table = plan_table(document)
     for name, text in lines(document):
         table.add_row(name, text)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 def _trials(storage: str, scale: Scale, data: DataPaths) -> list[TrialRecord]:

@@ -97,6 +97,16 @@ def test_broken_labels(tmp_path: Path, labels: Write, sound: Document) -> None:
     }
 
 
+def test_names_in_brackets_are_names(tmp_path: Path, labels: Write, sound: Document) -> None:
+    sound["categories"][0]["name"] = "[red]Normal"
+    labels(sound)
+    file = hackathon(tmp_path, "train.json")
+    text = file.read_text().replace("[Normal]", '["[red]Normal"]')
+    file.write_text(f'name: "[/x] set"\n{text}')
+    lines = run("check", file, "--overlays", 0).stdout.splitlines()
+    assert lines[0].strip() == "[/x] set" and any("[red]Normal: " in line for line in lines)
+
+
 def test_labels_cut_off(tmp_path: Path, labels: Write, sound: Document) -> None:
     path = labels(sound)
     path.write_bytes(path.read_bytes()[:100])
