@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from rich.cells import cell_len
 from runner.protocol import LeaseRequest
 from sweeps.cli import _COMMANDS, cli, main
 from sweeps.leases.coordinator import Coordinator
+from sweeps.show import print_table
 
 HEAVY = ("torch", "mmdet", "mmengine", "mmcv")
 EMPTY = "sqlite:///empty.db"
@@ -237,6 +239,17 @@ def test_a_korean_owner_is_aligned(here: Path, capsys: Captured) -> None:
         rows, [figure(n, 2) for n in (3, 2, 1, 0)], strict=True)}  # fmt: skip
     assert len(ends) == 1, out
     assert ends.pop() + len("0.1002000000") == cell_len(head[: head.index("segm_mAP")]) + len("segm_mAP"), out
+
+
+@pytest.mark.parametrize("width", [30, 60, 80])
+def test_a_narrow_terminal_cuts_no_number(monkeypatch: pytest.MonkeyPatch, capsys: Captured, width: int) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = ["backbones", "3 of 4", "0.4123456789", "3", "+0.0123", "-0.0012 to +0.0234", "cascade_mask_rcnn, lr 0.001"]
+    print_table(["stage", "trials", "segm_mAP", "seeds", "gain", "95 %", "best combination"], [row])
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    assert all(any(number in line for line in lines) for number in row[1:6]), lines
+    assert max(map(cell_len, lines)) <= 80
 
 
 @pytest.mark.parametrize("part", ["models", "backbones", "augmentations", "optimizers", "schedules"])
