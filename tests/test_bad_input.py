@@ -145,6 +145,32 @@ def test_a_folder_of_images_that_is_not_there(own: Desk) -> None:
     ]
 
 
+def test_check_looks_into_the_data_file(own: Desk) -> None:
+    own.write(GOOD.replace("mask_rcnn", "mask_rcn"))
+    own.write(DATA.replace("images: pictures", "images: picturse", 1), "data.yaml")
+    done = own.run("check", "space.yaml", timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{own.folder}/data.yaml:2:9: train.images: no such folder: {own.folder}/picturse; did you mean pictures?",
+        "space.yaml:4:9: fixed.model: unknown model mask_rcn; did you mean mask_rcnn?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("labels.json", "this is a COCO label file; name it in a data file with the lines `train: {images: FOLDER, "
+         "annotations: labels.json}` and `val: {split: 0.2}`"),
+        ("space.yaml", "this is a search space; a data file has the lines `train: {images: FOLDER, annotations: FILE}` "
+         "and `val: {split: 0.2}`"),
+    ],
+)  # fmt: skip
+def test_another_kind_of_file_is_no_data_file(own: Desk, name: str, line: str) -> None:
+    for arguments in (["check", "space.yaml", "--data", name], ["data", "check", own.folder / name]):
+        done = own.run(*arguments, timeout=60)
+        assert (done.returncode, done.stderr) == (1, f"{own.folder}/{name}:1:1: {line}\n")
+
+
 def test_labels_that_are_not_there(own: Desk) -> None:
     (own.folder / "labels.json").unlink()
     assert refused(own) == [

@@ -6,12 +6,9 @@ import json
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from runner.data.datafile import DataFile
 
 SHOWN = 30  # problems in the table; JSON has all
 
@@ -51,10 +48,11 @@ def check(file: Path, out: Path | None, form: str, overlays: int) -> None:
     from runner.data.statistics import Statistics, compute
     from runner.errors import UserError
     from sweeps.cli.data_report import as_json, mistakes_as_json, print_report, progress
+    from sweeps.space.datafile import read_data_file
     from sweeps.space.problems import SpaceErrors
 
     try:
-        described = _read(file)
+        described = read_data_file(file)
     except SpaceErrors as error:
         if form != "json":
             raise
@@ -80,21 +78,6 @@ def check(file: Path, out: Path | None, form: str, overlays: int) -> None:
         print_report(report, figures, drawn, SHOWN)
     if report.fatal:
         click.get_current_context().exit(1)
-
-
-def _read(file: Path) -> DataFile:
-    """The data file, or every mistake in it at once."""
-    from runner.data.datafile import parse
-    from sweeps.space.document import read
-    from sweeps.space.problems import SpaceErrors, SpaceProblem
-
-    document = read(file)
-    described, problems = parse(document.data, file.absolute().parent, file)
-    if described is None:
-        raise SpaceErrors(
-            [SpaceProblem(str(file), *document.locate(p.key), p.key, p.message, p.suggestion) for p in problems]
-        )
-    return described
 
 
 @data.command(epilog="Example:  sweep data demo particles --images 40 --size 256x320 --seed 1")
