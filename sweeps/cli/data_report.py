@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from runner.data.report import Report
+    from runner.data.report import Finding, Report
     from runner.data.statistics import Statistics
     from sweeps.space.problems import SpaceProblem
 
@@ -74,7 +74,7 @@ def _part(numbers: Statistics) -> dict[str, Any]:
 
 
 def print_report(report: Report, figures: Mapping[str, Statistics], drawn: list[Path], most: int) -> None:
-    """The check for a person: one column a part, then the problems, fatal ones first."""
+    """The check for a person: one column a part, then a line for each kind of problem, fatal ones first."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -90,13 +90,24 @@ def print_report(report: Report, figures: Mapping[str, Statistics], drawn: list[
             table.add_row(label, *map(Text, texts))
         console = Console()
         console.print(table, width=None if console.is_terminal else WIDTH)
-    for finding in report.findings[:most]:
-        click.echo(f"{'error' if finding.problem.fatal else 'warning'}: {finding.text()}")
-    if len(report.findings) > most:
-        click.echo(f"and {len(report.findings) - most} more: --format json lists all")
+    kinds: dict[object, list[Finding]] = {}
+    for finding in report.findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+    for alike in list(kinds.values())[:most]:
+        click.echo(f"{'error' if alike[0].problem.fatal else 'warning'}: {_text(alike)}")
+    if left := sum(map(len, list(kinds.values())[most:])):
+        click.echo(f"and {left} more: --format json lists all")
     click.echo(_verdict(report))
     if drawn:
         click.echo(f"{len(drawn)} pictures with their labels drawn in: {drawn[0].parent}")
+
+
+def _text(alike: Sequence[Finding]) -> str:
+    """What is wrong in the same way with one or several images or annotations, in one line."""
+    from runner.data.image_checks import listed
+
+    first, others = alike[0], [one.problem.key.partition(".")[0] for one in alike[1:]]
+    return first.text() + (f" ({len(others)} more like it: {listed(others)})" if others else "")
 
 
 def _rows(numbers: Statistics) -> list[tuple[str, str]]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -36,24 +32,6 @@ def foreign(path: Path, *tables: str) -> None:
         for table in tables:
             connection.execute(f"CREATE TABLE {table} (id INTEGER)")
     connection.close()
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """A folder that an unprivileged user can reach, and this process as one (root may write anywhere)."""
-    folder = Path(tempfile.mkdtemp(prefix="sweep-test-"))
-    folder.chmod(0o755)
-    root = os.geteuid() == 0
-    if root:
-        os.chown(folder, 65534, 65534)
-        os.seteuid(65534)
-    try:
-        yield folder
-    finally:
-        folder.chmod(0o755)
-        if root:
-            os.seteuid(0)
-        shutil.rmtree(folder)
 
 
 def test_urls_that_are_none() -> None:
