@@ -36,6 +36,7 @@ from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
 from sweeps.session import check_identity, open_study, reopened
 from sweeps.show import print_standing
+from sweeps.source import Source
 from sweeps.space.schema import SearchSpace
 from sweeps.status import counted
 from sweeps.study.study import Study
@@ -303,7 +304,7 @@ def _tell_faults(pool: Pool, told: set[str], announce: Callable[[str], None]) ->
 def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
     """Prints the ranking and how to go on; returns the exit code. What was to be confirmed has not come to its end."""
     name = plan.space.study
-    ranked = plan.confirm is None and print_standing(store, name)
+    ranked = plan.confirm is None and print_standing(store, name, Source(plan.storage).option)
     if outcome.state != "finished":
         if outcome.fault and not outcome.interrupted:
             click.echo(f"sweep: {outcome.fault}", err=True)
@@ -337,7 +338,7 @@ def _watch(plan: Plan) -> int:
     with Store.open(plan.storage, readonly=True) as store:
         check_identity(store, plan.space, plan.scale, plan.data)
         follow(run)
-        return 0 if print_standing(store, run.study) else 1
+        return 0 if print_standing(store, run.study, Source(plan.storage).option) else 1
 
 
 def owner(storage: str) -> runfile.RunFile:

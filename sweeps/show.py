@@ -49,13 +49,13 @@ def print_ranking(ranking: Ranking, form: str, stream: TextIO) -> None:
     click.echo(render(ranking, cast(Format, form), width, color=terminal).rstrip("\n"), file=stream)
 
 
-def print_standing(reader: Reader | Remote, study: str) -> bool:
-    """Writes the ranking of a study as it stands to stdout; whether there is any."""
+def print_standing(reader: Reader | Remote, study: str, option: str = "") -> bool:
+    """Writes the ranking of a study as it stands to stdout; whether there is any. `option`: as `Source` has it."""
     record = reader.study(study)
     assert record
     ranking = judged(reader, record)
     if ranking.rows:
-        print_ranking(ranking, "table", sys.stdout)
+        print_ranking(replace(ranking, option=option), "table", sys.stdout)
     return bool(ranking.rows)
 
 

@@ -39,4 +39,4 @@ def rank(
     with source.reader() as store:
         record = options.choose_study(store, study)
         found = judged(store, record, by, all_states, seed_noise)
-        print_ranking(replace(found, runs=runs), form, sys.stdout)
+        print_ranking(replace(found, runs=runs, option=source.option), form, sys.stdout)

@@ -286,7 +286,7 @@ def test_best_without_a_complete_trial(tmp_path: Path, monkeypatch: pytest.Monke
             coordinator.finish(number, lease.fence, result(outcome=outcome, reason="made up"))
     line = "sweep: no trial is complete yet (1 failed, 1 infeasible); see: sweep status\n"
     assert said(capsys, "best", "--export", "config") == (1, "", line)
-    line = "sweep: trial 0 is failed, not complete (made up); see: sweep rank --all\n"
+    line = "sweep: trial 0 is failed, not complete (made up); see: sweep rank --all --study made_up\n"
     assert said(capsys, "best", "--export", "config", "--trial", "0") == (1, "", line)
     line = "sweep: there is no trial 9; there are 0 to 1\n"
     assert said(capsys, "best", "--export", "config", "--trial", "9") == (1, "", line)
@@ -300,8 +300,11 @@ def test_best_writes_and_prints_where(here: Path, capsys: Captured, tmp_path: Pa
     code, text, _ = said(capsys, "best", "--export", "params", "--trial", "1")
     assert (code, json.loads(text)["trial"]) == (0, 1)
     gone = here / "work_dirs" / "made_up" / "3" / "last.pth"
-    line = f"sweep: the checkpoint {gone} is gone; export the config and train again: sweep best --export config\n"
-    assert said(capsys, "best", "--export", "checkpoint") == (1, "", line)
+    line = f"sweep: the checkpoint {gone} is gone; export the config and train again: sweep best --export config"
+    assert said(capsys, "best", "--export", "checkpoint") == (1, "", f"{line} --study made_up\n")
+    named = "sqlite:///./sweeps.db"
+    err = f"{line} --study made_up --storage {named}\n"
+    assert said(capsys, "best", "--export", "checkpoint", "--storage", named) == (1, "", err)
     missing = tmp_path / "missing" / "best.py"
     code, _, err = said(capsys, "best", "--export", "config", "--out", str(missing))
     assert code == 1 and "Traceback" not in err and str(missing) in err
