@@ -60,9 +60,8 @@ def _imported(ranking: Ranking) -> list[str]:
         lines.append(f"imported, apart from the ranking: {len(rows)} with {metric}; {told}")
         lines += [f"imported {one.score:.10f} {one.owner or '-'}: {one.what} ({one.source})" for one in rows[:_SHOWN]]
         if len(rows) > _SHOWN:
-            lines.append(
-                f"imported: {len(rows) - _SHOWN} more; see them with: {_command(ranking, 'rank --format json')}"
-            )
+            command = _command(ranking, "rank --format json")
+            lines.append(f"imported: {len(rows) - _SHOWN} more; see them with: {command}")
     return lines
 
 

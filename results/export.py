@@ -53,9 +53,8 @@ def pick(
         raise ResultsError(f"there is no trial {trial}{numbers}")
     if found.state != "complete":
         why = f" ({_line(found.reason)})" if found.reason else ""
-        raise ResultsError(
-            f"trial {trial} is {found.state}, not complete{why}; see: sweep rank --all --study {found.study}"
-        )
+        see = f"sweep rank --all --study {found.study}"
+        raise ResultsError(f"trial {trial} is {found.state}, not complete{why}; see: {see}")
     return [found]
 
 

@@ -135,11 +135,8 @@ def test_missing_parts_are_all_reported(base: Path) -> None:
 def test_a_folder_that_nobody_may_enter(elsewhere: Path) -> None:
     (elsewhere / "sealed" / "train").mkdir(parents=True)
     (elsewhere / "sealed").chmod(0)
-    assert problems_of(
-        {"train": {"images": "sealed/train", "annotations": "x.json"}, "val": {"split": 0.2}}, elsewhere
-    )[0] == Problem(
-        "train.images",
-        f"{elsewhere}/sealed/train cannot be read: permission denied",
-        "allow reading it (chmod a+rX)",
-    )
+    train = {"images": "sealed/train", "annotations": "x.json"}
+    found = problems_of({"train": train, "val": {"split": 0.2}}, elsewhere)
     (elsewhere / "sealed").chmod(0o700)
+    denied = f"{elsewhere}/sealed/train cannot be read: permission denied"
+    assert found[0] == Problem("train.images", denied, "allow reading it (chmod a+rX)")
