@@ -52,29 +52,31 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
                 found = owner.bring_in(record.name, table)
             except NotFoundError as error:
                 raise UserError(f"the process that has the database does not serve study {record.name}") from error
-    _show(found.rows, found.new, record.name, form)
+    _show(found.rows, found.new, record.name, form, found.sampler in LEARNING)
     if found.sampler not in LEARNING:
         line = f"the sampler of study {record.name} is {found.sampler}: it learns from no score, imported or not"
         click.echo(line, err=True)
 
 
-def _show(rows: list[ImportRecord], new: int | None, study: str, form: str) -> None:
+def _show(rows: list[ImportRecord], new: int | None, study: str, form: str, learns: bool) -> None:
     from sweeps.show import print_table
 
     if form == "json":
         document = {"study": study, "imported": new, "rows": [row.document() for row in rows]}
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
         return
-    told = [
-        "learns: " + ", ".join(f"{name} {value}" for name, value in row.assignment.items() if name != "seed")
+    how = [
+        f"{'learns' if learns else 'fits'}: "
+        + ", ".join(f"{name} {value}" for name, value in row.assignment.items() if name != "seed")
         if row.assignment is not None
         else f"kept only: {row.note}"
         for row in rows
     ]
     print_table(
-        ("line", "owner", "score", "tried", "the sampler"),
-        [(row.line, row.owner, f"{row.score:.10f}", row.what, text) for row, text in zip(rows, told, strict=True)],
+        ("line", "owner", "score", "tried", "the sampler" if learns else "the search"),
+        [(row.line, row.owner, f"{row.score:.10f}", row.what, text) for row, text in zip(rows, how, strict=True)],
     )
-    informing = Counter(row.assignment is not None for row in rows)[True]
+    fitting = Counter(row.assignment is not None for row in rows)[True]
+    told = f"{fitting} inform the sampler" if learns else f"{fitting} fit what the study searches"
     kept = "nothing was kept (--dry-run)" if new is None else f"{new} of them new and kept beside study {study}"
-    click.echo(f"rows: {len(rows)}; {informing} inform the sampler; {kept}")
+    click.echo(f"rows: {len(rows)}; {told}; {kept}")

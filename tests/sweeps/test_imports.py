@@ -291,7 +291,9 @@ def test_a_sampler_that_learns_nothing_is_named(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text("model,lr,score\nsolov2,0.001,0.5\n")
     assert main(["import", "t.csv", "--metric", "segm_mAP"]) == 0
-    assert "the sampler of study made_up is exhaustive: it learns from no score" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "the sampler of study made_up is exhaustive: it learns from no score" in err
+    assert "inform" not in out and "learns" not in out and "rows: 1; 1 fit what the study searches; 1 of them" in out
 
 
 def test_a_study_that_reads_otherwise_today_is_refused(bench: Bench, capsys: Captured) -> None:
