@@ -42,6 +42,7 @@ from sweeps.status import counted
 from sweeps.study.study import Study
 
 _TICK_SECONDS = 0.5
+_WORK_DIR = Path("work_dirs")  # where a start trains that names no other folder
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
         pool, housekeeper, notice, told = None, Housekeeper(hall, artifacts), Notice(live.announce), set[str]()
         try:
             if not coordinator.finished():
+                _tell_elsewhere(plan, record)
                 pool = interrupts.pool = _pool(plan, server.url, token)
             with live.shown(coordinator):
                 while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
@@ -249,6 +251,14 @@ def _record(plan: Plan, store: Store) -> StudyRecord:
     known = store.study(plan.space.study)
     assert known
     return replace(known, state="running", reason=None)
+
+
+def _tell_elsewhere(plan: Plan, record: StudyRecord) -> None:
+    """Says so where a study does not train in the folder of today: its database was copied, or moved."""
+    here = (_WORK_DIR if plan.confirm else plan.work_dir).absolute()
+    if not Path(record.work_dir).resolve().is_relative_to(here.resolve()):
+        new = "" if plan.confirm else "; a new study (--set study=NAME) would"
+        click.echo(f"study {record.name} trains in {record.work_dir}, as it began, not in {here}{new}", err=True)
 
 
 def _over(hall: Hall, coordinator: Coordinator) -> bool:

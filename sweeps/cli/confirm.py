@@ -36,6 +36,7 @@ def confirm(
     With --server the team's workers train. The images held out are scored here, with checkpoints from the server: run
     it on the machine that the study was submitted from.
     """
+    from results.stages import campaign_of
     from runner.machine import gpus
     from sweeps.campaign.finals import finals
     from sweeps.campaign.show import campaigns, print_stages, stages_of
@@ -60,6 +61,11 @@ def confirm(
         studies = store.studies()
         if study not in campaigns(studies) or any(one.name == study for one in studies):
             record, sides = options.choose_study(store, study), []
+            if study is None and (campaign := campaign_of(record.name)):
+                whole = f"sweep confirm --study {campaign}{source.option}"
+                click.echo(
+                    f"study {record.name} is a stage of campaign {campaign}; confirm that with: {whole}", err=True
+                )
         else:
             sides = finals(store, str(study), seeds)
     if not sides:
