@@ -17,11 +17,23 @@ if TYPE_CHECKING:
     from sweeps.source import Source
 
 
+def _metric(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Any name of one's own, but no known one in another spelling."""
+    from results.rows import METRICS
+
+    known = next((name for name in METRICS if name.lower() == value.lower()), value)
+    if known != value:
+        raise click.BadParameter(f"there is no figure {value}; did you mean {known}?")
+    return value
+
+
 @click.command(
     "import", epilog="Example:  sweep import week2.csv --metric segm_mAP --dry-run    (then without --dry-run)"
 )
 @click.argument("file", metavar="CSV", type=click.Path(path_type=Path))
-@click.option("--metric", required=True, help="What the scores are, e.g. segm_mAP, or a name of your own.")
+@click.option(
+    "--metric", required=True, callback=_metric, help="What the scores are, e.g. segm_mAP, or a name of your own."
+)
 @click.option("--dry-run", is_flag=True, help="Show how each row is understood; keep nothing.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
