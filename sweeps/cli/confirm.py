@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def confirm(
     top: int, seeds: int, workers: int | None, owner: str | None, form: str, source: Source, study: str | None
 ) -> int:
-    """Train the best combinations of a study, and its baseline, with further seeds; then score winner and baseline
-    on the images that `holdout:` of the data file keeps.
+    """Train the best of a study again, with further seeds.
 
-    These images are looked at once: a second call shows what was found, unless the winner has changed. The baseline is
+    So is its baseline; then winner and baseline are scored on the images that `holdout:` of the data file keeps. These
+    images are looked at once: a second call shows what was found, unless the winner has changed. The baseline is
     the study's first combination. Nothing new is proposed and the budget of trials is left alone. Ctrl-C ends politely,
     the same line goes on.
 

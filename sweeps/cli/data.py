@@ -28,9 +28,9 @@ class Size(click.ParamType[tuple[int, int]]):
         return int(found[1]), int(found[2])
 
 
-@click.group()
+@click.group(epilog="Example:  sweep data check my_data.yaml")
 def data() -> None:
-    """Check images and labels, or generate particles to try things on."""
+    """Check images and labels, or generate some to try things on."""
 
 
 @data.command(epilog="Example:  sweep data check search_spaces/data/hackathon.yaml --out check")
@@ -39,9 +39,10 @@ def data() -> None:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--overlays", type=click.IntRange(0), default=6, show_default=True, help="Pictures of each part.")
 def check(file: Path, out: Path | None, form: str, overlays: int) -> None:
-    """Check FILE's pictures and labels: counts, sizes, overlaps, and every broken thing.
+    """Check FILE's pictures and labels, and list every broken thing.
 
-    Draws the masks of some pictures into PNGs. Exits with 1 where a training would fail or its score lie.
+    Counts, sizes, overlaps. Draws the masks of some pictures into PNGs. Exits with 1 where a training would fail or its
+    score lie.
     """
     from runner.data.overlays import write_overlays
     from runner.data.report import check_data
@@ -123,7 +124,10 @@ def demo(
     density: float,
     view: float,
 ) -> None:
-    """Generate pictures of particles in a fluid, with COCO masks, into DIR; print its data file's path."""
+    """Generate pictures of particles, with COCO masks, into DIR.
+
+    Prints the path of the data file.
+    """
     from runner.data.generator import write_dataset
     from sweeps.cli.data_report import progress
 

@@ -38,7 +38,7 @@ def _metric(context: click.Context, parameter: click.Parameter, value: str) -> s
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, study: str | None) -> None:
-    """Put the rows of a CSV table beside a study's trials: an owner, what was tried, a score.
+    """Put the rows of a CSV table beside a study's trials.
 
     Headings are names of what a space chooses (model, backbone, augmentation, optimizer, lr, ...), owner and score; in
     Korean as well. `sweep rank` shows the rows apart, without a place. A sampler that learns from scores learns from

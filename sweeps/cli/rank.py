@@ -33,7 +33,10 @@ def rank(
     source: Source,
     study: str | None,
 ) -> None:
-    """Rank the trials of a study: owner, what was tried, score, difference to the baseline, and how sure that is."""
+    """Rank the trials of a study, and say how sure that is.
+
+    Owner, what was tried, score, difference to the baseline.
+    """
     from sweeps.show import judged, print_ranking
 
     with source.reader() as store:

@@ -127,6 +127,15 @@ def test_the_help_lists_every_command(capsys: Captured) -> None:
     assert set(_COMMANDS) <= set(listed)
 
 
+@pytest.mark.parametrize("group", [[], ["data"], ["trials"]])
+def test_the_help_of_a_group_has_an_example_and_cuts_no_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = said(capsys, *group, "--help")[1]
+    assert "..." not in out.partition("Commands:")[2] and "Example" in out
+
+
 # exit codes
 
 
