@@ -333,6 +333,19 @@ def test_sweep_storage_names_the_database(
     assert (code, "empty.db does not exist" in err) == (1, True), "the option wins"
 
 
+def test_a_server_and_a_database_exclude_each_other(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("SWEEP_TOKEN", "secret")
+    line = "--server and --storage exclude each other: a server has its own database"
+    code, _, err = said(capsys, "rank", "--server", "http://127.0.0.1:9", "--storage", EMPTY)
+    assert (code, err.splitlines()[-1]) == (2, f"Error: {line}")
+    line = "sweep: localhost:1 is no address of a study server; write one such as https://server:8600\n"
+    assert said(capsys, "rank", "--server", "localhost:1") == (1, "", line)
+    monkeypatch.setenv("SWEEP_SERVER", "http://127.0.0.1:9")
+    assert said(capsys, "rank", "--storage", "sqlite:///sweeps.db")[0] == 0
+
+
 def test_the_study_started_last_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.chdir(tmp_path)
     bench = Bench(tmp_path, FOUR)

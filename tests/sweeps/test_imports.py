@@ -211,7 +211,7 @@ def test_a_row_with_another_rate_or_schedule_than_the_study_has_informs_nobody(
         ("model,모델,score\nhtc,htc,0.5\n", ["t.csv:1: model: two columns of that meaning in model, 모델, score; leave "
                                            "one out"]),
         ("model,score\n", ["t.csv:1: no rows below the headings"]),
-        ("", ["t.csv: is empty; the first line of a table has the headings"]),
+        ("", ["sweep: t.csv: is empty; the first line of a table has the headings"]),
         (
             "model,score,,\nhtc,30%,,\nhtc,0,31\nhtc\n",
             [
@@ -238,7 +238,7 @@ def test_bad_tables_are_refused_as_a_whole(
 
 def test_other_mistakes_are_one_line(bench: Bench, capsys: Captured) -> None:
     assert main(["import", "nowhere.csv", "--metric", "x"]) == 1
-    assert capsys.readouterr().err == "nowhere.csv: no such file or directory\n"
+    assert capsys.readouterr().err == "sweep: nowhere.csv: no such file or directory\n"
     assert main(["import", "week2.csv", "--metric", "segm_map"]) == 2
     assert "there is no figure segm_map; did you mean segm_mAP?" in capsys.readouterr().err
     assert main(["import", "week2.csv"]) == 2
