@@ -25,8 +25,8 @@ def captions(ranking: Ranking) -> list[str]:
     if ranking.promising:
         numbers = ", ".join(map(str, ranking.promising))
         lines.append(
-            f"stopped with a score of the first three places: {numbers}; taken up again with: sweep trials retry "
-            f"{ranking.promising[0]}"
+            f"stopped with a score of the first three places: {numbers}; taken up again with: "
+            f"{_command(ranking, f'trials retry {ranking.promising[0]}')}"
         )
     if not ranking.rows:
         lines.append("no trial is complete yet" if not ranking.all_states else "no trial yet")
@@ -34,8 +34,13 @@ def captions(ranking: Ranking) -> list[str]:
         total = sum(ranking.hidden.values())
         states = ", ".join(f"{count} {state}" for state, count in sorted(ranking.hidden.items()))
         noun = "trial is" if total == 1 else "trials are"
-        lines.append(f"{total} {noun} not complete ({states}); see them with: sweep rank --all")
+        lines.append(f"{total} {noun} not complete ({states}); see them with: {_command(ranking, 'rank --all')}")
     return lines + _imported(ranking)
+
+
+def _command(ranking: Ranking, words: str) -> str:
+    """A command line about this study, wherever it lies and whatever others lie there."""
+    return f"sweep {words} --study {ranking.study.name}{ranking.option}"
 
 
 def _confirmed(ranking: Ranking) -> str:
@@ -56,7 +61,8 @@ def _imported(ranking: Ranking) -> list[str]:
         lines.append(f"imported, apart from the ranking: {len(rows)} with {metric}; {told}")
         lines += [_row(one) for one in rows[:_SHOWN]]
         if len(rows) > _SHOWN:
-            lines.append(f"imported: {len(rows) - _SHOWN} more; see them with: sweep rank --format json")
+            command = _command(ranking, "rank --format json")
+            lines.append(f"imported: {len(rows) - _SHOWN} more; see them with: {command}")
     return lines
 
 
@@ -71,7 +77,10 @@ def _trust(ranking: Ranking) -> list[str]:
     lines = []
     known = ranking.standings
     if ranking.merged:
-        lines.append("a line is a combination with the means over its seeds; sweep rank --runs lists every training")
+        lines.append(
+            f"a line is a combination with the means over its seeds; {_command(ranking, 'rank --runs')} lists every "
+            "training"
+        )
     if known is None or not known.images:
         return [*lines, *(known.notes if known else ())]
     over = f"95 %: where the {'mean' if known.repeated else 'score'} may lie, over {known.images} validation images"

@@ -129,7 +129,7 @@ def compare(
         runs: whether a number means that trial alone; two trials of one combination always do.
 
     Raises:
-        ResultsError: there is no such trial or combination, or it has kept nothing of its images.
+        ResultsError: there is no such trial or combination, both share a trial, or one has kept nothing of its images.
     """
     import numpy as np
 
@@ -138,6 +138,8 @@ def compare(
     a, b = (_named(name, trials, runs) for name in names)
     if a.combination == b.combination:
         a, b = (_named(name, trials, True) for name in names)
+    if set(a.trials) & set(b.trials):
+        raise ResultsError(f"{names[0]} and {names[1]} share a training; name two combinations, or two trials of one")
     scores = {trial.number: float(trial.score) for trial in trials if trial.score is not None}
     numbers = [*a.trials, *b.trials]
     found, notes = unpacked(evidence(numbers), study.objective, scores)

@@ -134,7 +134,11 @@ class Database:
             verb = "cannot reach" if isinstance(error, OperationalError) else "cannot use"
             return f"{verb} the database {self.shown}: {line}"
         folder = self.path.absolute().parent
-        if "not a database" in line or "malformed" in line or self.path.is_dir():
+        if self.path.is_dir():
+            return f"{self.shown} is a folder; name a file, such as --storage sqlite:///{self.path / 'sweeps.db'}"
+        if "malformed" in line or ("not a database" in line and sqlite.begins(self.path)):
+            return f"{self.shown} is damaged ({line}); put a copy of it in its place, or name another --storage"
+        if "not a database" in line:
             return f"{self.shown} is not an SQLite database ({line}); name another --storage"
         if not folder.is_dir():
             return f"cannot create {self.shown}: the folder {folder} does not exist"

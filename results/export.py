@@ -53,7 +53,8 @@ def pick(
         raise ResultsError(f"there is no trial {trial}{numbers}")
     if found.state != "complete":
         why = f" ({_line(found.reason)})" if found.reason else ""
-        raise ResultsError(f"trial {trial} is {found.state}, not complete{why}; see: sweep rank --all")
+        see = f"sweep rank --all --study {found.study}"
+        raise ResultsError(f"trial {trial} is {found.state}, not complete{why}; see: {see}")
     return [found]
 
 
@@ -132,15 +133,20 @@ def params_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     return {name: finite(value) for name, value in document.items()}
 
 
-def copy_checkpoint(source: Path, target: Path) -> None:
+def copy_checkpoint(source: Path, target: Path, option: str = "") -> None:
     """Copy a trial's checkpoint; the target is the whole file or what it was before.
+
+    Args:
+        source: the checkpoint.
+        target: the file to write.
+        option: what a command line that is suggested needs to find the study.
 
     Raises:
         ResultsError: the source is gone, or the target cannot be written.
     """
     if not source.is_file():
         raise ResultsError(
-            f"the checkpoint {source} is gone; export the config and train again: sweep best --export config"
+            f"the checkpoint {source} is gone; export the config and train again: sweep best --export config{option}"
         )
     copy_atomically(source, target)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from results.columns import clean
 from results.errors import ResultsError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HEADINGS = {
     "owner": ("owner", "who", "member", "담당", "담당자", "팀원", "작성자"),
@@ -52,17 +50,17 @@ def read_table(path: Path) -> list[TableRow]:
     Raises:
         ResultsError: it cannot be read, or has bad rows; one line for each.
     """
-    frame = _frame(path)
-    names = _headings(path, [str(one) for one in frame.columns])
+    (_, headings), *lines = _lines(path)
+    names = _headings(path, headings)
     rows, wrong = [], []
-    for number, values in enumerate(frame.itertuples(index=False), start=2):
-        cells = {name: clean(str(value)) for name, value in zip(names, values, strict=True) if str(value).strip()}
-        if not cells:
-            continue
-        problem = _problem(cells)
-        if problem:
+    for number, values in lines:
+        cells = {name: clean(text) for name, text in zip(names, values, strict=False) if name and text.strip()}
+        if any(text.strip() for text in values[len(names) :]):
+            more = f"{len(values)} cells under {len(names)} heading{'s' * (len(names) > 1)}"
+            wrong.append(f"{path}:{number}: {more}; write decimals with a point, and a text with a comma in quotes")
+        elif cells and (problem := _problem(cells)):
             wrong.append(f"{path}:{number}: score: {problem}")
-        else:
+        elif cells:
             rows.append(TableRow(number, cells, float(cells["score"])))
     if wrong:
         raise ResultsError("\n".join(wrong))
@@ -71,30 +69,41 @@ def read_table(path: Path) -> list[TableRow]:
     return rows
 
 
-def _frame(path: Path) -> pd.DataFrame:
-    import pandas as pd  # half a second, and a server that is sent rows needs none of it
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The cells of each line with its number, the headings first."""
+    text = _text(path)
+    if not text.strip():
+        raise ResultsError(f"{path}: is empty; the first line of a table has the headings")
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    found, number = [], 1
+    try:
+        for values in reader:
+            found.append((number, values))
+            number = reader.line_num + 1  # a cell in quotes may go on in the next line
+    except csv.Error as error:
+        unclosed = "unexpected end" in str(error)
+        why = "a quotation mark opens a cell and none closes it" if unclosed else f"no CSV table: {error}"
+        raise ResultsError(f"{path}:{number}: {why}") from error
+    return found
 
+
+def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ResultsError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     for encoding in _ENCODINGS:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        try:
-            return pd.read_csv(
-                io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, skipinitialspace=True
-            )
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-            raise ResultsError(f"{path}: no CSV table: {str(error).splitlines()[0]}") from error
+        with contextlib.suppress(UnicodeDecodeError):
+            return content.decode(encoding)
     raise ResultsError(f"{path}: neither UTF-8 nor CP949; save it as CSV in UTF-8")
 
 
 def _headings(path: Path, columns: list[str]) -> list[str]:
+    if len(columns) == 1 and (sign := next((one for one in ";\t|" if one in columns[0]), None)):
+        raise ResultsError(f"{path}:1: cells are separated by {sign!r}; save it as CSV with commas")
+    columns = columns[: max((number for number, one in enumerate(columns, 1) if one.strip()), default=0)]
     names = [_KNOWN.get(re.sub(r"\s+", " ", clean(one)).lower(), clean(one)) for one in columns]
-    shown = ", ".join(map(clean, columns))
+    shown = ", ".join(map(clean, columns)) or "an empty line"
     for name in names:
         head = re.fullmatch(r"(.*?)\s*\(.*\)", name)
         if head and head[1].lower() in _KNOWN:
@@ -105,7 +114,7 @@ def _headings(path: Path, columns: list[str]) -> list[str]:
     if "score" not in names:
         words = ", ".join(HEADINGS["score"])
         raise ResultsError(f"{path}:1: score: no column of that name; found {shown}; call it one of {words}")
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+    for name in dict.fromkeys(name for name in names if name and names.count(name) > 1):
         raise ResultsError(f"{path}:1: {name}: two columns of that meaning in {shown}; leave one out")
     return names
 
@@ -113,12 +122,24 @@ def _headings(path: Path, columns: list[str]) -> list[str]:
 def _problem(cells: dict[str, str]) -> str | None:
     """What is wrong with a row's score."""
     text = cells.get("score")
+    expected = "expected a number from 0 to 1, found"
     if text is None:
-        return "expected a number from 0 to 1, found nothing; leave the row out, or write its score"
+        return f"{expected} nothing; leave the row out, or write its score"
     try:
-        score = float(text)
+        if 0 <= float(text) <= 1:
+            return None
     except ValueError:
-        return f"expected a number from 0 to 1, found {text}"
-    if 1 < score <= 100:
-        return f"expected a number from 0 to 1, found {text}; write {score / 100:g}"
-    return None if 0 <= score <= 1 else f"expected a number from 0 to 1, found {text}"
+        pass
+    meant = _meant(text)
+    return f"{expected} {text}" + ("" if meant is None else f"; write {meant:.10g}")
+
+
+def _meant(text: str) -> float | None:
+    """The score that people write as 58.6, 58.6% or 0,586; None where it is none."""
+    percent = text.endswith("%")
+    try:
+        number = float(text.rstrip("% ").replace(",", "."))
+    except ValueError:
+        return None
+    share = number / 100 if percent or number > 1 else number
+    return share if 0 <= share <= 1 else None

@@ -103,6 +103,7 @@ class Ranking:
         against: what is minimised beside the score (``parameters``), None where there is one goal.
         confirmed: the combination that is exported as the best because it was confirmed, None where none is.
         promising: trials that a pruner stopped although they had scores of the first three places.
+        option: what command lines that are suggested need to find the study's database or server.
     """
 
     study: StudyRecord
@@ -123,6 +124,7 @@ class Ranking:
     against: str | None = None
     promising: tuple[int, ...] = ()
     confirmed: str | None = None
+    option: str = ""
 
     @property
     def best(self) -> Row | None:

@@ -33,6 +33,13 @@ def keep_log(engine: Engine) -> None:
         connection.close()
 
 
+def begins(path: Path) -> bool:
+    """Whether a file begins as SQLite's do, whatever follows."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\x00"
+    return False
+
+
 def _readonly_url(url: URL, path: Path) -> URL:
     """SQLite's URL of a file that is only read.
 

@@ -18,6 +18,7 @@ from runner.wire.artifacts import Transfer
 from sweeps import keepsakes
 from sweeps.artifacts import Place
 from sweeps.remote import Remote
+from sweeps.source import Source
 
 
 def checkpoint(storage: str, reader: Reader | Remote, record: StudyRecord, numbers: Sequence[int], target: Path) -> int:
@@ -37,7 +38,8 @@ def checkpoint(storage: str, reader: Reader | Remote, record: StudyRecord, numbe
             return number
     if isinstance(reader, Remote):
         raise ResultsError(f"the checkpoint of trial {numbers[0]} is no longer on the server; --export config works")
-    copy_checkpoint(_file(record, numbers[0]), target)  # raises: it is gone
+    option = f" --study {record.name}{Source(storage).option}"
+    copy_checkpoint(_file(record, numbers[0]), target, option)  # raises: it is gone
     return numbers[0]
 
 

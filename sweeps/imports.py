@@ -88,10 +88,11 @@ def taken(table: ImportedTable, record: StudyRecord, space: SearchSpace, keep: K
 
 def informing(found: Imported, study: str) -> str:
     """How many rows of a table the sampler learns from, for people."""
-    told = sum(row.assignment is not None for row in found.rows)
+    fitting = sum(row.assignment is not None for row in found.rows)
+    told = f"{fitting} fit what the study searches" if deaf(found, study) else f"{fitting} inform the sampler"
     kept = f"{found.new} of them new and kept beside study {study}"
     kept = "nothing was kept (--dry-run)" if found.new is None else kept
-    return f"rows: {len(found.rows)}; {told} inform the sampler; {kept}"
+    return f"rows: {len(found.rows)}; {told}; {kept}"
 
 
 def announce(found: Imported, table: ImportedTable, study: str, option: str = "") -> None:

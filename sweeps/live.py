@@ -53,7 +53,8 @@ class Live:
         if not self._terminal:
             yield
             return
-        with RichLive(self._render(), console=Console(stderr=True), auto_refresh=False, transient=True) as view:
+        console = Console(stderr=True, markup=False, emoji=False)
+        with RichLive(self._render(), console=console, auto_refresh=False, transient=True) as view:
             self._view = view
             yield
         self._view = None

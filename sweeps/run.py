@@ -38,11 +38,13 @@ from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
 from sweeps.session import check_identity, open_study, reopened
 from sweeps.show import print_standing
+from sweeps.source import Source
 from sweeps.space.schema import SearchSpace
 from sweeps.status import counted
 from sweeps.study.study import Study
 
 _TICK_SECONDS = 0.5
+_WORK_DIR = Path("work_dirs")  # where a start trains that names no other folder
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
         pool, housekeeper, notice, told = None, Housekeeper(hall, artifacts), Notice(live.announce), set[str]()
         try:
             if not coordinator.finished():
+                _tell_elsewhere(plan, record)
                 pool = interrupts.pool = _pool(plan, server.url, token)
             with live.shown(coordinator):
                 while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
@@ -254,6 +257,14 @@ def _record(plan: Plan, store: Store) -> StudyRecord:
     known = store.study(plan.space.study)
     assert known
     return replace(known, state="running", reason=None)
+
+
+def _tell_elsewhere(plan: Plan, record: StudyRecord) -> None:
+    """Says so where a study does not train in the folder of today: its database was copied, or moved."""
+    here = (_WORK_DIR if plan.confirm else plan.work_dir).absolute()
+    if not Path(record.work_dir).resolve().is_relative_to(here.resolve()):
+        new = "" if plan.confirm else "; a new study (--set study=NAME) would"
+        click.echo(f"study {record.name} trains in {record.work_dir}, as it began, not in {here}{new}", err=True)
 
 
 def _over(hall: Hall, coordinator: Coordinator) -> bool:
@@ -309,7 +320,7 @@ def _tell_faults(pool: Pool, told: set[str], announce: Callable[[str], None]) ->
 def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
     """Prints the ranking and how to go on; returns the exit code. What was to be confirmed has not come to its end."""
     name = plan.space.study
-    ranked = plan.confirm is None and print_standing(store, name)
+    ranked = plan.confirm is None and print_standing(store, name, Source(plan.storage).option)
     if outcome.state != "finished":
         if outcome.fault and not outcome.interrupted:
             click.echo(f"sweep: {outcome.fault}", err=True)
@@ -346,7 +357,7 @@ def _watch(plan: Plan) -> int:
             with Remote(run.url, run.token, run.certificate or None) as other:
                 announce(other.bring_in(run.study, plan.table), plan.table, run.study)
         follow(run)
-        return 0 if print_standing(store, run.study) else 1
+        return 0 if print_standing(store, run.study, Source(plan.storage).option) else 1
 
 
 def owner(storage: str) -> runfile.RunFile:

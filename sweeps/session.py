@@ -16,13 +16,13 @@ from results.records import StudyRecord
 from results.store import Store
 from runner.adapt import adapt, detections, image_size
 from runner.catalog import PARTS
-from runner.data.datafile import parse
 from runner.data.demo import demo_data
 from runner.data.prepare import prepare
 from runner.errors import UserError
 from runner.protocol import DataPaths, Plugin, Scale
 from runner.userparts import load_all
 from sweeps.space import travel
+from sweeps.space.datafile import read_data_file
 from sweeps.space.document import read
 from sweeps.space.exclusion import Assignment, first_allowed
 from sweeps.space.identity import differences, identity
@@ -67,12 +67,7 @@ def locate_data(data: str, scale: Scale, folder: Path, tell: Tell | None = None)
             scale,
             lambda done, of: tell("generating particles", done, of) if tell else None,
         )
-    document = read(path)
-    described, problems = parse(document.data, path.absolute().parent, path)
-    if described is None or problems:
-        found = [SpaceProblem(str(path), *document.locate(p.key), p.key, p.message, p.suggestion) for p in problems]
-        raise SpaceErrors(found)
-    return prepare(described, folder, tell)
+    return prepare(read_data_file(path), folder, tell)
 
 
 def load_space(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from results.tables import Format, render
 
 if TYPE_CHECKING:
     from sweeps.remote import Remote
+
+_LEAST = 12  # terminal columns that a column of words keeps, or fewer where it needs no more
 
 
 def judged(
@@ -46,19 +49,23 @@ def print_ranking(ranking: Ranking, form: str, stream: TextIO) -> None:
     click.echo(render(ranking, cast(Format, form), width, color=terminal).rstrip("\n"), file=stream)
 
 
-def print_standing(reader: Reader | Remote, study: str) -> bool:
-    """Writes the ranking of a study as it stands to stdout; whether there is any."""
+def print_standing(reader: Reader | Remote, study: str, option: str = "") -> bool:
+    """Writes the ranking of a study as it stands to stdout; whether there is any. `option`: as `Source` has it."""
     record = reader.study(study)
     assert record
     ranking = judged(reader, record)
     if ranking.rows:
-        print_ranking(ranking, "table", sys.stdout)
+        print_ranking(replace(ranking, option=option), "table", sys.stdout)
     return bool(ranking.rows)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Writes aligned columns to stdout; the last one goes on in the next line where it is too long."""
+    """Writes aligned columns to stdout; the last one goes on in the next line where it is too long.
+
+    On a narrow terminal every column of words does; numbers stay whole however narrow it is.
+    """
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -68,9 +75,23 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, name in enumerate(head):
-        table.add_column(name, no_wrap=number + 1 < len(head), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(str(cell))) for cell in row))
+    columns = list(zip(head, *([clean(str(cell)) for cell in row] for row in rows), strict=True))
+    words = [any(map(_has_words, column[1:])) for column in columns]
+    widths = [max(map(cell_len, column)) for column in columns]
+    least = [min(wide, _LEAST) if word else wide for wide, word in zip(widths, words, strict=True)]
+    gaps = len(columns) - 1
+    narrow = sum(widths[:-1]) + least[-1] + 3 * gaps > console.width
+    tight = sum(least) + 3 * gaps > console.width
+    console.width = max(console.width, sum(least) + gaps)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0 if tight else 1))
+    for number, column in enumerate(columns, 1):
+        fold = words[number - 1] and (narrow or number == len(columns))
+        table.add_column(Text(column[0]), no_wrap=not fold, overflow="fold")
+    for row in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _has_words(cell: str) -> bool:
+    """Whether a cell is more than numbers such as ``3 of 4`` and ``-0.01 to +0.02``."""
+    return any(letter.isalpha() for letter in re.sub(r"\b(of|to)\b", "", cell))

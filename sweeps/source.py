@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from results.reader import Reader
 from runner.errors import UserError
 from sweeps import runfile
 from sweeps.remote import Remote, server_option
+
+_DEFAULT = "sqlite:///sweeps.db"  # where the command line looks
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,12 @@ class Source:
 
     @property
     def option(self) -> str:
-        """What a command line that is suggested needs to find the same server, with a space before it."""
-        return server_option(self.server)
+        """What a command line that is suggested needs to find the same server or database, with a space before it."""
+        if self.server:
+            return server_option(self.server)
+        if self.storage in (_DEFAULT, os.environ.get("SWEEP_STORAGE")):
+            return ""
+        return f" --storage {shlex.quote(runfile.named(self.storage))}"
 
     def reader(self, patience: float = 0.0) -> Reader | Remote:
         """Reads studies and trials; use as a context manager. `patience`: as for `Remote`.

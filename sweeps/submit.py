@@ -56,7 +56,7 @@ def submit_and_watch(
                 err=True,
             )
             return INTERRUPTED
-        ranked = print_standing(server, space.study)
+        ranked = print_standing(server, space.study, source.option)
         if state == "paused":
             record = server.study(space.study)
             click.echo(f"study {space.study} is paused: {(record and record.reason) or 'by a user'}", err=True)

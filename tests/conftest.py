@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +52,24 @@ def small(desk: Desk) -> Desk:
     """A desk with the smallest real sweep: one trial of four epochs, in space.yaml."""
     desk.write(SPACE.format(data=NUCLEI))
     return desk
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder that an unprivileged user can reach, and this process as one (root may write anywhere)."""
+    folder = Path(tempfile.mkdtemp(prefix="sweep-test-"))
+    folder.chmod(0o755)
+    root = os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        folder.chmod(0o755)
+        if root:
+            os.seteuid(0)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

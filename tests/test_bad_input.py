@@ -145,6 +145,32 @@ def test_a_folder_of_images_that_is_not_there(own: Desk) -> None:
     ]
 
 
+def test_check_looks_into_the_data_file(own: Desk) -> None:
+    own.write(GOOD.replace("mask_rcnn", "mask_rcn"))
+    own.write(DATA.replace("images: pictures", "images: picturse", 1), "data.yaml")
+    done = own.run("check", "space.yaml", timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{own.folder}/data.yaml:2:9: train.images: no such folder: {own.folder}/picturse; did you mean pictures?",
+        "space.yaml:4:9: fixed.model: unknown model mask_rcn; did you mean mask_rcnn?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("labels.json", "this is a COCO label file; name it in a data file with the lines `train: {images: FOLDER, "
+         "annotations: labels.json}` and `val: {split: 0.2}`"),
+        ("space.yaml", "this is a search space; a data file has the lines `train: {images: FOLDER, annotations: FILE}` "
+         "and `val: {split: 0.2}`"),
+    ],
+)  # fmt: skip
+def test_another_kind_of_file_is_no_data_file(own: Desk, name: str, line: str) -> None:
+    for arguments in (["check", "space.yaml", "--data", name], ["data", "check", own.folder / name]):
+        done = own.run(*arguments, timeout=60)
+        assert (done.returncode, done.stderr) == (1, f"{own.folder}/{name}:1:1: {line}\n")
+
+
 def test_labels_that_are_not_there(own: Desk) -> None:
     (own.folder / "labels.json").unlink()
     assert refused(own) == [
@@ -158,9 +184,9 @@ def test_labels_that_are_cut_off(own: Desk) -> None:
     lines = refused(own)
     assert len(lines) == 1
     assert lines[0].startswith(
-        f"{path}: is cut off: the JSON ends unfinished at byte 1000 (line 1, column 1001); copy or download it again "
+        f"sweep: {path}: is cut off: the JSON ends unfinished at byte 1000 (line 1, column 1001); copy or download it "
     )
-    assert lines[0].endswith(f"(run: sweep data check {own.folder}/data.yaml)")
+    assert lines[0].endswith(f" again (run: sweep data check {own.folder}/data.yaml)")
 
 
 def test_labels_of_a_category_that_does_not_exist(own: Desk) -> None:
@@ -169,7 +195,7 @@ def test_labels_of_a_category_that_does_not_exist(own: Desk) -> None:
     document["annotations"][3]["category_id"] = 99
     path.write_text(json.dumps(document))
     assert refused(own) == [
-        f"{path}: annotations[3].category_id: category 99 is not among the categories: 1 (nucleus) "
+        f"sweep: {path}: annotations[3].category_id: category 99 is not among the categories: 1 (nucleus) "
         f"(run: sweep data check {own.folder}/data.yaml)"
     ]
 
@@ -196,7 +222,7 @@ def test_a_database_that_is_a_text(own: Desk) -> None:
 
 def test_a_database_in_a_folder_that_is_not_there(own: Desk) -> None:
     assert refused(own, "space.yaml", "--storage", "sqlite:///results/sweeps.db") == [
-        f"{own.folder}/results: no such folder; name another database with --storage sqlite:///PATH"
+        f"sweep: {own.folder}/results: no such folder; name another database with --storage sqlite:///PATH"
     ]
     assert not (own.folder / "results").exists()
 
@@ -237,13 +263,13 @@ def reason() -> str:
 
 def test_a_database_in_a_sealed_folder(own: Desk, sealed: Path) -> None:
     assert refused(own, "space.yaml", "--storage", "sqlite:///sealed/sweeps.db") == [
-        f"{sealed}: not writable; name another database with --storage sqlite:///PATH"
+        f"sweep: {sealed}: not writable; name another database with --storage sqlite:///PATH"
     ]
 
 
 def test_a_sealed_folder_for_the_trials(own: Desk, sealed: Path) -> None:
     assert refused(own, "space.yaml", "--work-dir", "sealed/work") == [
-        f"sealed/work: {reason()}; name another folder with --work-dir"
+        f"sweep: sealed/work: {reason()}; name another folder with --work-dir"
     ]
 
 

@@ -111,14 +111,18 @@ class AnnotationChecks:
                 self._left_out[name] = self._left_out.get(name, 0) + 1
             return int(number)
         known = ", ".join(f"{n} ({name})" for n, name in self.categories.items()) or "none"
-        self._wrong(f"{key}.category_id", f"category {shown(number)} is not among the categories: {known}")
+        message = f"category {shown(number)} is not among the categories: {known}"
+        if number is None:
+            message = f"category_id is missing; the categories are {known}"
+        self._wrong(f"{key}.category_id", message)
         return None
 
     def _image(self, key: str, entry: dict[str, Any]) -> int | None:
         number = entry.get("image_id")
         if is_whole(number) and number in self.images.known:
             return int(number)
-        self._wrong(f"{key}.image_id", f"image {shown(number)} is not in the list of images", "remove the annotation")
+        message = "image_id is missing" if number is None else f"image {shown(number)} is not in the list of images"
+        self._wrong(f"{key}.image_id", message, "remove the annotation")
         return None
 
     def _crowd(self, key: str, entry: dict[str, Any]) -> bool:

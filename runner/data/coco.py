@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.data.annotation_checks import AnnotationChecks
 from runner.data.datafile import meant
+from runner.data.files import unreadable
 from runner.data.image_checks import ImageChecks, check_categories
 from runner.data.labels import Labels
 from runner.errors import Problem
@@ -20,7 +21,10 @@ LISTS = {"images": "the pictures", "annotations": "their labels", "categories": 
 
 def read(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     """The JSON document of a label file with its three lists, or what is wrong with it."""
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return None, [Problem("", *unreadable(error))]
     try:
         # utf-8-sig: some editors begin a file with a byte order mark
         document = json.loads(raw.decode("utf-8-sig"))
@@ -63,7 +67,12 @@ def check(path: Path, images: Path, classes: tuple[str, ...] | None = None, prog
     entries, annotations = document["images"], document["annotations"]
     in_all = len(entries) + len(annotations)
     categories, learned = check_categories(document["categories"], classes, problems)
-    pictures = ImageChecks(images, problems)
+    try:
+        pictures = ImageChecks(images, problems)
+    except OSError as error:
+        message, advice = unreadable(error)
+        problems.append(Problem("images", f"the folder {images} {message}", advice))
+        return Labels(path, images, {}, problems)
     for index, entry in enumerate(entries):
         pictures.check(index, entry)
         _tell(progress, index + 1, in_all)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.data.files import unreadable
 from runner.errors import Problem, UserError
 from runner.named import named
 
@@ -145,18 +146,25 @@ class _Reader:
         except UserError as error:
             self.wrong(f"{prefix}.{key}", str(error))
             return None
-        if path.is_dir() if folder else path.is_file():
-            return path
-        if path.exists():
+        try:
+            if path.is_dir() if folder else path.is_file():
+                return path
+            there = path.exists()
+        except OSError as error:
+            message, advice = unreadable(error)
+            self.wrong(f"{prefix}.{key}", f"{path} {message}", advice)
+            return None
+        if there:
             self.wrong(f"{prefix}.{key}", f"expected a {kind}, {path} is none")
         else:
             self.wrong(f"{prefix}.{key}", f"no such {kind}: {path}", self.near_path(path, value, folder))
         return None
 
     def near_path(self, path: Path, value: str, folder: bool) -> str | None:
-        if not path.parent.is_dir():
+        try:
+            names = [entry.name for entry in path.parent.iterdir() if entry.is_dir() == folder]
+        except OSError:
             return None
-        names = [entry.name for entry in path.parent.iterdir() if entry.is_dir() == folder]
         return meant(value, [str(Path(value).with_name(name)) for name in names])
 
     def split(self, part: object, key: str) -> Split | None:

@@ -42,9 +42,26 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_bytes(path, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
 
 
+def unreadable(error: OSError) -> tuple[str, str | None]:
+    """What to say of a file or folder that cannot be read, and what to do about it where that is known."""
+    return f"cannot be read: {(error.strerror or str(error)).lower()}", allowing(error)
+
+
+def allowing(error: OSError) -> str | None:
+    """What to do where nobody may read a file or folder; None where something else is wrong."""
+    return "allow reading it (chmod a+rX)" if isinstance(error, PermissionError) else None
+
+
 def list_pictures(folder: Path) -> list[Path]:
-    """All pictures directly in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    """All pictures directly in a folder, by name.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    for path in found[:1]:
+        path.lstat()  # who may list a folder may still not open what is in it
+    return found
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -52,6 +69,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
     Raises:
         BrokenPictureError: no known picture, or a PNG whose end is missing.
+        PermissionError: it may not be read.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -62,6 +80,8 @@ def picture_size(path: Path) -> tuple[int, int]:
             turned = image.format in {"JPEG", "TIFF"} and image.getexif().get(_ORIENTATION, 1) >= 5
     except UnidentifiedImageError as error:
         raise BrokenPictureError("is no picture that can be read") from error
+    except PermissionError:
+        raise
     except (OSError, SyntaxError, ValueError) as error:
         raise BrokenPictureError(f"cannot be read ({error})") from error
     if _is_cut_png(path):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from runner.data.files import allowing
 from runner.errors import UserError
 from runner.protocol import DataPaths
 
@@ -47,7 +48,8 @@ def _add(digest: hashlib._Hash, part: str, folder: Path, labels: Path) -> None:
         for name in names:
             digest.update(f"{name}:{(folder / name).stat().st_size}\n".encode())
     except OSError as error:
-        raise UserError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
+        advice = f"; {found}" if (found := allowing(error)) else ""
+        raise UserError(f"{error.filename}: {(error.strerror or str(error)).lower()}{advice}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{labels}: no COCO label file") from error
 

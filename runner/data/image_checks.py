@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from runner.data.datafile import meant
-from runner.data.files import BrokenPictureError, list_pictures, picture_size
+from runner.data.files import BrokenPictureError, list_pictures, picture_size, unreadable
 from runner.errors import Problem
 
 
@@ -41,6 +41,9 @@ def check_categories(
 
 class ImageChecks:
     """Checks the entries of ``images`` one by one.
+
+    Raises:
+        OSError: the folder cannot be read.
 
     Attributes:
         sizes, names: image id -> (width, height) in pixels, file name; of sound images.
@@ -95,14 +98,17 @@ class ImageChecks:
 
     def _picture(self, key: str, name: str) -> tuple[int, int] | None:
         path = self.folder / name
-        if not path.is_file():
-            self._wrong(f"{key}.file_name", f"no such picture: {path}", meant(name, self.pictures))
-            return None
         try:
-            return picture_size(path)
+            if path.is_file():
+                return picture_size(path)
         except BrokenPictureError as error:
             self._wrong(f"{key}.file_name", f"{path} {error}", "copy or download it again")
-            return None
+        except OSError as error:
+            message, advice = unreadable(error)
+            self._wrong(f"{key}.file_name", f"{path} {message}", advice)
+        else:
+            self._wrong(f"{key}.file_name", f"no such picture: {path}", meant(name, self.pictures))
+        return None
 
     def _agrees(self, key: str, name: str, entry: dict[str, Any], size: tuple[int, int]) -> bool:
         told = (entry.get("width"), entry.get("height"))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import filecmp
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.data import coco
 from runner.data.datafile import DataFile, LabelledImages, Split
-from runner.data.files import BrokenPictureError, list_pictures, picture_size
+from runner.data.files import BrokenPictureError, list_pictures, picture_size, unreadable
 from runner.data.image_checks import listed
 from runner.data.labels import Labels
 from runner.data.split import taken
 from runner.errors import Problem, UserError
 
 _SETS = {"train": "training", "val": "validation"}
+_ENTRY = re.compile(r"\[\d+\]")
+_NAMED = re.compile(r"^annotation .*? of .*?: |(?<=^no such picture: ).*|^.*(?= cannot be read: )")
 # (what is being done, how much of it is done, out of)
 Progress = Callable[[str, int, int], None]
 
@@ -33,6 +36,12 @@ class Finding:
         problem = self.problem
         where = f"{self.file}: {problem.key}: " if problem.key else f"{self.file}: "
         return where + problem.message + (f"; {problem.suggestion}" if problem.suggestion else "")
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal for what is wrong in the same way with several images or annotations."""
+        message = _NAMED.sub("", self.problem.message)
+        return self.part, self.file, _ENTRY.sub("[]", self.problem.key), message, self.problem.fatal
 
 
 @dataclass(frozen=True)
@@ -150,12 +159,18 @@ def _copied(pictures: set[Path], new: Labels) -> set[str]:
 
 def _test_pictures(folder: Path) -> list[Finding]:
     problems = []
-    for path in list_pictures(folder):
+    try:
+        pictures = list_pictures(folder)
+    except OSError as error:
+        return [Finding("test", folder, Problem("", *unreadable(error), fatal=False))]
+    for path in pictures:
         try:
             picture_size(path)
         except BrokenPictureError as error:
             problems.append(Problem(path.name, str(error), "copy or download it again", fatal=False))
-    if not list_pictures(folder):
+        except OSError as error:
+            problems.append(Problem(path.name, *unreadable(error), fatal=False))
+    if not pictures:
         problems.append(Problem("", "holds no picture", fatal=False))
     return [Finding("test", folder, problem) for problem in problems]
 

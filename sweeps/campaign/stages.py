@@ -15,7 +15,7 @@ from sweeps.session import check_config, choose_scale
 from sweeps.space.exclusion import everything_forbidden
 from sweeps.space.limits import contradictions, limits
 from sweeps.space.loader import build
-from sweeps.space.problems import Report, SpaceErrors, SpaceProblem
+from sweeps.space.problems import Report, SpaceErrors, SpaceProblem, in_order
 from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SearchSpace
 from sweeps.space.twins import twins
 
@@ -60,7 +60,9 @@ def _built(campaign: Campaign, stage: str, course: Course, data: Path | None, ch
         space = build(stage_document(campaign, stage, winner, search), data, choose)
     except SpaceErrors as error:
         # without a key: nothing is left to try, since all that is searched was a mistake
-        report.problems += [prefixed(campaign, stage, problem) for problem in error.problems if problem.key]
+        here = str(campaign.changed.document.path)
+        told = [problem for problem in error.problems if problem.key or problem.file != here]
+        report.problems += [prefixed(campaign, stage, problem) for problem in told]
     report.finish()
     own = campaign.own(stage).get("forbid") or []
     quiet = tuple(f"forbid[{n}] never" for n in range(len(space.forbid) - len(own)))  # shared: for other stages
@@ -101,7 +103,7 @@ def look_ahead(campaign: Campaign, problems: list[SpaceProblem], options: Option
         course.broken -= search.keys()
     found += _idle_rules(campaign, spaces)
     if found:
-        raise SpaceErrors(sorted(dict.fromkeys(found), key=lambda one: (one.file == "--set", one.line, one.column)))
+        raise SpaceErrors(in_order(dict.fromkeys(found)))
     return spaces
 
 

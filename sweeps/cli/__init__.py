@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import keyword
+import re
 import sys
 import traceback
 
@@ -38,6 +39,9 @@ _COMMANDS = {
     "dashboard": "dashboard",
     "doctor": "doctor",
 }
+
+# lines that name a line of a file stand alone, as compilers print them
+_PLACE = re.compile(r".*?:\d+:\d+: |\S+:\d+: ")
 
 
 class _Commands(click.Group):
@@ -120,11 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
         if "--debug" in arguments:
             traceback.print_exc()
         lines = str(error).splitlines()
-        # lines that name a place in a file stand alone, as compilers print them
-        click.echo(
-            "\n".join(lines) if len(lines) > 1 or ":" in lines[0].split(" ")[0] else f"sweep: {lines[0]}",
-            err=True,
-        )
+        click.echo("\n".join(lines) if len(lines) > 1 or _PLACE.match(lines[0]) else f"sweep: {lines[0]}", err=True)
         return 1
     except Exception as error:  # noqa: BLE001  our own mistake: say so, in one line
         if "--debug" in arguments:

@@ -26,9 +26,9 @@ _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file
 @click.option("--standalone", is_flag=True, help="Config without our plugins; its header says what changes.")
 @options.source
 def best(export: str, trial: int | None, out: Path | None, standalone: bool, source: Source, study: str | None) -> None:
-    """Export the best trial; prints the path of what was written.
+    """Export the best trial as config, checkpoint or parameters.
 
-    With the name of a campaign as --study it is the best of all its stages.
+    Prints the path of what was written. With the name of a campaign as --study it is the best of all its stages.
     """
     from results.export import params_document, pick, write_atomically
     from sweeps.campaign.show import winning

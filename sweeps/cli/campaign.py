@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def campaign(form: str, source: Source, study: str | None) -> None:
-    """Show the stages of a campaign: trials, best combination, its score, and what it gained over the best before.
+    """Show which stage of a campaign gained what.
 
-    --study names the campaign. Each stage is a study NAME.STAGE of its own, for `sweep rank --study NAME.STAGE`.
+    Trials, best combination, its score, and what it gained over the best before. --study names the campaign. Each stage
+    is a study NAME.STAGE of its own, for `sweep rank --study NAME.STAGE`.
     """
     from sweeps.campaign.show import chosen, print_stages, stages_of
 

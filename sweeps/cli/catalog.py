@@ -19,10 +19,11 @@ import click
 )
 @click.option("--format", "form", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True)
 def catalog(kind: str | None, name: str | None, plugins: tuple[str, ...], form: str) -> None:
-    """List models, backbones, augmentations, optimizers, schedules and settings; with NAME all about one.
+    """List what can be chosen; with NAME all about one.
 
-    M: millions of parameters (of a model: with the backbone beside it). MiB: what training holds for one image of
-    256 x 256 pixels. Strength: how far an augmentation takes an image from the photograph.
+    Models, backbones, augmentations, optimizers, schedules and settings. M: millions of parameters (of a model: with
+    the backbone beside it). MiB: what training holds for one image of 256 x 256 pixels. Strength: how far an
+    augmentation takes an image from the photograph.
     """
     from sweeps.catalog import KINDS, document, limits
 

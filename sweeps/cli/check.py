@@ -15,7 +15,10 @@ from sweeps.cli import options
 @options.space
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def check(space_file: Path, data: Path | None, scale: str | None, overrides: tuple[str, ...], form: str) -> int:
-    """Check SPACE without training: one line a mistake, as file:line:column, and what to write instead."""
+    """Check SPACE and its data file without training.
+
+    One line a mistake, as file:line:column, and what to write instead. Labels and images: see sweep data check.
+    """
     from sweeps.campaign.document import is_campaign
     from sweeps.space.problems import SpaceErrors
 

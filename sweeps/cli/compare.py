@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sweeps.source import Source
 
 
-@click.command(epilog="Examples:  sweep compare 12 3    the same by their names:  sweep compare 0a1b2c3d 9f8e7d6c")
+@click.command(epilog="Example:  sweep compare 12 3    or, by their names:  sweep compare 0a1b2c3d 9f8e7d6c")
 @click.argument("a")
 @click.argument("b")
 @options.seed_noise
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def compare(a: str, b: str, seed_noise: float | None, runs: bool, form: str, source: Source, study: str | None) -> None:
-    """Compare A with B, two combinations with all their seeds; each by a trial's number or by its eight hex digits.
+    """Compare two combinations, A with B, each with all its seeds.
 
-    Gives the paired difference with its interval, by size of the objects, and the images that moved it most.
+    Each is named by a trial's number or by its eight hex digits. Gives the paired difference with its interval, by size
+    of the objects, and the images that moved it most.
     """
     from results import tried
     from results.compare import compare as compared

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def confirm(
     top: int, seeds: int, workers: int | None, owner: str | None, form: str, source: Source, study: str | None
 ) -> int:
-    """Train the best combinations of a study, and its baseline, with further seeds; then score winner and baseline
-    on the images that `holdout:` of the data file keeps.
+    """Train the best of a study again, with further seeds.
 
-    These images are looked at once: a second call shows what was found, unless the winner has changed. The baseline is
+    So is its baseline; then winner and baseline are scored on the images that `holdout:` of the data file keeps. These
+    images are looked at once: a second call shows what was found, unless the winner has changed. The baseline is
     the study's first combination. Nothing new is proposed and the budget of trials is left alone. Ctrl-C ends politely,
     the same line goes on.
 
@@ -36,6 +36,7 @@ def confirm(
     With --server the team's workers train. The images held out are scored here, with checkpoints from the server: run
     it on the machine that the study was submitted from.
     """
+    from results.stages import campaign_of
     from runner.machine import gpus
     from sweeps.campaign.finals import finals
     from sweeps.campaign.show import campaigns, print_stages, stages_of
@@ -60,6 +61,11 @@ def confirm(
         studies = store.studies()
         if study not in campaigns(studies) or any(one.name == study for one in studies):
             record, sides = options.choose_study(store, study), []
+            if study is None and (campaign := campaign_of(record.name)):
+                whole = f"sweep confirm --study {campaign}{source.option}"
+                click.echo(
+                    f"study {record.name} is a stage of campaign {campaign}; confirm that with: {whole}", err=True
+                )
         else:
             sides = finals(store, str(study), seeds)
     if not sides:

@@ -16,9 +16,9 @@ from sweeps.cli import options
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @options.storage
 def dashboard(host: str, port: int, storage: str) -> None:
-    """Serve optuna-dashboard over the database, for reading, until Ctrl-C.
+    """Serve optuna-dashboard over the database, for reading.
 
-    A trial's page shows a picture of what its model found beside the labels.
+    Until Ctrl-C. A trial's page shows a picture of what its model found beside the labels.
     """
     from socketserver import ThreadingMixIn
     from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server

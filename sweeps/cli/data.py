@@ -6,12 +6,9 @@ import json
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from runner.data.datafile import DataFile
 
 SHOWN = 30  # problems in the table; JSON has all
 
@@ -31,9 +28,9 @@ class Size(click.ParamType[tuple[int, int]]):
         return int(found[1]), int(found[2])
 
 
-@click.group()
+@click.group(epilog="Example:  sweep data check my_data.yaml")
 def data() -> None:
-    """Check images and labels, or generate particles to try things on."""
+    """Check images and labels, or generate some to try things on."""
 
 
 @data.command(epilog="Example:  sweep data check search_spaces/data/hackathon.yaml --out check")
@@ -42,19 +39,21 @@ def data() -> None:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--overlays", type=click.IntRange(0), default=6, show_default=True, help="Pictures of each part.")
 def check(file: Path, out: Path | None, form: str, overlays: int) -> None:
-    """Check FILE's pictures and labels: counts, sizes, overlaps, and every broken thing.
+    """Check FILE's pictures and labels, and list every broken thing.
 
-    Draws the masks of some pictures into PNGs. Exits with 1 where a training would fail or its score lie.
+    Counts, sizes, overlaps. Draws the masks of some pictures into PNGs. Exits with 1 where a training would fail or its
+    score lie.
     """
     from runner.data.overlays import write_overlays
     from runner.data.report import check_data
     from runner.data.statistics import Statistics, compute
     from runner.errors import UserError
     from sweeps.cli.data_report import as_json, mistakes_as_json, print_report, progress
+    from sweeps.space.datafile import read_data_file
     from sweeps.space.problems import SpaceErrors
 
     try:
-        described = _read(file)
+        described = read_data_file(file)
     except SpaceErrors as error:
         if form != "json":
             raise
@@ -80,21 +79,6 @@ def check(file: Path, out: Path | None, form: str, overlays: int) -> None:
         print_report(report, figures, drawn, SHOWN)
     if report.fatal:
         click.get_current_context().exit(1)
-
-
-def _read(file: Path) -> DataFile:
-    """The data file, or every mistake in it at once."""
-    from runner.data.datafile import parse
-    from sweeps.space.document import read
-    from sweeps.space.problems import SpaceErrors, SpaceProblem
-
-    document = read(file)
-    described, problems = parse(document.data, file.absolute().parent, file)
-    if described is None:
-        raise SpaceErrors(
-            [SpaceProblem(str(file), *document.locate(p.key), p.key, p.message, p.suggestion) for p in problems]
-        )
-    return described
 
 
 @data.command(epilog="Example:  sweep data demo particles --images 40 --size 256x320 --seed 1")
@@ -140,7 +124,10 @@ def demo(
     density: float,
     view: float,
 ) -> None:
-    """Generate pictures of particles in a fluid, with COCO masks, into DIR; print its data file's path."""
+    """Generate pictures of particles, with COCO masks, into DIR.
+
+    Prints the path of the data file.
+    """
     from runner.data.generator import write_dataset
     from sweeps.cli.data_report import progress
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from runner.data.report import Report
+    from runner.data.report import Finding, Report
     from runner.data.statistics import Statistics
     from sweeps.space.problems import SpaceProblem
 
@@ -27,7 +27,7 @@ def progress() -> Iterator[Tell]:
 
     console = Console(stderr=True)
     tasks: dict[str, Any] = {}
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
 
         def tell(what: str, done: int, of: int) -> None:
@@ -74,28 +74,40 @@ def _part(numbers: Statistics) -> dict[str, Any]:
 
 
 def print_report(report: Report, figures: Mapping[str, Statistics], drawn: list[Path], most: int) -> None:
-    """The check for a person: one column a part, then the problems, fatal ones first."""
+    """The check for a person: one column a part, then a line for each kind of problem, fatal ones first."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if figures:
-        table = Table(title=report.data.name, title_justify="left")
+        table = Table(title=Text(report.data.name, "table.title"), title_justify="left")
         table.add_column("")
         for part in figures:
             table.add_column(part, justify="right")
         labels = [label for label, _ in _rows(next(iter(figures.values())))]
         columns = [[text for _, text in _rows(numbers)] for numbers in figures.values()]
         for label, *texts in zip(labels, *columns, strict=True):
-            table.add_row(label, *texts)
+            table.add_row(label, *map(Text, texts))
         console = Console()
         console.print(table, width=None if console.is_terminal else WIDTH)
-    for finding in report.findings[:most]:
-        click.echo(f"{'error' if finding.problem.fatal else 'warning'}: {finding.text()}")
-    if len(report.findings) > most:
-        click.echo(f"and {len(report.findings) - most} more: --format json lists all")
+    kinds: dict[object, list[Finding]] = {}
+    for finding in report.findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+    for alike in list(kinds.values())[:most]:
+        click.echo(f"{'error' if alike[0].problem.fatal else 'warning'}: {_text(alike)}")
+    if left := sum(map(len, list(kinds.values())[most:])):
+        click.echo(f"and {left} more: --format json lists all")
     click.echo(_verdict(report))
     if drawn:
         click.echo(f"{len(drawn)} pictures with their labels drawn in: {drawn[0].parent}")
+
+
+def _text(alike: Sequence[Finding]) -> str:
+    """What is wrong in the same way with one or several images or annotations, in one line."""
+    from runner.data.image_checks import listed
+
+    first, others = alike[0], [one.problem.key.partition(".")[0] for one in alike[1:]]
+    return first.text() + (f" ({len(others)} more like it: {listed(others)})" if others else "")
 
 
 def _rows(numbers: Statistics) -> list[tuple[str, str]]:

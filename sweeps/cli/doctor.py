@@ -33,9 +33,9 @@ SQLITE = "sqlite:///"
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
 def doctor(context: click.Context, storage: str, work_dir: Path, form: str) -> None:
-    """Show versions, compiled operations, GPUs, disk, database and memory, and say what is wrong with each.
+    """Look at this machine, and say what is wrong with it.
 
-    Exits with 1 if something is wrong.
+    Versions, compiled operations, GPUs, disk, database and memory. Exits with 1 if something is wrong.
 
     \b
     Example:
@@ -116,7 +116,7 @@ def show(checks: list[Check]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     table = Table("", "what", "found", box=None, pad_edge=False)
     for each in checks:
         table.add_row("ok" if each.ok else "WRONG", each.name, each.found)

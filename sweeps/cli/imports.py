@@ -18,16 +18,28 @@ if TYPE_CHECKING:
 _WIDE = 48  # characters of what a row says, beside what becomes of it
 
 
+def _metric(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Any name of one's own, but no known one in another spelling."""
+    from results.rows import METRICS
+
+    known = next((name for name in METRICS if name.lower() == value.lower()), value)
+    if known != value:
+        raise click.BadParameter(f"there is no figure {value}; did you mean {known}?")
+    return value
+
+
 @click.command(
     "import", epilog="Example:  sweep import week2.csv --metric segm_mAP --dry-run    (then without --dry-run)"
 )
 @click.argument("file", metavar="CSV", type=click.Path(path_type=Path))
-@click.option("--metric", required=True, help="What the scores are, e.g. segm_mAP, or a name of your own.")
+@click.option(
+    "--metric", required=True, callback=_metric, help="What the scores are, e.g. segm_mAP, or a name of your own."
+)
 @click.option("--dry-run", is_flag=True, help="Show how each row is understood; keep nothing.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, study: str | None) -> None:
-    """Put the rows of a CSV table beside a study's trials: an owner, what was tried, a score.
+    """Put the rows of a CSV table beside a study's trials.
 
     Headings are names of what a space chooses (model, backbone, augmentation, optimizer, lr, ...), owner and score; in
     Korean as well. `sweep rank` shows the rows apart, without a place. A sampler that learns from scores learns from
@@ -59,7 +71,7 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
 
 
 def _show(found: Imported, study: str, form: str) -> None:
-    from sweeps.imports import informing, said
+    from sweeps.imports import deaf, informing, said
     from sweeps.show import print_table
 
     rows = found.rows
@@ -67,9 +79,10 @@ def _show(found: Imported, study: str, form: str) -> None:
         document = {"study": study, "imported": found.new, "rows": [row.document() for row in rows]}
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
         return
-    told = [f"kept only: {one.note}" if one.assignment is None else f"learns: {', '.join(said(one))}" for one in rows]
+    learns, where = ("fits", "the search") if deaf(found, study) else ("learns", "the sampler")
+    told = [f"kept only: {one.note}" if one.assignment is None else f"{learns}: {', '.join(said(one))}" for one in rows]
     print_table(
-        ("line", "owner", "score", "tried", "the sampler"),
+        ("line", "owner", "score", "tried", where),
         [
             (row.line, row.owner, f"{row.score:.10f}", _short(row.what), text)
             for row, text in zip(rows, told, strict=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
+from click.core import ParameterSource
 
 from results.reader import Reader
 from results.records import StudyRecord
@@ -62,9 +63,18 @@ def source(command: Command) -> Command:
     def with_source(storage: str, server: str | None, token_file: Path | None, **others: Any) -> Any:
         from sweeps.source import Source
 
+        if server and _given("storage"):
+            if _given("server"):
+                raise click.UsageError("--server and --storage exclude each other: a server has its own database")
+            server = None  # what is written here counts more than SWEEP_SERVER
         return command(source=Source(storage, server, token_file), **others)
 
     return with_source
+
+
+def _given(option: str) -> bool:
+    """Whether an option stands on the command line, and not in the environment alone."""
+    return click.get_current_context().get_parameter_source(option) == ParameterSource.COMMANDLINE
 
 
 def space(command: Command) -> Command:

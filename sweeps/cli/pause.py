@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 @click.command(epilog="Example:  sweep pause --study models")
 @options.source
 def pause(source: Source, study: str | None) -> None:
-    """Let no new trial of a study begin; what trains goes on to its end."""
+    """Let no new trial of a study begin.
+
+    What trains goes on to its end.
+    """
     name = _order(source, study, "pause")
     click.echo(f"study {name} is paused; go on with: sweep resume --study {name}{source.option}")
 

@@ -30,7 +30,9 @@ def plan(
     space_file: Path, data: Path | None, scale: str | None, overrides: tuple[str, ...], measure: bool,
     workers: int | None, storage: str, form: str,
 ) -> None:  # fmt: skip
-    """Show what SPACE would try: combinations, trials, epochs, GPU hours, what is fixed, what is fitted to the data.
+    """Show what SPACE would try, and what that would cost.
+
+    Combinations, trials, epochs, GPU hours, what is fixed, what is fitted to the data.
 
     GPU hours are foretold from trials of the database on the same data and machine, and from short measurements,
     which are kept in your cache folder. Once a study has trials, its forecast stands beside what they took. Of a
@@ -113,7 +115,7 @@ def _show(space: SearchSpace, scale: Scale, data: DataPaths, fitted: Fit, foreto
     table = plan_table(document)
     for name, text in lines(document):
         table.add_row(name, text)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 def _show_campaign(

@@ -33,10 +33,13 @@ def rank(
     source: Source,
     study: str | None,
 ) -> None:
-    """Rank the trials of a study: owner, what was tried, score, difference to the baseline, and how sure that is."""
+    """Rank the trials of a study, and say how sure that is.
+
+    Owner, what was tried, score, difference to the baseline.
+    """
     from sweeps.show import judged, print_ranking
 
     with source.reader() as store:
         record = options.choose_study(store, study)
         found = judged(store, record, by, all_states, seed_noise)
-        print_ranking(replace(found, runs=runs), form, sys.stdout)
+        print_ranking(replace(found, runs=runs, option=source.option), form, sys.stdout)

@@ -23,10 +23,11 @@ _SHOWN = 10  # interactions in the table; JSON and the page have all
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def report(out: Path | None, form: str, source: Source, study: str | None) -> None:
-    """Show which choice of a study mattered most, the mean of every value, and which choices go together.
+    """Show which choices of a study mattered most.
 
-    Importance is by PED-ANOVA over the combinations that were tried, each with the mean of its seeds. The page adds
-    pictures, among them the score against the size of the model and the strength of its augmentations.
+    The mean of every value, and which choices go together. Importance is by PED-ANOVA over the combinations that were
+    tried, each with the mean of its seeds. The page adds pictures, among them the score against the size of the model
+    and the strength of its augmentations.
     """
     from results.export import write_atomically
     from sweeps.report import report as reported

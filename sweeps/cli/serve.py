@@ -41,10 +41,10 @@ def serve(
     allow_plugins: bool,
     storage: str,
 ) -> int:
-    """Serve studies to a team's workers until Ctrl-C; started again, everything goes on.
+    """Serve studies to a team's workers until Ctrl-C.
 
-    People submit with `sweep start SPACE --server URL`, workers come with `sweep worker --server URL`. Without a
-    token of your own one is made and kept beside the database, readable by you alone.
+    Started again, everything goes on. People submit with `sweep start SPACE --server URL`, workers come with `sweep
+    worker --server URL`. Without a token of your own one is made and kept beside the database, readable by you alone.
     """
     from sweeps.serve import House, serve_until_stopped
     from sweeps.server.app import Address

@@ -60,11 +60,11 @@ def start(
     source: Source,
     study: str | None,
 ) -> int:
-    """Propose, train and rank until the budget of SPACE is spent; started again, it goes on.
+    """Propose, train and rank until the budget of SPACE is spent.
 
-    Ctrl-C ends politely: what trains is handed back and goes on from its last epoch at the next start.
-    A second start of a running study watches it. With --server the study goes to a team's server, whose workers
-    train it; Ctrl-C ends the watching only. A campaign runs its stages one after the other.
+    Started again, it goes on. Ctrl-C ends politely: what trains is handed back and goes on from its last epoch at the
+    next start. A second start of a running study watches it. With --server the study goes to a team's server, whose
+    workers train it; Ctrl-C ends the watching only. A campaign runs its stages one after the other.
     """
     from runner.machine import gpus
     from sweeps.campaign.document import is_campaign, read_campaign

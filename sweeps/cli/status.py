@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def status(watch: bool, form: str, source: Source, study: str | None) -> None:
-    """Show how a study stands: trials by state, the best so far, workers, time left."""
+    """Show how a study stands: trials, best, workers, time left."""
     from sweeps.submit import PATIENCE
 
     with source.reader(PATIENCE if watch else 0.0) as reader:

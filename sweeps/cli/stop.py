@@ -15,9 +15,9 @@ _WAIT_SECONDS = 20
 @options.storage
 @options.study
 def stop(storage: str, study: str | None) -> None:
-    """End the sweep or the server that runs on this database: trials go on from their last epoch at the next start.
+    """End the sweep or the server that runs on this database.
 
-    A study of a team's server is halted with `sweep pause`.
+    Trials go on from their last epoch at the next start. A study of a team's server is halted with `sweep pause`.
     """
     from results.stages import campaign_of
     from runner.errors import UserError

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sweeps.source import Source
 
 
-@click.group()
+@click.group(epilog="Example:  sweep trials show 3")
 def trials() -> None:
     """Look at one trial, try it again, or end it."""
 
@@ -26,7 +26,10 @@ def trials() -> None:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def show(number: int, form: str, source: Source, study: str | None) -> None:
-    """Show trial N: what it trains, its epochs, who had it when, and how each attempt ended."""
+    """Show trial N: what it trains, its epochs, its attempts.
+
+    Who had it when, and how each attempt ended.
+    """
     from results.errors import NotFoundError
     from sweeps.show import print_table
 
@@ -57,7 +60,10 @@ def show(number: int, form: str, source: Source, study: str | None) -> None:
 @click.argument("number", metavar="N", type=click.IntRange(0))
 @options.source
 def retry(number: int, source: Source, study: str | None) -> None:
-    """Try trial N again, which failed, was infeasible, pruned or cancelled; it goes on where it can."""
+    """Try trial N again, which ended without a score.
+
+    It failed, was infeasible, pruned or cancelled; it goes on where it can.
+    """
     name = _order(source, study, number, "retry")
     click.echo(f"trial {number} of study {name} waits for a worker; without one: sweep start SPACE, as before")
 

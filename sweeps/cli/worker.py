@@ -48,10 +48,11 @@ def worker(
     work_dir: Path | None,
     allow_plugins: bool,
 ) -> int:
-    """Train trials of a server until Ctrl-C, which hands them back; they go on elsewhere from their last epoch.
+    """Train trials of a server until Ctrl-C.
 
-    Nothing but the server's address and token is needed: images are looked for under the study's own paths, or below
-    --data-root, and must be the study's; checkpoints travel to the server.
+    Ctrl-C hands them back; they go on elsewhere from their last epoch. Nothing but the server's address and token is
+    needed: images are looked for under the study's own paths, or below --data-root, and must be the study's;
+    checkpoints travel to the server.
     """
     from runner.worker.attend import Attendance, attend
     from sweeps.source import read_token

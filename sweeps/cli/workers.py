@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @options.source
 def workers(form: str, source: Source, study: str | None) -> None:
-    """List the workers: who, where, on which device, seen when, training what."""
+    """List the workers: who, where, on what, training what."""
     from runner.errors import UserError
     from sweeps import runfile
     from sweeps.show import print_table

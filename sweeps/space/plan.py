@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from runner.catalog import SETTINGS
 from runner.protocol import DataPaths, Scale
@@ -105,23 +106,28 @@ def _common(names: list[str]) -> str:
 
 def plan_table(document: dict[str, Any]) -> Table:
     """The plan for a terminal."""
-    table = Table(title=f"plan of study {document['study']}", title_justify="left", show_header=False)
+    title = Text(f"plan of study {document['study']}", "table.title")
+    table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    combinations, trials = document["combinations"], document["trials"]
-    table.add_row("scale", document["scale"])
-    table.add_row("combinations", "infinitely many" if combinations is None else str(combinations))
-    if document["forbidden"]:
-        table.add_row("forbidden", str(document["forbidden"]))
-    table.add_row("trials", f"{'until the budget is spent' if trials is None else trials} ({proposed(document)})")
-    table.add_row("epochs", _epochs(document["epochs"]))
-    for varying in document["varies"]:
-        table.add_row(f"search {varying['key']}", _form(varying))
-    for key, value in document["fixed"].items():
-        table.add_row(f"fixed {key}", _text(value))
-    for key, value in (document["adapted"] or {}).items():
-        table.add_row(f"adapted {key}", _text(value))
+    for name, text in _rows(document):
+        table.add_row(Text(name), Text(text))  # no markup: a list is written with brackets
     return table
+
+
+def _rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+    combinations, trials = document["combinations"], document["trials"]
+    rows = [
+        ("scale", document["scale"]),
+        ("combinations", "infinitely many" if combinations is None else str(combinations)),
+    ]
+    if document["forbidden"]:
+        rows.append(("forbidden", str(document["forbidden"])))
+    rows.append(("trials", f"{'until the budget is spent' if trials is None else trials} ({proposed(document)})"))
+    rows.append(("epochs", _epochs(document["epochs"])))
+    rows += [(f"search {varying['key']}", _form(varying)) for varying in document["varies"]]
+    rows += [(f"fixed {key}", _text(value)) for key, value in document["fixed"].items()]
+    return rows + [(f"adapted {key}", _text(value)) for key, value in (document["adapted"] or {}).items()]
 
 
 def proposed(document: dict[str, Any]) -> str:

@@ -83,7 +83,14 @@ class Report:
             SpaceErrors: there was a mistake.
         """
         if self.problems:
-            raise SpaceErrors(sorted(self.problems, key=lambda p: (p.file == "--set", p.line, p.column)))
+            raise SpaceErrors(in_order(self.problems))
+
+
+def in_order(problems: Iterable[SpaceProblem]) -> list[SpaceProblem]:
+    """Mistakes file by file, each in its order; those of ``--set`` at the end."""
+    found = list(problems)
+    files = list(dict.fromkeys(p.file for p in found))
+    return sorted(found, key=lambda p: (p.file == "--set", files.index(p.file), p.line, p.column))
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from runner.catalog import Parameter
 from runner.errors import UserError
 from runner.named import named
 from runner.protocol import Cost, Objective
+from sweeps.space.datafile import mistakes
 from sweeps.space.problems import Report, near_file, nearest, shown
 from sweeps.space.schema import ALSO, PRUNERS, SAMPLERS, Budget, PrunerSpec, SamplerSpec
 
@@ -52,7 +53,7 @@ def study_name(raw: Any, report: Report, key: str = "study") -> str:
 
 
 def data_file(raw: Any, base: Path, option: Path | None, report: Report) -> str:
-    """``demo``, or the absolute path of a data file.
+    """``demo``, or the absolute path of a data file; its own mistakes are noted with the space's.
 
     Args:
         raw: what the space says.
@@ -81,6 +82,8 @@ def data_file(raw: Any, base: Path, option: Path | None, report: Report) -> str:
     elif not path.is_file():
         message = f"expected demo or a data file, found {raw}, and there is no such file in {path.parent}"
         report.add("data", message, near_file(path))
+    else:
+        report.problems += mistakes(path)
     return str(path)
 
 

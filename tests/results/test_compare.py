@@ -87,11 +87,14 @@ def test_a_number_names_the_combination_with_all_its_seeds(study: StudyRecord, t
     assert (seeds.a.trials, seeds.b.trials) == ((0,), (1,)), "two seeds of one combination"
 
 
-def test_a_trial_against_itself_is_nothing(study: StudyRecord, trial_of: TrialMaker) -> None:
-    desk = Desk(study, trial_of, {"aaaaaaaa": [training(0)]})
-    found = desk.compare("0", "0", seed_noise=0.01)
-    assert (found.difference, found.probability) == (0.0, 0.5)
-    assert found.verdict.startswith("not told apart") and {image.moves for image in found.moved} == {0.0}
+@pytest.mark.parametrize(("a", "b"), [("0", "0"), ("aaaaaaaa", "AAAAAAAA"), ("aaaaaaaa", "1"), ("1", "aaaaaaaa")])
+def test_nothing_is_compared_with_itself_or_its_own_trial(
+    study: StudyRecord, trial_of: TrialMaker, a: str, b: str
+) -> None:
+    desk = Desk(study, trial_of, {"aaaaaaaa": [training(0), training(1)]})
+    with pytest.raises(ResultsError) as error:
+        desk.compare(a, b)
+    assert str(error.value) == f"{a} and {b} share a training; name two combinations, or two trials of one"
 
 
 def test_sizes_are_compared_where_the_evidence_has_them(study: StudyRecord, trial_of: TrialMaker) -> None:

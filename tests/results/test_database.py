@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -38,24 +34,6 @@ def foreign(path: Path, *tables: str) -> None:
     connection.close()
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """A folder that an unprivileged user can reach, and this process as one (root may write anywhere)."""
-    folder = Path(tempfile.mkdtemp(prefix="sweep-test-"))
-    folder.chmod(0o755)
-    root = os.geteuid() == 0
-    if root:
-        os.chown(folder, 65534, 65534)
-        os.seteuid(65534)
-    try:
-        yield folder
-    finally:
-        folder.chmod(0o755)
-        if root:
-            os.seteuid(0)
-        shutil.rmtree(folder)
-
-
 def test_urls_that_are_none() -> None:
     examples = "write sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
     assert line("sweeps.db") == f"not a storage URL: 'sweeps.db'; {examples}"
@@ -82,8 +60,17 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
-    expected = f"{tmp_path} is not an SQLite database (unable to open database file); name another --storage"
-    assert line(f"sqlite:///{tmp_path}") == expected
+    expected = f"{tmp_path} is a folder; name a file, such as --storage sqlite:///{tmp_path}/sweeps.db"
+    assert line(f"sqlite:///{tmp_path}") == line(f"sqlite:///{tmp_path}", readonly=True) == expected
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9])
+def test_a_database_that_was_cut_off(url: str, tmp_path: Path, share: float) -> None:
+    Store.open(url).close()
+    path = tmp_path / "sweeps.db"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    for readonly in (True, False):
+        assert line(url, readonly).startswith(f"{path} is damaged (")
 
 
 def test_another_programs_database_is_refused_and_untouched(tmp_path: Path) -> None:

@@ -107,8 +107,8 @@ def test_nothing_to_pick(trial_of: TrialMaker) -> None:
     cases = {
         None: "no trial is complete yet (1 failed, 1 running); see: sweep status",
         7: "there is no trial 7; there are 0 to 1",
-        0: "trial 0 is failed, not complete (out of\\nmemory); see: sweep rank --all",
-        1: "trial 1 is running, not complete; see: sweep rank --all",
+        0: "trial 0 is failed, not complete (out of\\nmemory); see: sweep rank --all --study models",
+        1: "trial 1 is running, not complete; see: sweep rank --all --study models",
     }
     for number, expected in cases.items():
         with pytest.raises(ResultsError) as error:

@@ -61,7 +61,9 @@ def test_what_was_stopped_with_a_score_of_the_first_three_is_named(study: StudyR
     stopped = [trial_of(n, score, state="pruned") for n, score in ((4, 0.29), (5, 0.3), (6, 0.45), (7, None))]
     ranking = rank(study, [*trials, *stopped])
     assert ranking.promising == (5, 6)
-    assert any(line.endswith("5, 6; taken up again with: sweep trials retry 5") for line in captions(ranking))
+    assert any(
+        line.endswith("5, 6; taken up again with: sweep trials retry 5 --study models") for line in captions(ranking)
+    )
     assert rank(study, [*trials[:2], *stopped]).promising == ()
 
 

@@ -41,7 +41,7 @@ nuclei, scale tiny
 all with: backbone resnet18, augmentation flip, optimizer AdamW, epochs 12, batch_size 2, image_size
 256x192, optimizer.lr 0.001, augmentation.flip.probability 0.5
 +/-: difference to trial 0 (mask_rcnn)
-2 trials are not complete (1 failed, 1 running); see them with: sweep rank --all"""
+2 trials are not complete (1 failed, 1 running); see them with: sweep rank --all --study models"""
 
 
 def test_the_weekly_table(study: StudyRecord, trials: list[TrialRecord]) -> None:
@@ -115,7 +115,7 @@ def test_colours_only_where_asked(study: StudyRecord, trials: list[TrialRecord])
 def test_nothing_is_complete_yet(study: StudyRecord, trials: list[TrialRecord]) -> None:
     assert render(rank(study, trials[3:]), "table", 100).splitlines()[-2:] == [
         "no trial is complete yet",
-        "2 trials are not complete (1 failed, 1 running); see them with: sweep rank --all",
+        "2 trials are not complete (1 failed, 1 running); see them with: sweep rank --all --study models",
     ]
     assert render(rank(study, []), "csv").startswith("rank,trial,combination,state,owner,")
     assert json.loads(render(rank(study, []), "json"))["rows"] == []
@@ -137,7 +137,9 @@ def test_markdown(study: StudyRecord, trials: list[TrialRecord]) -> None:
     assert lines[1].startswith("|----:|") or lines[1].startswith("|")
     assert "a\\|b &lt;i&gt;c&lt;/i&gt;" in lines[4]
     assert "| 0.5861291233 |" in lines[4]
-    assert lines[-1] == "2 trials are not complete (1 failed, 1 running); see them with: sweep rank --all"
+    assert (
+        lines[-1] == "2 trials are not complete (1 failed, 1 running); see them with: sweep rank --all --study models"
+    )
 
 
 def test_csv_has_all_digits(study: StudyRecord, trials: list[TrialRecord]) -> None:

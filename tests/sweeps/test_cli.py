@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from rich.cells import cell_len
 from runner.protocol import LeaseRequest
 from sweeps.cli import _COMMANDS, cli, main
 from sweeps.leases.coordinator import Coordinator
+from sweeps.show import print_table
 
 HEAVY = ("torch", "mmdet", "mmengine", "mmcv")
 EMPTY = "sqlite:///empty.db"
@@ -123,6 +125,15 @@ def test_the_help_lists_every_command(capsys: Captured) -> None:
     assert (code, err) == (0, "")
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.startswith("  ")]
     assert set(_COMMANDS) <= set(listed)
+
+
+@pytest.mark.parametrize("group", [[], ["data"], ["trials"]])
+def test_the_help_of_a_group_has_an_example_and_cuts_no_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = said(capsys, *group, "--help")[1]
+    assert "..." not in out.partition("Commands:")[2] and "Example" in out
 
 
 # exit codes
@@ -239,6 +250,17 @@ def test_a_korean_owner_is_aligned(here: Path, capsys: Captured) -> None:
     assert ends.pop() + len("0.1002000000") == cell_len(head[: head.index("segm_mAP")]) + len("segm_mAP"), out
 
 
+@pytest.mark.parametrize("width", [30, 60, 80])
+def test_a_narrow_terminal_cuts_no_number(monkeypatch: pytest.MonkeyPatch, capsys: Captured, width: int) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = ["backbones", "3 of 4", "0.4123456789", "3", "+0.0123", "-0.0012 to +0.0234", "cascade_mask_rcnn, lr 0.001"]
+    print_table(["stage", "trials", "segm_mAP", "seeds", "gain", "95 %", "best combination"], [row])
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    assert all(any(number in line for line in lines) for number in row[1:6]), lines
+    assert max(map(cell_len, lines)) <= 80
+
+
 @pytest.mark.parametrize("part", ["models", "backbones", "augmentations", "optimizers", "schedules"])
 def test_every_part_of_the_catalog(here: Path, capsys: Captured, part: str) -> None:
     code, out, err = said(capsys, "catalog", part, "--format", "json")
@@ -273,7 +295,7 @@ def test_best_without_a_complete_trial(tmp_path: Path, monkeypatch: pytest.Monke
             coordinator.finish(number, lease.fence, result(outcome=outcome, reason="made up"))
     line = "sweep: no trial is complete yet (1 failed, 1 infeasible); see: sweep status\n"
     assert said(capsys, "best", "--export", "config") == (1, "", line)
-    line = "sweep: trial 0 is failed, not complete (made up); see: sweep rank --all\n"
+    line = "sweep: trial 0 is failed, not complete (made up); see: sweep rank --all --study made_up\n"
     assert said(capsys, "best", "--export", "config", "--trial", "0") == (1, "", line)
     line = "sweep: there is no trial 9; there are 0 to 1\n"
     assert said(capsys, "best", "--export", "config", "--trial", "9") == (1, "", line)
@@ -287,8 +309,11 @@ def test_best_writes_and_prints_where(here: Path, capsys: Captured, tmp_path: Pa
     code, text, _ = said(capsys, "best", "--export", "params", "--trial", "1")
     assert (code, json.loads(text)["trial"]) == (0, 1)
     gone = here / "work_dirs" / "made_up" / "3" / "last.pth"
-    line = f"sweep: the checkpoint {gone} is gone; export the config and train again: sweep best --export config\n"
-    assert said(capsys, "best", "--export", "checkpoint") == (1, "", line)
+    line = f"sweep: the checkpoint {gone} is gone; export the config and train again: sweep best --export config"
+    assert said(capsys, "best", "--export", "checkpoint") == (1, "", f"{line} --study made_up\n")
+    named = "sqlite:///./sweeps.db"
+    err = f"{line} --study made_up --storage {named}\n"
+    assert said(capsys, "best", "--export", "checkpoint", "--storage", named) == (1, "", err)
     missing = tmp_path / "missing" / "best.py"
     code, _, err = said(capsys, "best", "--export", "config", "--out", str(missing))
     assert code == 1 and "Traceback" not in err and str(missing) in err
@@ -306,6 +331,19 @@ def test_sweep_storage_names_the_database(
     assert (code, json.loads(out)["trials"]["complete"]) == (0, 4)
     code, _, err = said(capsys, "status", "--storage", EMPTY)
     assert (code, "empty.db does not exist" in err) == (1, True), "the option wins"
+
+
+def test_a_server_and_a_database_exclude_each_other(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("SWEEP_TOKEN", "secret")
+    line = "--server and --storage exclude each other: a server has its own database"
+    code, _, err = said(capsys, "rank", "--server", "http://127.0.0.1:9", "--storage", EMPTY)
+    assert (code, err.splitlines()[-1]) == (2, f"Error: {line}")
+    line = "sweep: localhost:1 is no address of a study server; write one such as https://server:8600\n"
+    assert said(capsys, "rank", "--server", "localhost:1") == (1, "", line)
+    monkeypatch.setenv("SWEEP_SERVER", "http://127.0.0.1:9")
+    assert said(capsys, "rank", "--storage", "sqlite:///sweeps.db")[0] == 0
 
 
 def test_the_study_started_last_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

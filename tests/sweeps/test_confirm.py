@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +303,36 @@ def test_held_out_images_that_changed_are_a_line_before_anything_is_trained(benc
         (tmp_path / "x.png").write_bytes(b"another picture")
         with pytest.raises(UserError, match="the held-out images changed since the study began"):
             begin(study, BEST)
+
+
+def test_where_it_trains_and_which_study_it_takes_is_said_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """No worker comes: what is said stands before anything is trained."""
+    monkeypatch.setattr("sweeps.run._pool", lambda *_: None)
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    bench = Bench(tmp_path)
+    for name in ("weeks.models", "weeks.refine"):
+        with bench.study(f"study={name}") as study:
+            run(Coordinator(study), trials=1)
+    said = [
+        "study weeks.refine (of 2; --study names another)",
+        "study weeks.refine is a stage of campaign weeks; confirm that with: sweep confirm --study weeks",
+    ]
+    monkeypatch.chdir(tmp_path)
+    assert main(["confirm", "--top", "1", "--seeds", "1"]) == 1
+    assert capsys.readouterr().err.splitlines()[:-1] == said
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    with (
+        contextlib.closing(sqlite3.connect("sweeps.db")) as one,
+        contextlib.closing(sqlite3.connect(moved / "sweeps.db")) as other,
+    ):
+        one.backup(other)
+    monkeypatch.chdir(moved)
+    assert main(["confirm", "--top", "1", "--seeds", "1"]) == 1
+    place = f"study weeks.refine trains in {tmp_path}/work_dirs, as it began, not in {moved}/work_dirs"
+    assert capsys.readouterr().err.splitlines()[:-1] == [*said, place]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
         assert study.store.attempts("made_up", 0)[0].ended_at is None
 
 
-def test_a_study_that_was_not_paused_stays_finished_when_it_is_resumed(
+def test_a_study_that_is_finished_stays_so_when_it_is_resumed_or_paused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench = Bench(tmp_path)
@@ -49,6 +49,11 @@ def test_a_study_that_was_not_paused_stays_finished_when_it_is_resumed(
     capsys.readouterr()
     assert main(["status"]) == 0
     assert capsys.readouterr().out.startswith("study    made_up: finished")
+    before = bench.dump()
+    assert main(["pause"]) == 1
+    line = "sweep: study made_up is finished (everything was tried): there is nothing to pause\n"
+    assert capsys.readouterr() == ("", line)
+    assert bench.dump() == before
 
 
 def test_messages_show_no_password(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from runner.protocol import Verdict
 from sweeps.artifacts import Artifacts
 from sweeps.evidence import check_evidence
 from sweeps.imports import Imported, ImportedTable, taken
+from sweeps.leases.coordinator import RefusedError
 from sweeps.logs import read
 from sweeps.server.confirmation import Asked, HeldScore
 from sweeps.server.hall import Hall
@@ -138,8 +139,11 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
 
     @routes.post("/studies/{study}/pause")
     def pause(study: Study) -> Verdict:
-        """Nothing new begins."""
-        hall.study(study).pause()
+        """Nothing new begins; of a study that is finished nothing would, and it stays as it is."""
+        owner = hall.study(study)
+        if owner.finished():
+            raise RefusedError(f"study {study} is finished ({owner.status()['reason']}): there is nothing to pause")
+        owner.pause()
         return Verdict()
 
     @routes.post("/studies/{study}/resume")

@@ -12,6 +12,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from runner.data import coco
+from runner.data.files import write_picture
 from runner.errors import Problem
 
 Document = dict[str, Any]
@@ -221,6 +222,12 @@ def test_broken_masks_and_boxes(
             None,
         ),
         (
+            {"category_id": None},
+            "annotations[0].category_id",
+            "category_id is missing; the categories are 1 (Normal)",
+            None,
+        ),
+        (
             {"image_id": 99},
             "annotations[0].image_id",
             "image 99 is not in the list of images",
@@ -269,6 +276,25 @@ def test_broken_pictures(labels: Write, sound: Document) -> None:
         (f"{train}/a.png is cut off: the end of the PNG is missing", True),
         (f"{train}/b.png is no picture that can be read", True),
     ]
+
+
+ALLOW = "allow reading it (chmod a+rX)"
+
+
+def test_what_may_not_be_read(elsewhere: Path, sound: Document) -> None:
+    path, train = elsewhere / "train.json", elsewhere / "train"
+    path.write_text(json.dumps(sound))
+    for name in ("a.png", "b.png", "c.png"):
+        write_picture(train / name, np.full((40, 60), 128, np.uint8))
+    (train / "b.png").chmod(0)
+    denied = "cannot be read: permission denied"
+    assert found(path) == [Problem("images[1].file_name", f"{train}/b.png {denied}", ALLOW)]
+    for mode in (0o000, 0o400, 0o100):
+        train.chmod(mode)
+        assert found(path) == [Problem("images", f"the folder {train} {denied}", ALLOW)]
+    train.chmod(0o700)
+    path.chmod(0)
+    assert found(path) == [Problem("", denied, ALLOW)]
 
 
 def test_turned_pictures_are_as_wide_as_they_are_decoded(labels: Write, sound: Document) -> None:

@@ -97,6 +97,16 @@ def test_broken_labels(tmp_path: Path, labels: Write, sound: Document) -> None:
     }
 
 
+def test_names_in_brackets_are_names(tmp_path: Path, labels: Write, sound: Document) -> None:
+    sound["categories"][0]["name"] = "[red]Normal"
+    labels(sound)
+    file = hackathon(tmp_path, "train.json")
+    text = file.read_text().replace("[Normal]", '["[red]Normal"]')
+    file.write_text(f'name: "[/x] set"\n{text}')
+    lines = run("check", file, "--overlays", 0).stdout.splitlines()
+    assert lines[0].strip() == "[/x] set" and any("[red]Normal: " in line for line in lines)
+
+
 def test_labels_cut_off(tmp_path: Path, labels: Write, sound: Document) -> None:
     path = labels(sound)
     path.write_bytes(path.read_bytes()[:100])
@@ -110,7 +120,7 @@ def test_labels_cut_off(tmp_path: Path, labels: Write, sound: Document) -> None:
 
 def test_many_problems_are_cut_in_the_table(tmp_path: Path, labels: Write, sound: Document) -> None:
     first = sound["annotations"][0]
-    sound["annotations"] += [{**first, "id": 100 + i, "segmentation": []} for i in range(40)]
+    sound["annotations"] += [{**first, "id": 100 + i, "category_id": 100 + i} for i in range(40)]
     labels(sound)
     lines = run("check", hackathon(tmp_path, "train.json"), "--overlays", 0).stdout.splitlines()
     assert len([line for line in lines if line.startswith("error: ")]) == 30
@@ -118,6 +128,27 @@ def test_many_problems_are_cut_in_the_table(tmp_path: Path, labels: Write, sound
         "and 10 more: --format json lists all",
         "40 errors, 0 warnings: no sweep starts before the errors are mended",
     ]
+
+
+def test_what_is_wrong_in_the_same_way_is_one_line(tmp_path: Path, labels: Write, sound: Document) -> None:
+    first = sound["annotations"][0]
+    sound["annotations"] += [{**first, "id": 100 + i, "category_id": 9} for i in range(40)]
+    sound["annotations"] += [{**first, "id": 200 + i, "segmentation": []} for i in range(2)]
+    sound["images"] += [{"id": 10 + i, "file_name": f"{i}.png"} for i in range(3)]
+    labels(sound)
+    file = hackathon(tmp_path, "train.json")
+    lines = run("check", file, "--overlays", 0).stdout.splitlines()
+    at = f"error: {tmp_path}/train.json: "
+    assert [line for line in lines if line.startswith("error: ")] == [
+        f"{at}images[3].file_name: no such picture: {tmp_path}/train/0.png; did you mean c.png? "
+        "(2 more like it: images[4], images[5])",
+        f"{at}annotations[4].category_id: category 9 is not among the categories: 1 (Normal) "
+        "(39 more like it: annotations[5], annotations[6], annotations[7] and 36 more)",
+        f"{at}annotations[44].segmentation: annotation 200 of a.png: empty polygon; remove the annotation, or draw it "
+        "again (1 more like it: annotations[45])",
+    ]
+    assert lines[-1].startswith("45 errors, ")
+    assert len(json.loads(run("check", file, "--overlays", 0, "--format", "json").stdout)["problems"]) >= 45
 
 
 def test_mistakes_in_the_data_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

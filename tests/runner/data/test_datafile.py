@@ -130,3 +130,13 @@ def test_missing_parts_are_all_reported(base: Path) -> None:
     assert problems_of(["train"], base) == [
         Problem("", "expected a mapping with train and val, found the list ['train']")
     ]
+
+
+def test_a_folder_that_nobody_may_enter(elsewhere: Path) -> None:
+    (elsewhere / "sealed" / "train").mkdir(parents=True)
+    (elsewhere / "sealed").chmod(0)
+    train = {"images": "sealed/train", "annotations": "x.json"}
+    found = problems_of({"train": train, "val": {"split": 0.2}}, elsewhere)
+    (elsewhere / "sealed").chmod(0o700)
+    denied = f"{elsewhere}/sealed/train cannot be read: permission denied"
+    assert found[0] == Problem("train.images", denied, "allow reading it (chmod a+rX)")

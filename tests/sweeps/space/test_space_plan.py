@@ -104,8 +104,8 @@ def test_epochs_at_tiny_follow_the_data(planned: Plan) -> None:
 def test_the_table(planned: Plan) -> None:
     found = planned(
         "search: {optimizer: {SGD: {lr: {float: [0.001, 0.1], log: true}}, AdamW: }, "
-        "epochs: {int: [2, 8], step: 2}}\n"
-        "fixed: {model: htc, augmentation: {flip: {probability: 0.3}}}\nbudget: {trials: 7}",
+        "epochs: {int: [2, 8], step: 2}, augmentation: [flip, [equalize, brightness]]}\n"
+        "fixed: {model: htc, schedule: {step: {gamma: 0.3}}}\nbudget: {trials: 7}",
         adapted={"detections": 150},
     )
     stream = io.StringIO()
@@ -120,7 +120,9 @@ def test_the_table(planned: Plan) -> None:
         "AdamW",
         "search epochs 2 to 8, in steps of 2",
         "fixed model htc",
-        "fixed augmentation flip: {probability: 0.3}",
+        "search augmentation flip",
+        "[equalize, brightness]",
+        "fixed schedule step: {gamma: 0.3}",
         "fixed image_size [256, 256]",
         "adapted detections 150",
     ):
