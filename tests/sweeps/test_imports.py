@@ -514,7 +514,7 @@ def test_a_study_begins_with_a_table(small: Bench) -> None:
     start = ("start", "space.yaml", "--scale", "tiny", "--import")
     desk = Desk(small.folder)
     done = desk.run(*start, "nowhere.csv", "--metric", "segm_mAP")
-    assert (done.returncode, done.stderr) == (1, "nowhere.csv: no such file or directory\n")
+    assert (done.returncode, done.stderr) == (1, "sweep: nowhere.csv: no such file or directory\n")
     assert desk.run(*start, "week2.csv").returncode == 2
     for new in (6, 0):
         done = desk.run(*start, "week2.csv", "--metric", "segm_mAP")
