@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, variance
+from statistics import fmean
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def stagnation(ends: Sequence[End], gain: float | None = None) -> Stagnation:
 
     Args:
         ends: trials that are complete or pruned, in the order of their ends.
-        gain: what a rise must exceed; None for the standard deviation between seeds, pooled over all combinations
-            that were repeated, and for 0 where none was.
+        gain: what a rise must exceed; None for the standard deviation between seeds (`results.seednoise`), and for 0
+            where nothing was repeated.
     """
     scores: dict[str, list[float]] = {}
     for end in ends:
@@ -66,9 +66,12 @@ def stagnation(ends: Sequence[End], gain: float | None = None) -> Stagnation:
 
 
 def _noise(scores: Sequence[Sequence[float]]) -> float | None:
-    """Standard deviation between seeds, pooled as in Student's test; None where nothing was repeated."""
-    repeated = [one for one in scores if len(one) > 1]
-    if not repeated:
+    """Standard deviation between seeds, as the ranking learns it; None where nothing was repeated."""
+    if all(len(one) < 2 for one in scores):
         return None
-    freedom = sum(len(one) - 1 for one in repeated)
-    return float((sum(variance(one) * (len(one) - 1) for one in repeated) / freedom) ** 0.5)
+    import numpy as np
+
+    from results import seednoise
+
+    found = seednoise.learnt([np.array(one) for one in scores if one])
+    return found.deviation if found else None
