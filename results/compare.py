@@ -89,9 +89,12 @@ class Comparison:
                 "one seed each says nothing about the next one: train both with more seeds (repeats: 3), "
                 "or give --seed-noise"
             )
-        if self.low > 0 or self.high < 0:
-            return f"{'A beats B' if self.low > 0 else 'B beats A'}: the interval excludes 0"
-        return "not told apart: the interval includes 0"
+        from results.confidence import LEVEL
+
+        sure = max(self.probability, 1 - self.probability)
+        if sure >= LEVEL:
+            return f"{'A beats B' if self.probability > 0.5 else 'B beats A'}: with probability {sure:.3f}"
+        return f"not told apart: the better one is so with probability {sure:.3f}, less than {LEVEL}"
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
