@@ -25,7 +25,7 @@ def captions(ranking: Ranking) -> list[str]:
     if ranking.promising:
         numbers = ", ".join(map(str, ranking.promising))
         lines.append(
-            f"stopped with a score of the first three places: {numbers}; taken up again with: "
+            f"stopped, though higher than each of the first three was at that epoch: {numbers}; taken up again with: "
             f"{_command(ranking, f'trials retry {ranking.promising[0]}')}"
         )
     if not ranking.rows:

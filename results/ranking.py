@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from results import tried
@@ -25,6 +25,7 @@ def rank(
     by: str | None = None,
     all_states: bool = False,
     standings: Standings | None = None,
+    scores: Mapping[int, Mapping[int, float]] | None = None,
 ) -> Ranking:
     """Rank the trials of a study by score, highest first.
 
@@ -34,6 +35,7 @@ def rank(
         by: one of `BY`: only the best row of each of its values, ranked among themselves.
         all_states: also list trials that are not complete, after the ranked ones.
         standings: the combinations, weighed (`standings.judge`); by default without intervals.
+        scores: of each trial and epoch, by which stopped trials are compared; by default they are not.
 
     Raises:
         ResultsError: ``by`` is no such part.
@@ -73,15 +75,22 @@ def rank(
         standings=standings,
         every=tuple(row for row in everything.values() if row.rank is not None),
         against=goal,
-        promising=_promising(trials),
+        promising=_promising(trials, scores or {}),
     )
 
 
-def _promising(trials: Sequence[TrialRecord]) -> tuple[int, ...]:
-    """Stopped trials whose last score has a place among the first three; in a study of fewer nothing is said."""
-    best = sorted((trial.score for trial in trials if ranked(trial) and trial.score is not None), reverse=True)[:3]
-    stopped = [t for t in trials if t.state == "pruned" and len(best) == 3 and (t.score or -math.inf) >= best[-1]]
-    return tuple(trial.number for trial in stopped)
+def _promising(trials: Sequence[TrialRecord], scores: Mapping[int, Mapping[int, float]]) -> tuple[int, ...]:
+    """Stopped trials that stood higher than each of the first three did at that epoch; none in a study of fewer."""
+    first = sorted((trial for trial in trials if ranked(trial)), key=_order)[:3]
+    found = []
+    for trial in trials:
+        if trial.state != "pruned" or len(first) < 3 or not (curve := scores.get(trial.number)):
+            continue
+        last = max(curve)
+        then = [scores.get(one.number, {}).get(last, math.inf) for one in first]
+        if curve[last] > max(then):
+            found.append(trial.number)
+    return tuple(found)
 
 
 def fronted(rows: Sequence[Row], goal: str | None) -> list[Row]:

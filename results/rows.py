@@ -102,7 +102,7 @@ class Ranking:
         merged: whether a row is a combination with the mean of its seeds, else a trial.
         against: what is minimised beside the score (``parameters``), None where there is one goal.
         confirmed: the combination that is exported as the best because it was confirmed, None where none is.
-        promising: trials that a pruner stopped although they had scores of the first three places.
+        promising: trials that a pruner stopped, and that stood higher then than the first three did at that epoch.
         option: what command lines that are suggested need to find the study's database or server.
     """
 

@@ -40,6 +40,7 @@ _IMPORTED = TypeAdapter(Imported)
 _TRIAL = TypeAdapter(TrialRecord)
 _TRIALS = TypeAdapter(list[TrialRecord])
 _EPOCHS = TypeAdapter(list[EpochRecord])
+_SCORES = TypeAdapter(dict[int, dict[int, float]])
 _HELD = TypeAdapter(dict[int, HeldScore])
 _ATTEMPTS = TypeAdapter(list[AttemptRecord])
 _DOCUMENT = TypeAdapter(dict[str, Any])
@@ -97,6 +98,10 @@ class Remote(Client):
     def epochs(self, study: str, number: int) -> list[EpochRecord]:
         """Every validation of a trial, in order."""
         return self._read(f"/studies/{study}/trials/{number}/epochs", _EPOCHS)
+
+    def scores(self, study: str) -> dict[int, dict[int, float]]:
+        """The score of every epoch of every trial, by number and epoch."""
+        return self._read(f"/studies/{study}/scores", _SCORES)
 
     def attempts(self, study: str, number: int) -> list[AttemptRecord]:
         """Every lease of a trial and how it ended."""

@@ -35,8 +35,9 @@ def judged(
     trials = reader.trials(record.name)
     standings = judge(record, trials, lambda numbers: reader.evidence(record.name, numbers), seed_noise)
     best = confirmed(trials, record.confirmation)
+    scores = reader.scores(record.name) if any(trial.state == "pruned" for trial in trials) else None
     return replace(
-        rank(record, trials, by, all_states, standings),
+        rank(record, trials, by, all_states, standings, scores),
         imported=tuple(reader.imports(record.name)),
         confirmed=best.combination if best else None,
     )

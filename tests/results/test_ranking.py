@@ -56,15 +56,20 @@ def test_a_score_of_zero_is_ranked(study: StudyRecord, trial_of: TrialMaker) -> 
     assert places(study, [trial_of(0, 0.0), trial_of(1, -1.0)]) == [(1, 0), (2, 1)]
 
 
-def test_what_was_stopped_with_a_score_of_the_first_three_is_named(study: StudyRecord, trial_of: TrialMaker) -> None:
+def test_what_was_stopped_ahead_of_where_the_first_three_were_is_named(
+    study: StudyRecord, trial_of: TrialMaker
+) -> None:
     trials = [trial_of(n, score) for n, score in enumerate([0.2, 0.5, 0.4, 0.3])]
-    stopped = [trial_of(n, score, state="pruned") for n, score in ((4, 0.29), (5, 0.3), (6, 0.45), (7, None))]
-    ranking = rank(study, [*trials, *stopped])
-    assert ranking.promising == (5, 6)
-    assert any(
-        line.endswith("5, 6; taken up again with: sweep trials retry 5 --study models") for line in captions(ranking)
-    )
-    assert rank(study, [*trials[:2], *stopped]).promising == ()
+    stopped = [trial_of(n, 0.1, state="pruned") for n in (4, 5, 6, 7)]
+    scores = {
+        0: {1: 0.19, 2: 0.2}, 1: {1: 0.0, 2: 0.5}, 2: {1: 0.01, 2: 0.4}, 3: {1: 0.05, 2: 0.3},
+        4: {1: 0.05}, 5: {1: 0.06}, 6: {1: 0.06, 2: 0.3},
+    }  # fmt: skip
+    ranking = rank(study, [*trials, *stopped], scores=scores)
+    assert ranking.promising == (5,), "4 is level with one of them, 6 has fallen behind, of 7 nothing is known"
+    line = next(line for line in captions(ranking) if line.startswith("stopped"))
+    assert line.endswith(": 5; taken up again with: sweep trials retry 5 --study models")
+    assert rank(study, [*trials[:2], *stopped], scores=scores).promising == ()
 
 
 def test_trials_that_are_not_complete_come_last_and_only_if_asked(study: StudyRecord, trial_of: TrialMaker) -> None:

@@ -235,6 +235,15 @@ def test_one_trial_is_asked_for_alone(site: Site) -> None:
     assert asked == ["/studies/made_up/trials/1", "/studies/made_up/trials/2"]
 
 
+def test_the_scores_of_all_epochs_are_one_question(site: Site) -> None:
+    with site.client() as client, Remote(site.url, TOKEN) as remote:
+        lease = site.lease("w1")
+        client.report(lease, report(1))
+        client.report(lease, report(2))
+        known = site.study.store.scores("made_up")
+        assert remote.scores("made_up") == known and list(known[0]) == [1, 2]
+
+
 def test_after_a_stop_running_trials_still_report_and_nobody_gets_another(site: Site) -> None:
     with site.client() as client:
         lease = site.lease()

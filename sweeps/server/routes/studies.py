@@ -47,6 +47,11 @@ def router(hall: Hall, team: Team | None, artifacts: Artifacts | None) -> APIRou
         """How a study stands."""
         return hall.study(study).status()
 
+    @routes.get("/studies/{study}/scores")
+    def scores(study: Study) -> dict[int, dict[int, float]]:
+        """The score of every epoch of every trial."""
+        return hall.study(study).study.store.scores(study)
+
     @routes.get("/studies/{study}/trials")
     def trials(study: Study) -> list[TrialRecord]:
         """All trials of a study."""
