@@ -12,6 +12,7 @@ from ruamel.yaml.composer import ComposerError
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
+from runner.data.files import unreadable
 from sweeps.space.plain import MAX_DEPTH, PlainBuilder
 from sweeps.space.problems import SpaceErrors, SpaceProblem, near_file
 
@@ -118,7 +119,7 @@ def _text(path: Path) -> str:
     except IsADirectoryError:
         raise SpaceErrors([_at(path, 1, 1, "expected a YAML file, found a folder")]) from None
     except OSError as error:
-        raise SpaceErrors([_at(path, 1, 1, f"cannot be read: {error.strerror}")]) from None
+        raise SpaceErrors([_at(path, 1, 1, *unreadable(error))]) from None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

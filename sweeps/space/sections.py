@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from runner.catalog import Parameter
+from runner.data.files import unreadable
 from runner.errors import UserError
 from runner.named import named
 from runner.protocol import Cost, Objective
@@ -76,10 +77,16 @@ def data_file(raw: Any, base: Path, option: Path | None, report: Report) -> str:
     except UserError as error:
         report.add("data", str(error))
         return ""
-    if path.is_dir():
+    try:
+        folder, there = path.is_dir(), path.is_file()
+    except OSError as error:
+        message, advice = unreadable(error)
+        report.add("data", f"{path} {message}", advice)
+        return str(path)
+    if folder:
         hint = f"did you mean {Path(raw) / 'data.yaml'}?" if (path / "data.yaml").is_file() else None
         report.add("data", f"expected a data file, found the folder {raw}", hint)
-    elif not path.is_file():
+    elif not there:
         message = f"expected demo or a data file, found {raw}, and there is no such file in {path.parent}"
         report.add("data", message, near_file(path))
     else:

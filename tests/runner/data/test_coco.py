@@ -281,6 +281,13 @@ def test_broken_pictures(labels: Write, sound: Document) -> None:
 ALLOW = "allow reading it (chmod a+rX)"
 
 
+@pytest.fixture
+def loaded() -> None:
+    """All code that reads labels is loaded: an unprivileged user may not."""
+    coco.check(NUCLEI / "val.json", NUCLEI / "val")
+
+
+@pytest.mark.usefixtures("loaded", "elsewhere")
 def test_what_may_not_be_read(elsewhere: Path, sound: Document) -> None:
     path, train = elsewhere / "train.json", elsewhere / "train"
     path.write_text(json.dumps(sound))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sweeps.space.document import Document, parse, read
+from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors
 
 FILE = Path("space.yaml")
@@ -143,10 +143,22 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert str(caught.value) == message
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_without_permission(tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    path.write_text("a: 1")
+@pytest.fixture
+def loaded(tmp_path: Path) -> None:
+    """All code that reads a space is loaded: an unprivileged user may not."""
+    (tmp_path / "x.yaml").write_text("study: a\ndata: demo\nfixed: {epochs: 1}\n")
+    load(tmp_path / "x.yaml")
+
+
+@pytest.mark.usefixtures("loaded", "elsewhere")
+def test_a_file_without_permission(elsewhere: Path) -> None:
+    denied = r"cannot be read: permission denied; allow reading it \(chmod a\+rX\)"
+    path, sealed = elsewhere / "a.yaml", elsewhere / "sealed"
+    path.write_text("study: a\ndata: sealed/data.yaml\nfixed: {epochs: 1}\n")
+    sealed.mkdir()
+    sealed.chmod(0)
+    with pytest.raises(SpaceErrors, match=rf"a\.yaml:2:1: data: {sealed}/data.yaml {denied}"):
+        load(path)
     path.chmod(0)
-    with pytest.raises(SpaceErrors, match=r"a\.yaml:1:1: cannot be read: Permission denied"):
+    with pytest.raises(SpaceErrors, match=rf"a\.yaml:1:1: {denied}"):
         read(path)
