@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 from unittest import mock
 
-from results.records import EpochRecord, ImportRecord, StudyRecord, TrialRecord, TrialState, now
+from results.records import EpochRecord, ImportRecord, Span, StudyRecord, TrialRecord, TrialState, now
 from results.store import Store
 from runner.protocol import DataPaths
 from sweeps.space.schema import SearchSpace
@@ -42,6 +42,9 @@ class MemoryStore:
 
     def scores(self, study: str) -> dict[int, dict[int, float]]:
         return {n: {e.epoch: e.score for e in told if e.score is not None} for n, told in self._epochs.items()}
+
+    def spans(self, study: str) -> list[Span]:
+        return []
 
     def imports(self, study: str) -> list[ImportRecord]:
         return []

@@ -186,11 +186,10 @@ def seed_noise(studies: Sequence[tuple[Sequence[TrialRecord], Sequence[Standing]
         for one in trials:
             if one.number in placed and one.score is not None:
                 scores[one.combination].setdefault(one.seed, float(one.score))
-    repeated = [list(by_seed.values()) for by_seed in scores.values() if len(by_seed) > 1]
-    if not repeated:
+    if all(len(by_seed) < 2 for by_seed in scores.values()):
         return None
     import numpy as np
 
     from results import seednoise
 
-    return seednoise.learnt([np.array(one) for one in repeated])
+    return seednoise.learnt([np.array(list(by_seed.values())) for by_seed in scores.values()])

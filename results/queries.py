@@ -29,6 +29,7 @@ from results.records import (
     EpochRecord,
     HeldRecord,
     ImportRecord,
+    Span,
     StudyRecord,
     TrialRecord,
     TrialState,
@@ -104,6 +105,13 @@ def read_attempts(session: Session, trial_id: int) -> list[AttemptRecord]:
     """The attempts at a trial, in order."""
     query = select(*_ATTEMPT).where(AttemptRow.trial_id == trial_id).order_by(AttemptRow.fence)
     return [AttemptRecord(**row._mapping) for row in session.execute(query)]
+
+
+def read_spans(session: Session, study_id: int) -> list[Span]:
+    """When the trials of a study were trained."""
+    query = select(TrialRow.number, AttemptRow.started_at, AttemptRow.ended_at)
+    query = query.join(AttemptRow, AttemptRow.trial_id == TrialRow.id).where(TrialRow.study_id == study_id)
+    return [Span(*row) for row in session.execute(query)]
 
 
 def last_epoch(session: Session, trial_id: int) -> int:

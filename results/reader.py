@@ -20,6 +20,7 @@ from results.records import (
     EpochRecord,
     HeldRecord,
     ImportRecord,
+    Span,
     StudyRecord,
     Summary,
     TrialRecord,
@@ -108,6 +109,12 @@ class Reader:
         """The score of every epoch of every trial, by number and epoch, in one query."""
         with self._database.read() as session:
             return queries.read_scores(session, self._study(session, study).id)
+
+    @waited_out
+    def spans(self, study: str) -> list[Span]:
+        """When its trials were trained, lease by lease, in one query."""
+        with self._database.read() as session:
+            return queries.read_spans(session, self._study(session, study).id)
 
     @waited_out
     def attempts(self, study: str, number: int) -> list[AttemptRecord]:

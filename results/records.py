@@ -57,6 +57,15 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class Span:
+    """When a trial was trained under one lease; `ended` is None while it is."""
+
+    trial: int
+    begun: datetime
+    ended: datetime | None
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One training and what came of it.
 

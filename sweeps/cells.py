@@ -13,6 +13,7 @@ from runner.catalog.spellings import meant, plain
 from runner.protocol import Scalar
 
 LABELLED = ("owner", "score")  # what does not belong to the name of a row
+_LONGEST = 200  # letters of a cell that is taken apart
 _ROUNDED = 1e-5  # tables have six digits
 _ZOO_EPOCHS = {"x": 12, "e": 1}  # MMDetection's 1x schedule, and 20e
 _BRACKETS = re.compile(r"\s*\((?P<inside>[^()]*)\)\s*$")
@@ -31,10 +32,11 @@ def apart(cells: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     inside: dict[str, str] = {}
     for name, text in cells.items():
-        found[name], more = (text, {}) if name in LABELLED else _brackets(name, text)
+        found[name], more = (text, {}) if name in LABELLED or len(text) > _LONGEST else _brackets(name, text)
         inside |= more
     found = {**inside, **found}
-    zoo = _zoo(found.get("model", ""))
+    model = found.get("model", "")
+    zoo = _zoo(model) if len(model) <= _LONGEST else {}
     found = {**zoo, **found, **{name: text for name, text in zoo.items() if name == "model"}}
     length = _EPOCHS.fullmatch(found.get("epochs", ""))
     return {**found, "epochs": length[1]} if length else found
@@ -71,6 +73,8 @@ def _brackets(name: str, text: str) -> tuple[str, dict[str, str]]:
     for piece in match["inside"].split(","):
         if length := _EPOCHS.fullmatch(piece):
             found["epochs"] = length[1]
+        elif schedule := _LENGTH.fullmatch(f" {piece.strip()}"):
+            found["epochs"] = str(int(schedule[1]) * _ZOO_EPOCHS[schedule[2]])
         for part in PARTS:
             if meant(part, piece):
                 found[part] = f"{found[part]}, {piece}" if part in found else piece.strip()

@@ -10,6 +10,7 @@ from runner.adapt import image_size
 from runner.catalog import MODELS, SETTINGS
 from runner.catalog.spellings import plain
 from runner.protocol import Combination, Scalar, Scale, digest
+from runner.share import share_of
 from sweeps.cells import same
 from sweeps.space.exclusion import forbidden
 from sweeps.space.opening import left_open, opening
@@ -107,6 +108,7 @@ def _facts(combination: Combination) -> dict[str, Scalar]:
         "optimizer": combination.optimizer.name,
         "schedule": combination.schedule.name if combination.schedule else "constant",
         **combination.settings,
+        "train_share": share_of(combination),
         "image_size": show(image_size(combination)),
         **combination.flat_params(),
     }
@@ -174,8 +176,10 @@ class _Reading:
             number = float(text)
         except ValueError as error:
             raise UnknownError(f"{name} {text} is no number") from error
+        if not low <= number <= high:  # nor is what is no number at all
+            raise UnknownError(f"{name} {text} is outside of what the study searches")
         on_step = step is None or abs((number - low) / step - round((number - low) / step)) < 1e-9
-        if not low <= number <= high or not on_step:
+        if not on_step:
             raise UnknownError(f"{name} {text} is outside of what the study searches")
         return number
 

@@ -113,7 +113,7 @@ class Repeating:
         return min(waiting, key=lambda one: len(one.seeds) * gaps[id(one)] ** 2) if waiting else leader
 
     def _close(self, scored: list[_Group]) -> list[_Group]:
-        """The leader, and those whose interval overlaps its own; all as long as little is known of the noise."""
+        """The leader, and those whose interval overlaps its own; all contenders while little is known of the noise."""
         import numpy as np
         from scipy.special import stdtrit
 
@@ -121,7 +121,7 @@ class Repeating:
 
         noise = seednoise.learnt([np.array(list(one.scores.values())) for one in scored])
         if noise is None or noise.freedom < _FREEDOM:
-            return scored
+            return [one for one in scored if one.mean >= seednoise.CONTENDS * scored[0].mean]
         reach = float(stdtrit(noise.freedom, (1 + _LEVEL) / 2)) * noise.deviation
 
         def half(one: _Group) -> float:

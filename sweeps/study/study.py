@@ -68,7 +68,11 @@ class Study:
         self._due = set[int]()  # of those that were begun
         self.further = self.followers.further
         seeds = 1 if space.adaptive else space.repeats
-        self._tally = Tally((row for row in rows if row.number not in self.further), seeds)
+        spans = [one for one in store.spans(record.name) if one.ended or workers_survive]
+        self._tally = Tally(
+            [row for row in rows if row.number not in self.further], seeds,
+            [one for one in spans if one.trial not in self.further],
+        )  # fmt: skip
         for row in rows:
             if row.state == "running" and not workers_survive:
                 self.store.release(record.name, row.number, "stopped", "the study's owner ended")
@@ -259,6 +263,8 @@ class Study:
         self._epochs[number] = row.epochs
         for epoch in epochs:
             self._tally.report(number, epoch.epoch, epoch.seconds)
+        if number not in self.further:
+            self._tally.train(number)
         hours = self.space.budget.trial_hours
         return Lease(
             study=name,
@@ -302,10 +308,12 @@ class Study:
     def release(self, number: int, failure: str = "lost_worker", reason: str | None = None) -> None:
         """Stores that the trial waits again, and why."""
         self.store.release(self.record.name, number, failure, reason)
+        self._tally.rest(number)
 
     def restart(self, number: int, batch_size: int, accumulate: int) -> None:
         """Stores that the trial begins anew with these settings."""
         self.store.restart(self.record.name, number, {"batch_size": batch_size, "accumulate": accumulate})
+        self._tally.rest(number)
         self.followers.restarted(number)
 
     def finish(self, number: int, result: Result, failure: str | None = None) -> None:
@@ -326,6 +334,7 @@ class Study:
             versions=result.versions, config=result.config,
         )  # fmt: skip
         row = self.row(number)
+        self._tally.rest(number)
         if number not in self.further:
             self._tally.ended(row)
         self._epochs.pop(number, None)
@@ -357,6 +366,8 @@ class Study:
         stands_in = self.followers.begin_again(row, lambda number: self._attributes(number, row.optuna_params))
         self.store.retry(self.record.name, number, stands_in)
         self.followers.stands_in(row, stands_in)
+        if number not in self.further:
+            self._tally.again(number)
         if self.ordered and number in self.further:
             self._due.add(number)
         return self.row(number)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import fmean
 
-from results.records import FINAL, TrialRecord, now
+from results.records import FINAL, Span, TrialRecord, now
 from results.rows import finite
 from sweeps.study.stagnation import End, Stagnation, stagnation
 
@@ -19,12 +19,13 @@ class Tally:
     Args:
         rows: the trials so far.
         seeds: that a combination is trained with; before all of them have ended its mean says nothing yet.
+        spans: when these trials were trained so far.
 
     Attributes:
         begun: how many trials there are; one that is tried again counts once.
     """
 
-    def __init__(self, rows: Iterable[TrialRecord], seeds: int = 1) -> None:
+    def __init__(self, rows: Iterable[TrialRecord], seeds: int = 1, spans: Iterable[Span] = ()) -> None:
         self.begun, self._least = 0, seeds
         self._seconds: dict[int, float] = {}
         self._ended: dict[str, set[int]] = defaultdict(set)  # trials of each combination
@@ -32,17 +33,37 @@ class Tally:
         self._best: float | None = None  # until another trial ends: every question for a trial asks for it
         self._spent = 0.0  # seconds of trials that have ended
         self._running: dict[int, dict[int, float]] = {}  # those that have not: epoch -> seconds
-        found = sorted(rows, key=lambda row: (row.finished_at or now(), row.number))
-        self._since, self._before = now(), worked(found)
-        for row in found:
+        for row in sorted(rows, key=lambda row: (row.finished_at or now(), row.number)):
             self.begin(row.number)
             if row.state in FINAL:
                 self.ended(row)
+        leased = list(spans)
+        self._since = now()
+        self._trained = {one.trial for one in leased if one.ended is None}
+        self._before = worked((one.begun, one.ended or self._since) for one in leased)
 
     def begin(self, number: int) -> None:
         """Counts a trial that begins."""
         self.begun += 1
         self._running[number] = {}
+
+    def again(self, number: int) -> None:
+        """A trial that has ended will run once more; it does not count twice."""
+        self._running.setdefault(number, {})
+
+    def train(self, number: int) -> None:
+        """A worker has the trial."""
+        if not self._trained:
+            self._since = now()
+        self._trained.add(number)
+
+    def rest(self, number: int) -> None:
+        """Nobody has the trial any more."""
+        if number in self._trained:
+            elapsed = self.elapsed
+            self._trained.remove(number)
+            if not self._trained:
+                self._before = elapsed
 
     def report(self, number: int, epoch: int, seconds: float) -> None:
         """Counts an epoch of a trial that has begun; told twice it counts once."""
@@ -52,13 +73,14 @@ class Tally:
     @property
     def seconds(self) -> float:
         """Of training: what was spent, and what the trials that run will have, each as long as one is on average."""
-        usual = self._spent / len(self._seconds) if self._seconds else 0.0
+        took = [seconds for seconds in self._seconds.values() if seconds]  # what failed at once says nothing
+        usual = fmean(took) if took else 0.0
         return self._spent + sum(max(usual, sum(epochs.values())) for epochs in self._running.values())
 
     @property
     def elapsed(self) -> timedelta:
-        """Of the clock: since this start, and in earlier ones as long as any trial was trained."""
-        return self._before + (now() - self._since)
+        """Of the clock: as long as any trial was trained, in earlier starts as well."""
+        return self._before + (now() - self._since if self._trained else timedelta())
 
     def ended(self, row: TrialRecord) -> None:
         """Counts a trial's time and score; told twice it counts once, tried again its new time replaces the old."""
@@ -92,20 +114,10 @@ class Tally:
         return [one for one in self._ends.values() if len(self._ended[one.combination]) >= self._least]
 
 
-def worked(rows: Iterable[TrialRecord]) -> timedelta:
-    """How long any of these trials was trained, by the clock; of one that was interrupted its seconds before its end.
-
-    Args:
-        rows: of trials, some of which have ended.
-    """
-    total, covered = timedelta(), datetime.min.replace(tzinfo=now().tzinfo)
-    for row in sorted((r for r in rows if r.finished_at and r.seconds), key=_begin):
-        assert row.finished_at
-        total += max(row.finished_at - max(covered, _begin(row)), timedelta())
-        covered = max(covered, row.finished_at)
+def worked(spans: Iterable[tuple[datetime, datetime]]) -> timedelta:
+    """How long the clock ran in any of these spans."""
+    total, covered = timedelta(), datetime.min.replace(tzinfo=UTC)
+    for begun, ended in sorted(spans):
+        total += max(timedelta(), ended - max(begun, covered))
+        covered = max(covered, ended)
     return total
-
-
-def _begin(row: TrialRecord) -> datetime:
-    assert row.finished_at
-    return row.finished_at - timedelta(seconds=row.seconds or 0.0)

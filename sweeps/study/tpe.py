@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_gamma_multiobjective
 from optuna.trial import FrozenTrial, TrialState
@@ -24,6 +24,14 @@ from sweeps.study.forms import Refused, every_distribution
 
 _LISTED = 2_000  # combinations of a space that are all weighed at every question
 _CANDIDATES = 24  # Optuna's own number
+
+
+def _values(form: BaseDistribution) -> int:
+    """How many values a parameter of a listed space has."""
+    if isinstance(form, CategoricalDistribution):
+        return len(form.choices)
+    assert isinstance(form, FloatDistribution | IntDistribution) and form.step is not None
+    return round((form.high - form.low) / form.step) + 1
 
 
 class Tpe(optuna.samplers.TPESampler):
@@ -54,26 +62,34 @@ class Tpe(optuna.samplers.TPESampler):
         left = [one for one in self._every if not self._refused(one)] if len(ended) >= self._n_startup_trials else []
         if not left:
             return super().sample_relative(study, trial, search_space)
-        good, ratio = self._weighed(study, ended, left)
+        running = study._get_trials(deepcopy=False, states=(TrialState.RUNNING,), use_cache=False)
+        others = [one for one in running if one.number != trial.number]
+        good, ratio = self._weighed(study, ended, others, left)
         share = np.exp(good - good.max())
         drawn = self._rng.rng.choice(len(left), size=_CANDIDATES, p=share / share.sum())
         return left[int(drawn[np.argmax(ratio[drawn])])]
 
     def _weighed(
-        self, study: optuna.Study, ended: list[FrozenTrial], left: list[Assignment]
+        self, study: optuna.Study, ended: list[FrozenTrial], running: list[FrozenTrial], left: list[Assignment]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Logarithms of the good ones' density, and of its ratio to the others', for each assignment."""
+        """Logarithms of the good ones' density, and of its ratio to the others', for each assignment.
+
+        Those that run count among the others, so that workers who ask at a time do not all go to one place.
+        """
         gamma = default_gamma if len(study.directions) == 1 else default_gamma_multiobjective
-        below, above = _split_trials(study, ended, gamma(len(ended)))
+        below, above = _split_trials(study, [*ended, *running], gamma(len(ended)))
         good, ratio = np.zeros(len(left)), np.zeros(len(left))
         assert self._search_space_group is not None
-        for group in self._search_space_group.search_spaces:
+        groups = self._search_space_group.search_spaces
+        unknown = self._forms.keys() - {name for group in groups for name in group}
+        for row, one in enumerate(left):  # as likely as any other, of what nobody has tried
+            good[row] -= sum(np.log(_values(self._forms[name])) for name in unknown & one.keys())
+        for group in groups:
             rows = [number for number, one in enumerate(left) if group.keys() <= one.keys()]
             if not rows or not group:
                 continue
-            values = {
-                name: np.array([form.to_internal_repr(left[row][name]) for row in rows]) for name, form in group.items()
-            }
+            forms = sorted(group.items())
+            values = {name: np.array([form.to_internal_repr(left[row][name]) for row in rows]) for name, form in forms}
             density = self._build_parzen_estimator(study, group, below, handle_below=True).log_pdf(values)
             good[rows] += density
             others = self._build_parzen_estimator(study, group, above, handle_below=False).log_pdf(values)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from made_up import ASK, Bench, record, result, run, train
 
+from results.records import Span
 from sweeps.leases.coordinator import Coordinator
 from sweeps.study.tally import Tally
 
@@ -32,9 +33,19 @@ def test_what_runs_is_counted_as_long_as_a_trial_takes_on_average() -> None:
 
 
 def test_the_clock_counts_while_anything_is_trained() -> None:
-    """10:00 to 11:00 and 10:30 to 11:30 side by side, 12:45 to 13:00 later; nobody trained in between."""
-    tally = Tally([ended(0, 60, -60), ended(1, 60, -30), ended(2, 15, 60), record(3, {}, combination="c")])
-    assert timedelta(minutes=105) <= tally.elapsed < timedelta(minutes=106)
+    """11:00 to 12:00 and 11:30 to 12:30 side by side, 12:45 to 13:00 later; nobody trained in between."""
+    minutes = [(-60, 0), (-30, 30), (45, 60)]
+    spans = [
+        Span(trial, NOON + timedelta(minutes=begun), NOON + timedelta(minutes=ended))
+        for trial, (begun, ended) in enumerate(minutes)
+    ]
+    tally = Tally([], spans=spans)
+    assert tally.elapsed == timedelta(minutes=105)
+    tally.train(3)
+    assert timedelta(minutes=105) < tally.elapsed < timedelta(minutes=106)
+    tally.rest(3)
+    rested = tally.elapsed
+    assert rested == tally.elapsed
 
 
 def test_no_trial_begins_that_the_budget_would_not_hold(tmp_path: Path) -> None:
@@ -54,10 +65,18 @@ def test_no_trial_begins_that_the_budget_would_not_hold(tmp_path: Path) -> None:
 
 
 def test_hours_go_on_counting_at_the_next_start(tmp_path: Path) -> None:
+    """A study that hours have ended has ended after a restart of its server, too; nothing counts while none trains."""
     bench = Bench(tmp_path)
-    with bench.study("budget={hours: 0.01}") as study:  # 36 s, of which a trial says that it took 60
+    with bench.study("budget={hours: 1}") as study:
         assert run(Coordinator(study), trials=1) == [0]
-    with bench.study("budget={hours: 0.01}") as study:
-        assert study.end() == "budget.hours 0.01 have passed"
-    with bench.study("budget={hours: 0.05}") as study:
+        assert study.end() is None
+        taken = study._tally.elapsed
+        assert timedelta() < taken < timedelta(minutes=1)
+    for survive in (False, True):
+        with bench.study("budget={hours: 1}", workers_survive=survive) as study:
+            assert abs(study._tally.elapsed - taken) < timedelta(milliseconds=50)
+    with bench.study("budget={hours: 1e-7}") as study:
+        assert str(study.end()).startswith("budget.hours 1e-07 have passed")
+        assert run(Coordinator(study)) == []
+    with bench.study("budget={hours: 1}") as study:
         assert run(Coordinator(study), trials=1) == [1]

@@ -206,6 +206,7 @@ UNSAID = "it does not say {}, which the study searches, and the study does not t
             "htc": "assumed: backbone resnet50",
             "HTC (36 epochs)": "assumed: backbone resnet50",
             "HTC_r50_fpn_1x": "epochs 12 is not the study's 36",
+            "HTC (2x)": "epochs 24 is not the study's 36",
             "htc-without-semantic_x101-32x4d_fpn_20e_coco": "epochs 20 is not the study's 36",
             "Mask R-CNN_r50_fpn_ms-3x (12 epochs)": "epochs 12 is not the study's 36",
             "htc x101-32x4d 20e": "epochs 20 is not the study's 36",

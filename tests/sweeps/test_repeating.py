@@ -236,3 +236,11 @@ def test_mistakes_are_lines(tmp_path: Path, text: str, line: str) -> None:
     with pytest.raises(SpaceErrors) as error:
         Bench(tmp_path, text).space()
     assert line.split(";")[0] in str(error.value)
+
+
+def test_what_learnt_nothing_gets_no_further_seed(bench: Bench) -> None:
+    """There is one contender, to which nobody is close, and with two seeds each nothing is known of the noise yet."""
+    assert trained(bench, [0.01, 0.01, 0.5, *[0.01] * 5]) == [1] * 8
+    (bench.folder / "two").mkdir()
+    two = trained(Bench(bench.folder / "two", EIGHT), [0.01, 0.48, 0.5, *[0.01] * 5])
+    assert two[1] > 1 and two[2] > 1 and sum(two) == 6 + two[1] + two[2]

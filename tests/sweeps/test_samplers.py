@@ -248,3 +248,22 @@ def test_the_gaussian_process_learns_from_stopped_trials(tmp_path: Path) -> None
         proposer.report(number, 1, 0.1 if good else 0.01)
         proposer.ended(record(number, chosen, state="complete" if good else "pruned", score=0.1 if good else None))
     assert rates[10:].count(0.03) >= 6, rates
+
+
+def test_tpe_sends_workers_who_ask_at_a_time_to_different_places(tmp_path: Path) -> None:
+    """And not all of them to an option that nobody has tried: it has three of the eleven rates."""
+    proposer = Proposer(Bench(tmp_path, RATES).space("sampler.kind=tpe", "sampler.seed=1"), [])
+    tried = [
+        {"optimizer": "SGD", "optimizer.SGD.lr": rate, "batch_size": n} for rate in (0.01, 0.03) for n in range(1, 7)
+    ]
+    for number, assignment in enumerate(tried):
+        proposer.begun(number, assignment)
+        proposer.ended(record(number, assignment, state="complete", score=0.1 + 0.01 * number))
+    found = []
+    for number in range(12, 24):
+        assignment = proposer.propose()
+        assert assignment is not None
+        proposer.begun(number, assignment)
+        found.append(assignment)
+    assert len({one["optimizer"] for one in found}) > 1
+    assert len({one["batch_size"] for one in found}) >= 4, found

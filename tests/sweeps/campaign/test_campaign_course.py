@@ -23,7 +23,7 @@ from sweeps.campaign.course import Course
 from sweeps.campaign.show import stages_of
 from sweeps.campaign.stages import stage_space
 from sweeps.campaign.start import start_there
-from sweeps.campaign.total import left_of
+from sweeps.campaign.total import capped, left_of
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
 from sweeps.remote import Remote
@@ -31,7 +31,9 @@ from sweeps.server.app import Server, create_app
 from sweeps.server.guard import App, Message, Receive, Scope, Send
 from sweeps.server.team import Team
 from sweeps.source import Source
+from sweeps.space.loader import load
 from sweeps.space.schema import Budget
+from sweeps.space.walk import planned, stopping
 from sweeps.study.study import Study
 from sweeps.submit import watch
 
@@ -296,6 +298,18 @@ def test_what_is_trained_in_an_ended_stage_later_does_not_lock_a_campaign_with_a
     assert (bench.start("total.gpu_hours=0.2"), bench.ran) == (0, []), "nor does less of it"
     with pytest.raises(UserError, match=r"which would go on \(budget {} there, {'trials': 1} here\)"):
         bench.start("total.gpu_hours=0.5", "stages.models.budget.trials=1")
+
+
+def test_a_total_changes_neither_sampler_nor_pruner(tmp_path: Path) -> None:
+    """In a long list a limit of hours would make `auto` a sampler, and `sweep plan` would have promised the list."""
+    path = tmp_path / "space.yaml"
+    path.write_text("study: s\ndata: demo\nscale: tiny\nsearch: {batch_size: {int: [1, 31]}}\n", encoding="utf-8")
+    plain = load(path, ())
+    space = capped(plain, Budget(gpu_hours=2.0))
+    assert (
+        (planned(space), stopping(space)) == (planned(plain), stopping(plain)) == (("exhaustive", 31), stopping(plain))
+    )
+    assert space.budget.gpu_hours == 2.0 and capped(plain, Budget()) == plain
 
 
 def test_hours_of_a_total_are_those_in_which_something_was_trained() -> None:
