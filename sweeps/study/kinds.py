@@ -1,8 +1,8 @@
 """Which of Optuna's samplers a kind is, decided here alone.
 
-Sources: TPE, Bergstra et al. 2011 (NeurIPS 24) and Watanabe 2023 (arXiv:2304.11127), all parameters together, groups
-of conditional ones apart (`optuna.samplers.TPESampler`); GP, `optuna.samplers.GPSampler`; NSGA-II, Deb et al. 2002
-(IEEE Trans. Evol. Comput. 6:182); QMC, Sobol's sequence scrambled (Bergstra & Bengio 2012, JMLR 13:281, section 3).
+Sources: TPE (`sweeps.study.tpe`), Bergstra et al. 2011 (NeurIPS 24) and Watanabe 2023 (arXiv:2304.11127); GP
+(`sweeps.study.gp`), `optuna.samplers.GPSampler`; NSGA-II, Deb et al. 2002 (IEEE Trans. Evol. Comput. 6:182); QMC,
+Sobol's sequence scrambled (Bergstra & Bengio 2012, JMLR 13:281, section 3).
 """
 
 from __future__ import annotations
