@@ -27,8 +27,8 @@ STATES = {
 }
 # Failures that the assignment itself causes: the sampler must keep away from its like.
 LEARNED = ("out_of_memory", "nan_loss")
-# Proposals that a sampler may repeat before a random unseen one is taken instead. TPE (in a space that it does not list)
-# has weighed 24 candidates in each, a Gaussian process's best point hardly moves, and both take long.
+# Proposals that a sampler may repeat before a random unseen one is taken instead. TPE has weighed 24 candidates in each
+# (of a space that it does not list), a Gaussian process's best point hardly moves, and both take long.
 _REPEATS, _COSTLY = 5, 2
 _BLIND = 100  # random ones that may turn out to be repeats before a finite space is listed
 _ENUMERABLE = 100_000
