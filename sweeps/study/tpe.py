@@ -22,7 +22,7 @@ from sweeps.space.schema import SearchSpace
 from sweeps.space.walk import Assignment, assignments, count
 from sweeps.study.forms import Refused, every_distribution
 
-_LISTED = 2_000  # combinations of a space that are all weighed at every question
+_LISTED = 1_000  # combinations of a space that are all weighed at every question
 _CANDIDATES = 24  # Optuna's own number
 
 
