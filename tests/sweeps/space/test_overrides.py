@@ -101,7 +101,8 @@ def test_paths_are_relative_to_the_current_folder(
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    Path("mine.yaml").write_text("")
+    Path("mine.yaml").write_text("train: {images: ., annotations: labels.json}\nval: {split: 0.2}\n")
+    Path("labels.json").write_text("")
     assert overridden("data=mine.yaml").data == str(here / "mine.yaml")
 
 

@@ -135,9 +135,13 @@ def test_the_other_sections(space: Load) -> None:
     assert found.budget == Budget(3, 1.5, 2, 0.6, 0.5)
 
 
+DATA = "train: {images: ., annotations: labels.json}\nval: {split: 0.2}\n"
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "data.yaml").write_text("")
+    (tmp_path / "data.yaml").write_text(DATA)
+    (tmp_path / "labels.json").write_text("")
     (tmp_path / "w.pth").write_text("")
     path = tmp_path / "sub" / "x.yaml"
     path.write_text("study: s\ndata: ../data.yaml\nfixed: {pretrained: ../w.pth}\n")
@@ -148,7 +152,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 def test_the_data_option_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("mine.yaml").write_text("")
+    Path("mine.yaml").write_text(DATA)
+    Path("labels.json").write_text("")
     Path("x.yaml").write_text("study: s\ndata: gone.yaml\nfixed: {lr: 1}\n")
     assert load(Path("x.yaml"), (), Path("mine.yaml")).data == str(tmp_path / "mine.yaml")
 
