@@ -98,6 +98,7 @@ class Story:
     trainer_after: tuple[int, float] | None
     away: float
     worker_code: int
+    pauses: tuple[str, str]
 
 
 def trainer_of(worker: subprocess.Popen[str]) -> tuple[int, float] | None:
@@ -120,6 +121,7 @@ def story(team: Team) -> Story:
     with team.remote() as remote:
         desk.wait_for(lambda: bool(remote.trials("served")) and bool(remote.epochs("served", 0)), 300)
     workers = team.run("workers")
+    pauses = team.run("pause"), team.run("resume")
     trainer = trainer_of(worker)
     watcher.send_signal(signal.SIGINT)
     watcher_code = watcher.wait(timeout=60)
@@ -132,7 +134,9 @@ def story(team: Team) -> Story:
     with team.remote() as remote:
         desk.wait_for(lambda: remote.trials("served")[0].state not in ("running", "waiting"), 300)
     worker.send_signal(signal.SIGINT)
-    return Story(desk.err(), watcher_code, before, workers, trainer, trainer_after, away, worker.wait(timeout=60))
+    return Story(
+        desk.err(), watcher_code, before, workers, trainer, trainer_after, away, worker.wait(timeout=60), pauses
+    )
 
 
 def story_of(team: Team) -> Story:
@@ -195,8 +199,11 @@ def test_the_best_is_handed_back(team: Team) -> None:
 
 
 def test_pause_and_resume(team: Team) -> None:
-    assert team.run("pause") == f"study served is paused; go on with: sweep resume --study served --server {team.url}\n"
-    assert team.run("resume") == "study served goes on\n"
+    paused, resumed = story_of(team).pauses
+    assert paused == f"study served is paused; go on with: sweep resume --study served --server {team.url}\n"
+    assert resumed == "study served goes on\n"
+    nothing = "sweep: study served is finished (everything was tried): there is nothing to pause\n"
+    assert team.run("pause", code=1) == nothing
 
 
 def test_a_study_that_is_there_goes_on_with_another_budget(team: Team) -> None:

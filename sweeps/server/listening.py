@@ -22,4 +22,5 @@ def listening(host: str, port: int) -> Iterator[None]:
     except (OSError, OverflowError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         why = why.partition(" (")[0].lower()  # Python adds the address, which we name ourselves
-        raise UserError(f"cannot listen on {host}:{port}: {why}; --host and --port name another") from error
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise UserError(f"cannot listen on {where}: {why}; --host and --port name another") from error

@@ -203,7 +203,7 @@ def test_commands_on_the_servers_own_machine_need_no_trust(served: tuple[Desk, s
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:0: cannot assign requested address; --host and .+"),
         (["--host", "nowhere.invalid"], "cannot listen on nowhere.invalid:0: .+"),
         (["--host", "two..dots"], "cannot listen on two..dots:0: .+"),
-        (["--host", "2001:db8::1"], "cannot listen on 2001:db8::1:0: .+"),
+        (["--host", "2001:db8::1"], r"cannot listen on \[2001:db8::1\]:0: .+"),
         (["--host", ""], "--host is empty; write 0.0.0.0 for every address of this machine"),
     ],
 )
