@@ -121,10 +121,10 @@ def story(team: Team) -> Story:
     with team.remote() as remote:
         desk.wait_for(lambda: bool(remote.trials("served")) and bool(remote.epochs("served", 0)), 300)
     workers = team.run("workers")
-    pauses = team.run("pause"), team.run("resume")
     trainer = trainer_of(worker)
     watcher.send_signal(signal.SIGINT)
     watcher_code = watcher.wait(timeout=60)
+    pauses = team.run("pause"), team.run("resume")
     assert team.server
     since = time.monotonic()
     team.server.terminate()
