@@ -176,10 +176,8 @@ class _Reading:
             number = float(text)
         except ValueError as error:
             raise UnknownError(f"{name} {text} is no number") from error
-        if not low <= number <= high:  # nor is what is no number at all
-            raise UnknownError(f"{name} {text} is outside of what the study searches")
-        on_step = step is None or abs((number - low) / step - round((number - low) / step)) < 1e-9
-        if not on_step:
+        within = low <= number <= high  # nan is not
+        if not within or (step is not None and abs((number - low) / step - round((number - low) / step)) >= 1e-9):
             raise UnknownError(f"{name} {text} is outside of what the study searches")
         return number
 

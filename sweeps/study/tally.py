@@ -31,7 +31,7 @@ class Tally:
         self._ended: dict[str, set[int]] = defaultdict(set)  # trials of each combination
         self._ends: dict[int, End] = {}  # in the order of their ends
         self._best: float | None = None  # until another trial ends: every question for a trial asks for it
-        self._spent = 0.0  # seconds of trials that have ended
+        self._spent, self._took = 0.0, 0  # seconds of trials that have ended, and how many took any
         self._running: dict[int, dict[int, float]] = {}  # those that have not: epoch -> seconds
         for row in sorted(rows, key=lambda row: (row.finished_at or now(), row.number)):
             self.begin(row.number)
@@ -73,8 +73,7 @@ class Tally:
     @property
     def seconds(self) -> float:
         """Of training: what was spent, and what the trials that run will have, each as long as one is on average."""
-        took = [seconds for seconds in self._seconds.values() if seconds]  # what failed at once says nothing
-        usual = fmean(took) if took else 0.0
+        usual = self._spent / self._took if self._took else 0.0  # what failed at once says nothing
         return self._spent + sum(max(usual, sum(epochs.values())) for epochs in self._running.values())
 
     @property
@@ -86,7 +85,8 @@ class Tally:
         """Counts a trial's time and score; told twice it counts once, tried again its new time replaces the old."""
         spent = row.seconds or 0.0
         self._running.pop(row.number, None)
-        self._spent += spent - self._seconds.get(row.number, 0.0)
+        before = self._seconds.get(row.number, 0.0)
+        self._spent, self._took = self._spent + spent - before, self._took + bool(spent) - bool(before)
         self._seconds[row.number] = spent
         score = finite(row.score) if row.state == "complete" else None
         self._ended[row.combination].add(row.number)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from made_up import ASK, Bench, record, result, run, train
 
-from results.records import Span
+from results.records import Span, TrialRecord
 from sweeps.leases.coordinator import Coordinator
 from sweeps.study.tally import Tally
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def ended(number: int, minutes: float, after: float = 0.0):  # type: ignore[no-untyped-def]
+def ended(number: int, minutes: float, after: float = 0.0) -> TrialRecord:
     """A trial that took so many minutes and ended so many after noon."""
     end = NOON + timedelta(minutes=after)
     return record(number, {}, state="complete", score=0.1, seconds=60 * minutes, finished_at=end, combination="c")

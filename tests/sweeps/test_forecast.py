@@ -311,18 +311,24 @@ def test_a_campaign_is_foretold_by_the_mean_over_all_that_may_win(tmp_path: Path
     assert campaign_outlook(found, Budget())["trials"] == sum(one["trials"] for one in found)
 
 
-def test_plan_measures_each_part_of_a_campaign_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Three models; then the backbone that comes first there is new, with the first of these models."""
+def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, most: int) -> Path:
+    """A folder with a space, where nothing was measured; returns what stands for Python where something is timed."""
     timer = tmp_path / "timer"
-    timer.write_text(TIMER.replace("MOST", "8"), encoding="utf-8")
+    timer.write_text(TIMER.replace("MOST", str(most)), encoding="utf-8")
     timer.chmod(0o755)
-    (tmp_path / "weeks.yaml").write_text(STAGES, encoding="utf-8")
+    (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("SWEEP_STORAGE", raising=False)
     monkeypatch.setenv("COLUMNS", "300")
+    return timer
+
+
+def test_plan_measures_each_part_of_a_campaign_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three models; then the backbone that comes first there is new, with the first of these models."""
+    timer = timed(tmp_path, monkeypatch, "weeks.yaml", STAGES, 8)
     assert main(["plan", "weeks.yaml", "--format", "json"]) == 0
     before = json.loads(capsys.readouterr().out)
     assert [before["gpu_hours"], *(one["gpu_hours"] for one in before["stages"])] == [None] * 4
@@ -353,14 +359,7 @@ def test_plan_measures_each_part_of_a_campaign_once(
 def test_plan_measures_a_range_and_says_what_it_could_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], most: int
 ) -> None:
-    timer = tmp_path / "timer"
-    timer.write_text(TIMER.replace("MOST", str(most)), encoding="utf-8")
-    timer.chmod(0o755)
-    (tmp_path / "space.yaml").write_text(RANGE, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
-    monkeypatch.setenv("COLUMNS", "300")
+    timer = timed(tmp_path, monkeypatch, "space.yaml", RANGE, most)
     hint = "`sweep plan SPACE --measure` does it"
     assert main(["plan", "space.yaml"]) == 0
     assert hint in capsys.readouterr().out

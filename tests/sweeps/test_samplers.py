@@ -209,45 +209,41 @@ def test_nsga2_breeds_from_its_best_after_a_restart_too(tmp_path: Path) -> None:
     assert late.count("hrnet_w32") > 20
 
 
-def test_the_gaussian_process_learns_what_exists_only_under_one_choice(tmp_path: Path) -> None:
-    """Only one of SGD's rates scores: it stands in 8 of 88 combinations, and in most that follow the random ones."""
-    proposer = Proposer(Bench(tmp_path, RATES).space("sampler.kind=gp"), [])
-    rates = []
-    for number in range(20):
+def rates(tmp_path: Path, kind: str, asks: int, stopped: bool = False) -> list[float | None]:
+    """SGD's rate in each of so many trials, of which only those with 0.03 score; a pruner may stop the others."""
+    proposer = Proposer(Bench(tmp_path, RATES).space(f"sampler.kind={kind}"), [])
+    found: list[float | None] = []
+    for number in range(asks):
         chosen = proposer.propose()
         assert chosen is not None
         proposer.begun(number, chosen)
-        rates.append(chosen.get("optimizer.SGD.lr"))
-        proposer.ended(record(number, chosen, state="complete", score=0.1 if rates[-1] == 0.03 else 0.01))
-    assert rates[10:].count(0.03) >= 6, rates
+        found.append(chosen.get("optimizer.SGD.lr"))
+        score = 0.1 if found[-1] == 0.03 else 0.01
+        if stopped:
+            proposer.report(number, 1, score)
+        pruned = stopped and score < 0.1
+        proposer.ended(
+            record(number, chosen, state="pruned" if pruned else "complete", score=None if pruned else score)
+        )
+    return found
+
+
+def test_the_gaussian_process_learns_what_exists_only_under_one_choice(tmp_path: Path) -> None:
+    """Only one of SGD's rates scores: it stands in 8 of 88 combinations, and in most that follow the random ones."""
+    found = rates(tmp_path, "gp", 20)
+    assert found[10:].count(0.03) >= 6, found
 
 
 def test_tpe_weighs_whole_combinations_that_were_not_tried(tmp_path: Path) -> None:
     """All eight of 88 that score are found in 40 trials; with groups drawn apart some were left after 60."""
-    proposer = Proposer(Bench(tmp_path, RATES).space("sampler.kind=tpe"), [])
-    rates = []
-    for number in range(40):
-        chosen = proposer.propose()
-        assert chosen is not None
-        proposer.begun(number, chosen)
-        rates.append(chosen.get("optimizer.SGD.lr"))
-        proposer.ended(record(number, chosen, state="complete", score=0.1 if rates[-1] == 0.03 else 0.01))
-    assert rates.count(0.03) == 8, rates
+    found = rates(tmp_path, "tpe", 40)
+    assert found.count(0.03) == 8, found
 
 
 def test_the_gaussian_process_learns_from_stopped_trials(tmp_path: Path) -> None:
     """A pruner stops all that do not score: few are complete, and yet it goes where they are."""
-    proposer = Proposer(Bench(tmp_path, RATES).space("sampler.kind=gp"), [])
-    rates = []
-    for number in range(20):
-        chosen = proposer.propose()
-        assert chosen is not None
-        proposer.begun(number, chosen)
-        rates.append(chosen.get("optimizer.SGD.lr"))
-        good = rates[-1] == 0.03
-        proposer.report(number, 1, 0.1 if good else 0.01)
-        proposer.ended(record(number, chosen, state="complete" if good else "pruned", score=0.1 if good else None))
-    assert rates[10:].count(0.03) >= 6, rates
+    found = rates(tmp_path, "gp", 20, stopped=True)
+    assert found[10:].count(0.03) >= 6, found
 
 
 def test_tpe_sends_workers_who_ask_at_a_time_to_different_places(tmp_path: Path) -> None:
