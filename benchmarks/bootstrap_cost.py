@@ -23,8 +23,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 from pycocotools import mask as rle
 from pycocotools.cocoeval import COCOeval
 
-from results.confidence import CHOICES, choices
-from results.evidence import unpack
+from results.statistics.confidence import CHOICES, choices
+from results.statistics.evidence import unpack
 from runner.training.evidence import pack
 
 SIZE = 256

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.perimage import Evidence
+from results.statistics.perimage import Evidence
 
 THRESHOLDS = np.round(np.linspace(0.5, 0.95, 10), 10)
 

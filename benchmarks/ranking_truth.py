@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from evidence_model import Scale, images, training
 
-from results.confidence import Runs, beats, choices, difference, mean
-from results.seednoise import learnt
+from results.statistics.confidence import Runs, beats, choices, difference, mean
+from results.statistics.seednoise import learnt
 
 GAPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 BINS = ((0, 0.5), (0.5, 1), (1, 1.5), (1.5, 2), (2, 2.5), (2.5, 3.01))

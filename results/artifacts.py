@@ -10,10 +10,10 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from results import queries
-from results.artifact_rows import OF_THE_STUDY, ArtifactRow, LooseRow
+from results.database.artifact_rows import OF_THE_STUDY, ArtifactRow, LooseRow
+from results.database.models import StudyRow, TrialRow
+from results.database.outage import waited_out
 from results.errors import NotFoundError
-from results.models import StudyRow, TrialRow
-from results.outage import waited_out
 from results.reader import Reader
 from results.records import TrialState, now
 

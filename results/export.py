@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results import tried
-from results.confirmation import leader
 from results.errors import ResultsError
 from results.files import copy_atomically, write_atomically
+from results.ranking import tried
+from results.ranking.confirmation import leader
+from results.ranking.rows import finite
+from results.ranking.standings import Standing
 from results.records import StudyRecord, TrialRecord
-from results.rows import finite
-from results.standings import Standing
 
 __all__ = [
     "config_text", "copy_checkpoint", "imported", "params_document", "pick", "write_atomically",
@@ -35,7 +35,8 @@ def pick(
     Args:
         trials: all trials of a study.
         trial: a number; None picks the best.
-        confirmation: the study's last, after which the best is one that was confirmed (`results.confirmation.leader`).
+        confirmation: the study's last, after which the best is one that was confirmed
+            (`results.ranking.confirmation.leader`).
         best: the best, where a campaign has decided which one that is.
 
     Raises:

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from results.columns import clean
 from results.errors import ResultsError
+from results.tables.columns import clean
 
 HEADINGS = {
     "owner": ("owner", "who", "member", "담당", "담당자", "팀원", "작성자"),

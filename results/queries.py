@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from results.models import (
+from results.database.models import (
     AttemptRow,
     CombinationRow,
     ConfigRow,

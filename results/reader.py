@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from results import queries
-from results.database import Database
+from results.database.models import StudyRow, TrialRow
+from results.database.opening import Database
+from results.database.outage import PATIENCE, waited_out
 from results.errors import NotFoundError
-from results.models import StudyRow, TrialRow
-from results.outage import PATIENCE, waited_out
 from results.records import (
     AttemptRecord,
     EpochRecord,
@@ -132,7 +132,7 @@ class Reader:
     def evidence(self, study: str, numbers: Collection[int]) -> dict[int, bytes]:
         """What each validation image contributed to the scores of these trials, of those that have it.
 
-        `results.evidence` unpacks it.
+        `results.statistics.evidence` unpacks it.
         """
         with self._database.read() as session:
             return queries.read_evidence(session, self._study(session, study).id, numbers)

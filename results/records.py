@@ -34,7 +34,7 @@ class StudyRecord:
         work_dir: folder of the study's trials.
         created_at, started_at: UTC.
         reason: why it is paused or finished, else None.
-        confirmation: what was ordered last (`results.confirmation.Order`), None if nothing was.
+        confirmation: what was ordered last (`results.ranking.confirmation.Order`), None if nothing was.
     """
 
     name: str
@@ -167,7 +167,7 @@ class HeldRecord:
 
     Attributes:
         metrics: every figure by its name.
-        evidence: what each image contributed, as the trials' own (`results.evidence`).
+        evidence: what each image contributed, as the trials' own (`results.statistics.evidence`).
         scored_at: UTC.
     """
 

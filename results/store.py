@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from results import queries
+from results.database.models import HoldoutRow, ImportRow, StudyRow, TrialRow
+from results.database.outage import waited_out
 from results.errors import ResultsError
-from results.models import HoldoutRow, ImportRow, StudyRow, TrialRow
-from results.outage import waited_out
 from results.records import HeldRecord, ImportRecord, StudyRecord, StudyState, now
 from results.trials import TrialStore
 

@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from results import queries
+from results.database.models import AttemptRow, CombinationRow, EpochRow, EvidenceRow, TrialRow
+from results.database.outage import waited_out
 from results.errors import ResultsError
-from results.models import AttemptRow, CombinationRow, EpochRow, EvidenceRow, TrialRow
-from results.outage import waited_out
 from results.reader import Reader
 from results.records import FINAL, EpochRecord, TrialRecord, TrialState, now
 
@@ -150,7 +150,7 @@ class TrialStore(Reader):
         """Keep what each validation image contributed to a trial's score, in place of what was kept before.
 
         Args:
-            blob: as the worker packed it (see `results.evidence`).
+            blob: as the worker packed it (see `results.statistics.evidence`).
             version: of its layout.
         """
         with self._database.write(study) as session:

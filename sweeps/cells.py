@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from results.importing import HEADINGS
-from results.tried import show
+from results.ranking.tried import show
 from runner.catalog import PARTS
 from runner.catalog.spellings import meant, plain
 from runner.protocol import Scalar

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import click
 
-from results.confirmation import Order, judges, outcome, settled, winner
-from results.heldout import Outcome
+from results.ranking.confirmation import Order, judges, outcome, settled, winner
+from results.ranking.heldout import Outcome
 from results.reader import Reader
 from results.records import StudyRecord, TrialRecord
 from runner import scoring
@@ -154,7 +154,7 @@ def score(
     combinations: Iterable[str],
     plugins: tuple[Plugin, ...],
 ) -> None:
-    """Scores what judges these combinations (`results.confirmation.judges`) on the images held out.
+    """Scores what judges these combinations (`results.ranking.confirmation.judges`) on the images held out.
 
     Raises:
         UserError, ResultsError: one cannot be scored.

@@ -11,12 +11,12 @@ from typing import Any, TextIO
 
 import click
 
-from results import tried
-from results.columns import clean
-from results.confirmation import Entry, Order
-from results.heldout import Outcome
+from results.ranking import tried
+from results.ranking.confirmation import Entry, Order
+from results.ranking.heldout import Outcome
+from results.ranking.standings import Standing, stand
 from results.records import StudyRecord, TrialRecord
-from results.standings import Standing, stand
+from results.tables.columns import clean
 from sweeps import heldout
 from sweeps.show import print_table as print_columns
 

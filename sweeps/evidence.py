@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from results import evidence
 from results.errors import ResultsError
+from results.statistics import evidence
 from results.store import Store
 from runner.errors import UserError
 

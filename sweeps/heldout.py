@@ -10,7 +10,7 @@ from statistics import fmean
 import click
 from pydantic import ValidationError
 
-from results.heldout import Outcome, Side
+from results.ranking.heldout import Outcome, Side
 from results.records import HeldRecord, StudyRecord, TrialRecord, now
 from results.store import Store
 from runner import scoring

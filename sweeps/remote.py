@@ -12,10 +12,10 @@ import click
 import httpx
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from results.columns import clean
 from results.errors import NotFoundError
 from results.reader import Reader
 from results.records import AttemptRecord, EpochRecord, HeldRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
+from results.tables.columns import clean
 from runner.errors import UserError
 from runner.protocol import StudyName
 from runner.wire.client import Client, ServerTroubleError, in_trouble, no_tls, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from results.tried import short, show
+from results.ranking.tried import short, show
 from runner.adapt import image_size
 from runner.catalog import MODELS, SETTINGS
 from runner.catalog.spellings import plain
@@ -98,7 +98,7 @@ def words(assignment: Assignment) -> list[str]:
 
 
 def _facts(combination: Combination) -> dict[str, Scalar]:
-    """What is trained, named as `results.tried.facts` does; MMDetection's own values where they are known."""
+    """What is trained, named as `results.ranking.tried.facts` does; MMDetection's own values where they are known."""
     own = {name: one.own for name, one in SETTINGS.items()}
     own |= {f"model.{name}": one.own for name, one in MODELS[combination.model.name].parameters.items()}
     found = {

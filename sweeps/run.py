@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import httpx
 
-from results.outage import Notice
+from results.database.outage import Notice
 from results.records import StudyRecord, StudyState
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError

@@ -10,8 +10,8 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from results.urls import named as named
-from results.urls import without_password
+from results.database.urls import named as named
+from results.database.urls import without_password
 from runner.errors import UserError
 from runner.protocol import digest
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from results.outage import Notice
+from results.database.outage import Notice
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from sweeps import keepsakes, runfile

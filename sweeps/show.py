@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
-from results.confirmation import confirmed
-from results.ranking import Ranking, rank
+from results.ranking.confirmation import confirmed
+from results.ranking.ranking import Ranking, rank
+from results.ranking.standings import judge
 from results.reader import Reader
 from results.records import StudyRecord
-from results.standings import judge
-from results.tables import Format, render
+from results.tables.tables import Format, render
 
 if TYPE_CHECKING:
     from sweeps.remote import Remote
@@ -31,7 +31,7 @@ def judged(
     all_states: bool = False,
     seed_noise: float | None = None,
 ) -> Ranking:
-    """The ranking of a study and how sure it is (`results.ranking.rank`, `results.standings.judge`)."""
+    """The ranking of a study and how sure it is (`results.ranking.ranking.rank`, `results.ranking.standings.judge`)."""
     trials = reader.trials(record.name)
     standings = judge(record, trials, lambda numbers: reader.evidence(record.name, numbers), seed_noise)
     best = confirmed(trials, record.confirmation)
@@ -71,7 +71,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from results.columns import clean
+    from results.tables.columns import clean
 
     console = Console(highlight=False)
     if not console.is_terminal:

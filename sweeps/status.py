@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from results.export import pick
-from results.ranking import rank, ranked
+from results.ranking.ranking import rank, ranked
 from results.reader import Reader
 from results.records import StudyRecord, TrialRecord
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from made_up import ASK, data, tables, train
 
+from results.ranking.stages import Stages, finalists
 from results.records import HeldRecord, StudyRecord, TrialRecord
-from results.stages import Stages, finalists
 from results.store import Store
 from runner.protocol import DataPaths, LeaseRequest
 from sweeps.campaign.document import Campaign, read_campaign

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.evidence_model import images
 from benchmarks.evidence_model import training as trained
-from results.perimage import Evidence
 from results.records import HeldRecord, now
+from results.statistics.perimage import Evidence
 
 
 def training(seed: int, quality: float = 0.1, count: int = 50, shown: int = 0) -> Evidence:

@@ -1,7 +1,7 @@
 """What each validation image contributed to a figure: enough to compute it again for any choice of images.
 
 COCO's precision is made of scores, of flags (matched, ignored) and of the number of truths, image by image. They are
-kept for the objective's kind (boxes or masks) at every threshold and size. ``results.evidence`` reads them.
+kept for the objective's kind (boxes or masks) at every threshold and size. ``results.statistics.evidence`` reads them.
 
 The matching is that of pycocotools' ``COCOeval.evaluateImg``, all sizes and thresholds at once; faster-coco-eval keeps
 its own in C++ where Python cannot read it.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from results.ranking.stages import decided, places, trained_alike
 from results.reader import Reader
 from results.records import TrialRecord
-from results.stages import decided, places, trained_alike
 from runner.protocol import Combination, Scalar, Scale
 from sweeps.remote import Remote
 from sweeps.space.exclusion import first_allowed
@@ -76,7 +76,8 @@ class Course:
     def winner(self) -> Best | None:
         """The best combination of all stages so far: a stage that finds nothing better changes nothing.
 
-        One that trains otherwise than those before (`results.stages.trained_alike`) cannot be compared: it decides.
+        One that trains otherwise than those before (`results.ranking.stages.trained_alike`) cannot be compared: it
+        decides.
         """
         best: Best | None = None
         trials: tuple[TrialRecord, ...] = ()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from results.ranking.stages import finalists
 from results.reader import Reader
 from results.records import StudyRecord
-from results.stages import finalists
 from runner.errors import UserError
 from runner.protocol import DataPaths, Plugin
 from sweeps.campaign.show import stages_of

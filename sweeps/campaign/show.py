@@ -8,11 +8,11 @@ from dataclasses import replace
 import click
 
 from results.errors import ResultsError
-from results.heldout import Outcome
+from results.ranking.heldout import Outcome
+from results.ranking.stages import Gain, Stage, Stages, campaign_of, held_out, weigh
+from results.ranking.standings import Standing
 from results.reader import Reader
 from results.records import StudyRecord
-from results.stages import Gain, Stage, Stages, campaign_of, held_out, weigh
-from results.standings import Standing
 from runner.errors import UserError
 from sweeps.heldout import lines as lines_of
 from sweeps.remote import Remote, server_option

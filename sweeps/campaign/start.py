@@ -9,9 +9,9 @@ from typing import Protocol
 
 import click
 
+from results.ranking.stages import Stages, finalists
 from results.reader import Reader
 from results.records import StudyRecord
-from results.stages import Stages, finalists
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from runner.machine import gpus

@@ -29,9 +29,9 @@ def compare(a: str, b: str, seed_noise: float | None, runs: bool, form: str, sou
     Each is named by a trial's number or by its eight hex digits. Gives the paired difference with its interval, by size
     of the objects, and the images that moved it most.
     """
-    from results import tried
-    from results.compare import compare as compared
-    from results.comparisons import show
+    from results.ranking import tried
+    from results.ranking.compare import compare as compared
+    from results.tables.comparisons import show
 
     with source.reader() as store:
         record = options.choose_study(store, study)

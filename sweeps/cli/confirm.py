@@ -36,7 +36,7 @@ def confirm(
     With --server the team's workers train. The images held out are scored here, with checkpoints from the server: run
     it on the machine that the study was submitted from.
     """
-    from results.stages import campaign_of
+    from results.ranking.stages import campaign_of
     from runner.machine import gpus
     from sweeps.campaign.finals import finals
     from sweeps.campaign.show import campaigns, print_stages, stages_of

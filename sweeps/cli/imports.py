@@ -20,7 +20,7 @@ _WIDE = 48  # characters of what a row says, beside what becomes of it
 
 def _metric(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Any name of one's own, but no known one in another spelling."""
-    from results.rows import METRICS
+    from results.ranking.rows import METRICS
 
     known = next((name for name in METRICS if name.lower() == value.lower()), value)
     if known != value:

@@ -108,7 +108,7 @@ def choose_study(store: Reader | Remote, name: str | None) -> StudyRecord:
         if len(studies) > 1:
             click.echo(f"study {studies[-1].name} (of {len(studies)}; --study names another)", err=True)
         return studies[-1]
-    from results.stages import campaign_of
+    from results.ranking.stages import campaign_of
 
     found = next((one for one in studies if one.name == name), None)
     if found is None and (stages := [one.name for one in studies if campaign_of(one.name) == name]):

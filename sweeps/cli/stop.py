@@ -19,7 +19,7 @@ def stop(storage: str, study: str | None) -> None:
 
     Trials go on from their last epoch at the next start. A study of a team's server is halted with `sweep pause`.
     """
-    from results.stages import campaign_of
+    from results.ranking.stages import campaign_of
     from runner.errors import UserError
     from sweeps import runfile
     from sweeps.remote import Remote

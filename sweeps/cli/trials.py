@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from results import tried
+from results.ranking import tried
 from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord
 from sweeps.cli import options
 

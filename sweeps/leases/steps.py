@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from results.outage import AwayError, waiting_at_most
+from results.database.outage import AwayError, waiting_at_most
 from runner.protocol import LEASE_SECONDS, Result
 from sweeps.leases import events, recovery
 from sweeps.leases import machine as leases

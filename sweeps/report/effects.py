@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from results import tried
+from results.ranking import tried
 from sweeps.report.points import Point
 from sweeps.space.walk import Assignment
 

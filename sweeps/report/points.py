@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from results import tried
+from results.ranking import tried
+from results.ranking.standings import stand
 from results.records import TrialRecord
-from results.standings import stand
 from runner.catalog import AUGMENTATIONS
 from runner.catalog.augmentations import list_strength
 from sweeps.space.walk import Assignment

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from results.ranking.rows import finite
 from results.records import StudyRecord, TrialRecord
-from results.rows import finite
 from runner.errors import UserError
 from sweeps.report.effects import Effect, Interaction, Trend, effects, interactions, trend
 from sweeps.report.importance import FEWEST, Importance, importance

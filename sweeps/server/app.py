@@ -16,8 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
+from results.database.outage import AwayError
 from results.errors import NotFoundError, ResultsError
-from results.outage import AwayError
 from runner.errors import UserError
 from runner.wire.client import tls_line
 from sweeps.artifacts import Artifacts

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from results.artifacts import ArtifactRecord, HeldRecord
-from results.confirmation import Order, leader
-from results.ranking import ranked
+from results.ranking.confirmation import Order, leader
+from results.ranking.ranking import ranked
+from results.ranking.standings import stand
 from results.records import FINAL, TrialRecord
-from results.standings import stand
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts import Artifacts

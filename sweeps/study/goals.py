@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from results.pareto import cost
+from results.ranking.pareto import cost
 from results.records import TrialRecord
 from runner.protocol import Objective
 

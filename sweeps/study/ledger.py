@@ -23,10 +23,10 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 
-from results.database import CONNECT_SECONDS
-from results.outage import AwayError, insist
+from results.database.opening import CONNECT_SECONDS
+from results.database.outage import AwayError, insist
+from results.database.sqlite import relax
 from results.reader import Reader
-from results.sqlite import relax
 from results.store import Store
 from runner.protocol import Objective
 from sweeps.study.goals import directions

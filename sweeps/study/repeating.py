@@ -5,8 +5,8 @@ the leader's, until that of none does or all of them have `most`. Which of them 
 noise for all (Chen, Lin, Yücesan & Chick 2000, "Simulation budget allocation for further enhancing the efficiency of
 ordinal optimization", Discrete Event Dynamic Systems 10:251-270): runs in proportion to 1 / gap^2, the leader's the
 root of the sum of the others' squares; the one that lacks most of its share comes first (Chen & Lee 2011, *Stochastic
-Simulation Optimization*, "most starving"). The noise between seeds is the pooled one of `results.seednoise`; the images
-do not count here, for no seed makes their error smaller.
+Simulation Optimization*, "most starving"). The noise between seeds is the pooled one of `results.statistics.seednoise`;
+the images do not count here, for no seed makes their error smaller.
 
 What was trained and how it ended decides alone, so a restart goes on where it was.
 """
@@ -117,7 +117,7 @@ class Repeating:
         import numpy as np
         from scipy.special import stdtrit
 
-        from results import seednoise
+        from results.statistics import seednoise
 
         noise = seednoise.learnt([np.array(list(one.scores.values())) for one in scored])
         if noise is None or noise.freedom < _FREEDOM:

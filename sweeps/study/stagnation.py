@@ -46,8 +46,8 @@ def stagnation(ends: Sequence[End], gain: float | None = None) -> Stagnation:
 
     Args:
         ends: trials that are complete or pruned, in the order of their ends.
-        gain: what a rise must exceed; None for the standard deviation between seeds (`results.seednoise`), and for 0
-            where nothing was repeated.
+        gain: what a rise must exceed; None for the standard deviation between seeds
+            (`results.statistics.seednoise`), and for 0 where nothing was repeated.
     """
     scores: dict[str, list[float]] = {}
     for end in ends:
@@ -71,7 +71,7 @@ def _noise(scores: Sequence[Sequence[float]]) -> float | None:
         return None
     import numpy as np
 
-    from results import seednoise
+    from results.statistics import seednoise
 
     found = seednoise.learnt([np.array(one) for one in scores if one])
     return found.deviation if found else None

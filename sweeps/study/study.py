@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from optuna.trial import FrozenTrial
 
-from results.confirmation import Order, order, owed, settled
 from results.errors import ResultsError
-from results.pareto import cost
+from results.ranking.confirmation import Order, order, owed, settled
+from results.ranking.pareto import cost
 from results.records import FINAL, EpochRecord, ImportRecord, StudyRecord, StudyState, TrialRecord
 from results.store import Store
 from runner.errors import UserError
@@ -99,7 +99,7 @@ class Study:
         self._end_order()
 
     def confirm(self, top: int, seeds: int, only: Sequence[str] = (), search_on: bool = False) -> None:
-        """Orders what `results.confirmation.order` says, as far as it is still to be trained.
+        """Orders what `results.ranking.confirmation.order` says, as far as it is still to be trained.
 
         An order whose seeds have not ended yet stands, whatever else has come to its end meanwhile.
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
 
+from results.ranking.rows import finite
 from results.records import FINAL, Span, TrialRecord, now
-from results.rows import finite
 from sweeps.study.stagnation import End, Stagnation, stagnation
 
 

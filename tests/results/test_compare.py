@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from evidence import packed, training
 
-from results.compare import compare
-from results.comparisons import show
 from results.errors import ResultsError
-from results.perimage import Evidence
+from results.ranking.compare import compare
 from results.records import StudyRecord, TrialRecord
+from results.statistics.perimage import Evidence
+from results.tables.comparisons import show
 
 TrialMaker = Callable[..., TrialRecord]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from results.confidence import Estimate, Runs, beats, choices, difference, mean, places
-from results.seednoise import given, learnt
+from results.statistics.confidence import Estimate, Runs, beats, choices, difference, mean, places
+from results.statistics.seednoise import given, learnt
 
 
 def averaged(values: np.ndarray, taken: np.ndarray) -> Runs:

@@ -11,12 +11,12 @@ import pytest
 from evidence import alike, figure
 from scipy import stats
 
-from results.confirmation import Order, judges, leader, order, outcome, owed, winner
 from results.errors import ResultsError
 from results.export import pick
-from results.heldout import seed_noise
+from results.ranking.confirmation import Order, judges, leader, order, outcome, owed, winner
+from results.ranking.heldout import seed_noise
+from results.ranking.standings import stand
 from results.records import HeldRecord, TrialRecord
-from results.standings import stand
 
 TrialMaker = Callable[..., TrialRecord]
 NOISE = 0.01

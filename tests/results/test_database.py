@@ -12,10 +12,10 @@ import optuna
 import pytest
 from sqlalchemy import make_url
 
-from results.database import CONNECT_SECONDS, _hasty
+from results.database.opening import CONNECT_SECONDS, _hasty
+from results.database.schema import REVISIONS
 from results.errors import ResultsError
 from results.records import EpochRecord, StudyRecord
-from results.schema import REVISIONS
 from results.store import Store
 
 
@@ -164,7 +164,7 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
 def test_a_database_locked_by_another_program(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: StudyRecord
 ) -> None:
-    monkeypatch.setattr("results.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("results.database.sqlite.BUSY_SECONDS", 0.05)
     with Store.open(url) as store:
         other = sqlite3.connect(tmp_path / "sweeps.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -245,8 +245,8 @@ def test_several_processes_may_open_a_new_database_at_once(any_url: str) -> None
 
 def test_reading_loads_neither_alembic_nor_pandas_nor_torch(store: Store, url: str) -> None:
     program = (
-        "import sys, results.export; from results.store import Store; from results.ranking import rank;"
-        f"from results.tables import render; s = Store.open({url!r}, readonly=True);"
+        "import sys, results.export; from results.store import Store; from results.ranking.ranking import rank;"
+        f"from results.tables.tables import render; s = Store.open({url!r}, readonly=True);"
         "print(render(rank(s.study('models'), s.trials('models')), 'table'));"
         "print([m for m in ('alembic', 'pandas', 'numpy', 'torch', 'mmdet', 'optuna') if m in sys.modules])"
     )

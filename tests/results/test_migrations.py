@@ -12,12 +12,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect, text
 
-import results
+from results.database import migrations
+from results.database.models import Base
+from results.database.schema import REVISIONS, VERSION_TABLE, is_ours, upgrade
 from results.errors import ResultsError
-from results.models import Base
-from results.schema import REVISIONS, VERSION_TABLE, is_ours, upgrade
 from results.store import Store
 
+MIGRATIONS = str(Path(migrations.__file__).parent)
 FIRST_LAYOUT = """\
 INSERT INTO sweep_combinations (id, digest, hash, parts)
 VALUES (1, 'd1', '0a1b2c3d', '{"model": {"name": "htc", "params": {}}, "settings": {"batch_size": 2}}');
@@ -36,7 +37,7 @@ VALUES (1, 1, 0.25, '{"segm_mAP": 0.25}', 2.5, '2026-10-01 10:01:00')"""
 
 def scripts() -> ScriptDirectory:
     config = Config()
-    config.set_main_option("script_location", str(Path(results.__file__).parent / "migrations"))
+    config.set_main_option("script_location", MIGRATIONS)
     return ScriptDirectory.from_config(config)
 
 
@@ -81,7 +82,7 @@ def test_a_database_of_the_first_layout_keeps_what_it_holds(any_url: str) -> Non
 
     engine = create_engine(any_url)
     config = Config()
-    config.set_main_option("script_location", str(Path(results.__file__).parent / "migrations"))
+    config.set_main_option("script_location", MIGRATIONS)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
@@ -112,7 +113,7 @@ def test_back_to_nothing(any_url: str) -> None:
 
     engine = create_engine(any_url)
     config = Config()
-    config.set_main_option("script_location", str(Path(results.__file__).parent / "migrations"))
+    config.set_main_option("script_location", MIGRATIONS)
     with engine.begin() as connection:
         upgrade(connection, "sweeps.db")
         config.attributes["connection"] = connection

@@ -13,8 +13,8 @@ import pytest
 from evidence import packed, training
 
 from results.errors import ResultsError
-from results.evidence import layout, unpack
-from results.perimage import Evidence
+from results.statistics.evidence import layout, unpack
+from results.statistics.perimage import Evidence
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from results.captions import captions
 from results.errors import ResultsError
-from results.ranking import BY, rank
+from results.ranking.ranking import BY, rank
 from results.records import StudyRecord, TrialRecord
+from results.tables.captions import captions
 
 TrialMaker = Callable[..., TrialRecord]
 

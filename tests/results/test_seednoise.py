@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from results.seednoise import _inverse_trigamma, given, learnt
+from results.statistics.seednoise import _inverse_trigamma, given, learnt
 
 
 def test_one_seed_each_teaches_nothing() -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from evidence import packed, training
 
-from results.ranking import rank
+from results.ranking.ranking import rank
+from results.ranking.standings import MOST, judge, stand
 from results.records import StudyRecord, TrialRecord
-from results.standings import MOST, judge, stand
-from results.tables import render
+from results.tables.tables import render
 
 TrialMaker = Callable[..., TrialRecord]
 QUALITY = {"mask_rcnn": 0.10, "solov2": 0.105, "htc": 0.40}

@@ -13,9 +13,9 @@ from html.parser import HTMLParser
 import pytest
 from rich.cells import cell_len
 
-from results.ranking import rank
+from results.ranking.ranking import rank
 from results.records import StudyRecord, TrialRecord
-from results.tables import render
+from results.tables.tables import render
 
 TrialMaker = Callable[..., TrialRecord]
 

@@ -13,8 +13,8 @@ import pytest
 from pycocotools import mask as rle
 from test_metric import CLASSES, Prediction, disc, random_case, reference, study_figures, write
 
-from results.evidence import unpack
-from results.perimage import Evidence
+from results.statistics.evidence import unpack
+from results.statistics.perimage import Evidence
 from runner.plugins import StudyMetric
 
 

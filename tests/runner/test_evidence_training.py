@@ -10,7 +10,7 @@ import pytest
 from trainers import trainer
 from trials import combination, lease, part
 
-from results.evidence import unpack
+from results.statistics.evidence import unpack
 from runner.paths import TrialPaths
 from runner.plugins.checkpoint import read_evidence
 from runner.protocol import EpochReport, Lease, Objective, Result

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from made_up import ASK, Bench, figure, result, run, train
 
-from results.confirmation import leader
+from results.ranking.confirmation import leader
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport

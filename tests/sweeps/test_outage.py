@@ -17,9 +17,9 @@ from postgres import Postgres
 from sqlalchemy import create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from results import claim
+from results.database.opening import claim
+from results.database.outage import AwayError
 from results.errors import ResultsError
-from results.outage import AwayError
 from results.store import Store
 from sweeps.leases import steps
 from sweeps.leases.coordinator import Coordinator

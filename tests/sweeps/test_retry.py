@@ -8,7 +8,7 @@ import pytest
 from made_up import ASK, Bench, figure, run, train
 from optuna.trial import TrialState
 
-from results.ranking import rank
+from results.ranking.ranking import rank
 from runner.errors import UserError
 from runner.protocol import EpochReport, Lease, Result
 from sweeps.leases.coordinator import Coordinator, RefusedError

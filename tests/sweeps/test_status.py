@@ -9,7 +9,7 @@ import pytest
 from made_up import ASK, Bench, result, run
 
 from results.export import pick
-from results.ranking import rank
+from results.ranking.ranking import rank
 from sweeps.cli import main
 from sweeps.confirm import Confirm, begin
 from sweeps.leases.coordinator import Coordinator

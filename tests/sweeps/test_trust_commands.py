@@ -13,8 +13,8 @@ import pytest
 from evidence import packed, training
 from made_up import ASK, Bench, result
 
-from results.evidence import unpack
-from results.perimage import Evidence
+from results.statistics.evidence import unpack
+from results.statistics.perimage import Evidence
 from runner.protocol import EpochReport, Lease
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator

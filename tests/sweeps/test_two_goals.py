@@ -12,9 +12,9 @@ from made_up import ASK, Bench, record, result, run
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection, load_study
 
-from results.pareto import front
-from results.ranking import rank
-from results.tables import render
+from results.ranking.pareto import front
+from results.ranking.ranking import rank
+from results.tables.tables import render
 from runner.errors import UserError
 from runner.protocol import EpochReport
 from sweeps.leases.coordinator import Coordinator

@@ -13,7 +13,7 @@ from made_up import ASK, Bench, result
 from optuna.trial import TrialState
 
 from results.errors import ResultsError
-from results.perimage import Evidence
+from results.statistics.perimage import Evidence
 from runner.protocol import EpochReport
 from sweeps.evidence import each_image
 from sweeps.leases.coordinator import Coordinator

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
-from results.columns import clean
+from results.tables.columns import clean
 
 LARGEST = 2**31 - 1  # what a whole number of the database holds
 LARGEST_FILE = 2**50  # bytes

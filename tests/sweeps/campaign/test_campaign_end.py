@@ -10,9 +10,9 @@ from evidence import alike, figure
 from made_up import data
 
 from results.export import pick
+from results.ranking.stages import held_out
+from results.ranking.standings import stand
 from results.records import HeldRecord, now
-from results.stages import held_out
-from results.standings import stand
 from results.store import Store
 from runner.protocol import Holdout
 from sweeps.campaign.course import Course

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from results.merged import merged
-from results.rows import Ranking
-from results.terminal import terminal
+from results.ranking.merged import merged
+from results.ranking.rows import Ranking
+from results.tables.terminal import terminal
 
 Format = Literal["table", "markdown", "csv", "json", "html"]
 
@@ -27,6 +27,6 @@ def render(ranking: Ranking, format: Format, width: int = 100, color: bool = Fal
         return terminal(ranking, width, color)
     if format == "json":
         return json.dumps(ranking.document(), ensure_ascii=False, indent=2, allow_nan=False)
-    from results import frames  # pandas takes half a second that the other two need not pay
+    from results.tables import frames  # pandas takes half a second that the other two need not pay
 
     return {"csv": frames.csv, "markdown": frames.markdown, "html": frames.page}[format](ranking)

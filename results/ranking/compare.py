@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from results.errors import ResultsError
+from results.ranking.rows import finite
+from results.ranking.standings import Standing, runs_of, stand, unpacked
 from results.records import StudyRecord, TrialRecord
-from results.rows import finite
-from results.standings import Standing, runs_of, stand, unpacked
 
 if TYPE_CHECKING:
-    from results.confidence import Estimate
-    from results.perimage import Evidence
+    from results.statistics.confidence import Estimate
+    from results.statistics.perimage import Evidence
 
 _SIZES = {"small": "_s", "medium": "_m", "large": "_l"}
 
@@ -89,7 +89,7 @@ class Comparison:
                 "one seed each says nothing about the next one: train both with more seeds (repeats: 3), "
                 "or give --seed-noise"
             )
-        from results.confidence import LEVEL
+        from results.statistics.confidence import LEVEL
 
         sure = max(self.probability, 1 - self.probability)
         if sure >= LEVEL:
@@ -136,7 +136,7 @@ def compare(
     """
     import numpy as np
 
-    from results import confidence, seednoise
+    from results.statistics import confidence, seednoise
 
     a, b = (_named(name, trials, runs) for name in names)
     if a.combination == b.combination:
@@ -206,7 +206,7 @@ def _learnt(
     seeds_known: bool,
 ) -> Estimate:
     """A figure's difference; its noise between seeds is that of these two alone, for others have not been read."""
-    from results import confidence, seednoise
+    from results.statistics import confidence, seednoise
 
     ours, theirs = runs_of(name, [a, b], evidence, figures)
     noise = seednoise.learnt([ours.scores, theirs.scores]) if seeds_known else None

@@ -1,8 +1,8 @@
 """A trial's figures again, for any choice of validation images, each any number of times.
 
-What a trial keeps of each image (``runner.training.evidence`` packs it, `results.evidence` reads it) is accumulated
-exactly as COCO does: detections of all images sorted by score, precision made to fall, read at 101 recalls (Lin et al.
-2014, arXiv:1405.0312, and pycocotools' ``COCOeval.accumulate``). An image taken w times counts as w images.
+What a trial keeps of each image (``runner.training.evidence`` packs it, `results.statistics.evidence` reads it) is
+accumulated exactly as COCO does: detections of all images sorted by score, precision made to fall, read at 101 recalls
+(Lin et al. 2014, arXiv:1405.0312, and pycocotools' ``COCOeval.accumulate``). An image taken w times counts as w images.
 """
 
 from __future__ import annotations

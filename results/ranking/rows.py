@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from results.records import ImportRecord, StudyRecord
 
 if TYPE_CHECKING:
-    from results.standings import Standings
+    from results.ranking.standings import Standings
 
 METRICS = (
     "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s", "segm_mAP_m", "segm_mAP_l", "bbox_mAP",

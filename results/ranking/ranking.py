@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from results import tried
 from results.errors import ResultsError
-from results.pareto import against, cost, front
+from results.ranking import tried
+from results.ranking.pareto import against, cost, front
+from results.ranking.rows import METRICS, Baseline, Ranking, Row, finite
+from results.ranking.standings import Standings, stand
 from results.records import StudyRecord, TrialRecord
-from results.rows import METRICS, Baseline, Ranking, Row, finite
-from results.standings import Standings, stand
 
 __all__ = ["BY", "METRICS", "Baseline", "Ranking", "Row", "finite", "rank", "ranked"]
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from results.captions import captions
-from results.columns import Column, clean, weekly
-from results.rows import Ranking
+from results.ranking.rows import Ranking
+from results.tables.captions import captions
+from results.tables.columns import Column, clean, weekly
 
 FOLDED = {"owner": 12, "tried": 16, "state": 16}  # columns that go on in the next line, and their least width
 

@@ -14,9 +14,9 @@ from statistics import fmean
 from typing import Any
 
 from results.errors import ResultsError
-from results.heldout import Contender, Outcome, compared, seed_noise
+from results.ranking.heldout import Contender, Outcome, compared, seed_noise
+from results.ranking.standings import Standing, stand
 from results.records import FINAL, HeldRecord, TrialRecord
-from results.standings import Standing, stand
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def outcome(
     trials: Sequence[TrialRecord],
     held: Mapping[int, HeldRecord],
 ) -> Outcome:
-    """The winner and the baseline on the held-out images (`results.heldout`).
+    """The winner and the baseline on the held-out images (`results.ranking.heldout`).
 
     With one seed of each the noise between seeds is the one of the validation scores, if that is known.
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from results.rows import Ranking, Row
+from results.ranking.rows import Ranking, Row
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from results.errors import ResultsError
+from results.ranking.standings import Standing, runs_of
 from results.records import HeldRecord, TrialRecord
-from results.standings import Standing, runs_of
 
 if TYPE_CHECKING:
-    from results.confidence import Runs
-    from results.perimage import Evidence
-    from results.seednoise import SeedNoise
+    from results.statistics.confidence import Runs
+    from results.statistics.perimage import Evidence
+    from results.statistics.seednoise import SeedNoise
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def compared(
 ) -> Outcome:
     """What the images say of the two, which may be the same.
 
-    Intervals are those of `results.confidence`. The noise between seeds is that of the scores on these very images;
-    with one seed of each it is the one of the validation scores, if that is known.
+    Intervals are those of `results.statistics.confidence`. The noise between seeds is that of the scores on these very
+    images; with one seed of each it is the one of the validation scores, if that is known.
 
     Args:
         objective: the figure that counts.
@@ -133,8 +133,8 @@ def compared(
     Raises:
         ResultsError: a score lacks its figure or its evidence.
     """
-    from results import confidence, seednoise
-    from results.evidence import unpack
+    from results.statistics import confidence, seednoise
+    from results.statistics.evidence import unpack
 
     sides = [winner] if winner.combination == baseline.combination else [winner, baseline]
     evidence: dict[int, Evidence] = {}
@@ -164,7 +164,7 @@ def compared(
 
 
 def _side(side: Contender, runs: Runs, noise: SeedNoise | None, images: int) -> Side:
-    from results import confidence
+    from results.statistics import confidence
 
     low, high = confidence.mean(runs, noise, images).interval()
     return Side(
@@ -190,6 +190,6 @@ def seed_noise(studies: Sequence[tuple[Sequence[TrialRecord], Sequence[Standing]
         return None
     import numpy as np
 
-    from results import seednoise
+    from results.statistics import seednoise
 
     return seednoise.learnt([np.array(list(by_seed.values())) for by_seed in scores.values()])

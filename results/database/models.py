@@ -193,7 +193,7 @@ class EpochRow(Base):
 class EvidenceRow(Base):
     """What each validation image contributed to a trial's score; apart from the trial, whose rows are read often.
 
-    ``blob`` is what ``results.evidence`` unpacks; ``version`` its layout, 0 where even that cannot be read.
+    ``blob`` is what ``results.statistics.evidence`` unpacks; ``version`` its layout, 0 where even that cannot be read.
     """
 
     __tablename__ = "sweep_evidence"

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from results import tried
-from results.confirmation import Entry, Order, contender, leader
 from results.export import pick
-from results.heldout import Contender, Outcome, compared, seed_noise
-from results.ranking import ranked
+from results.ranking import tried
+from results.ranking.confirmation import Entry, Order, contender, leader
+from results.ranking.heldout import Contender, Outcome, compared, seed_noise
+from results.ranking.ranking import ranked
+from results.ranking.rows import finite
+from results.ranking.standings import Standing, runs_of, stand, unpacked
 from results.records import HeldRecord, StudyRecord, TrialRecord
-from results.rows import finite
-from results.standings import Standing, runs_of, stand, unpacked
 
 if TYPE_CHECKING:  # numpy and scipy are loaded only where there is evidence to weigh
-    from results.seednoise import SeedNoise
+    from results.statistics.seednoise import SeedNoise
 
 _IMAGES = "train_dataloader."  # settings of MMDetection's config that say which images are trained
 Evidence = Callable[[str, Sequence[int]], Mapping[int, bytes]]
@@ -327,7 +327,7 @@ def _gain(
     found, _ = unpacked(blobs, objective, scores)
     if len(found) < len(blobs):
         return gain, 0
-    from results import confidence
+    from results.statistics import confidence
 
     images = len(found[0].images)
     ours, theirs = runs_of(objective, renumbered, found, scores)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from results.columns import clean
-from results.compare import Comparison, Image, Part
-from results.standings import Standing
+from results.ranking.compare import Comparison, Image, Part
+from results.ranking.standings import Standing
+from results.tables.columns import clean
 
 _SHOWN = 5  # images that speak most for each side
 

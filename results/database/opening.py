@@ -10,10 +10,10 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from results import outage, schema, sqlite
-from results.claim import Claims
+from results.database import outage, schema, sqlite
+from results.database.claim import Claims
+from results.database.urls import named
 from results.errors import ResultsError
-from results.urls import named
 
 CONNECT_SECONDS = 5  # for a connection to a database's server
 EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from results import tried
+from results.ranking import tried
+from results.ranking.rows import Ranking
 from results.records import ImportRecord
-from results.rows import Ranking
 
 _SHOWN = 20  # imported results below a table
 

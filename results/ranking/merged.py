@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from results.ranking import fronted
-from results.rows import METRICS, Baseline, Ranking, Row
-from results.standings import Standings
+from results.ranking.ranking import fronted
+from results.ranking.rows import METRICS, Baseline, Ranking, Row
+from results.ranking.standings import Standings
 
 
 def merged(ranking: Ranking) -> Ranking:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from results.errors import ResultsError
-from results.perimage import Evidence
+from results.statistics.perimage import Evidence
 
 VERSION = 1  # of the layout that is read
 _MOST_BYTES = 32 << 20  # unpacked; that of 5,000 images with 100 detections has 8 MiB

@@ -7,9 +7,9 @@ from html import escape
 
 import pandas as pd
 
-from results.captions import captions
-from results.columns import weekly
-from results.rows import METRICS, Ranking, Row
+from results.ranking.rows import METRICS, Ranking, Row
+from results.tables.captions import captions
+from results.tables.columns import weekly
 
 
 def csv(ranking: Ranking) -> str:

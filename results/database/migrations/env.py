@@ -1,12 +1,12 @@
-"""Alembic's entry: works on the connection that results.schema hands over, on our tables only."""
+"""Alembic's entry: works on the connection that results.database.schema hands over, on our tables only."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from results import artifact_rows  # noqa: F401 - its tables belong to the models too
-from results.models import Base
-from results.schema import VERSION_TABLE, is_ours
+from results.database import artifact_rows  # noqa: F401 - its tables belong to the models too
+from results.database.models import Base
+from results.database.schema import VERSION_TABLE, is_ours
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -11,14 +11,14 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from results.errors import ResultsError
+from results.ranking.rows import finite
 from results.records import StudyRecord, TrialRecord
-from results.rows import finite
 
 if TYPE_CHECKING:  # numpy and scipy are loaded only where there is evidence to weigh
     import numpy as np
 
-    from results.confidence import Runs
-    from results.perimage import Evidence
+    from results.statistics.confidence import Runs
+    from results.statistics.perimage import Evidence
 
 MOST = 50  # combinations that are compared with each other, the best ones
 _AGREES = 1e-9  # evidence of another epoch gives another score
@@ -142,7 +142,7 @@ def unpacked(
     blobs: Mapping[int, bytes], objective: str, scores: Mapping[int, float]
 ) -> tuple[dict[int, Evidence], list[str]]:
     """The evidence of trials that can be compared, by trial, and a line for each that cannot."""
-    from results.evidence import unpack
+    from results.statistics.evidence import unpack
 
     found: dict[int, Evidence] = {}
     notes = []
@@ -169,7 +169,7 @@ def runs_of(
     """The scores of each combination, and what they are on the common choices of images."""
     import numpy as np
 
-    from results.confidence import Runs, choices
+    from results.statistics.confidence import Runs, choices
 
     images = len(next(iter(evidence.values())).images)
     numbers = [number for one in standings for number in one.trials]
@@ -198,7 +198,7 @@ def _weighed(
 ) -> Standings:
     import numpy as np
 
-    from results import confidence, seednoise
+    from results.statistics import confidence, seednoise
 
     all_scores = [np.array([scores[n] for n in one.trials]) for one in plain.standings]
     noise = seednoise.given(seed_noise) if seed_noise is not None else seednoise.learnt(all_scores)

@@ -5,9 +5,9 @@ A score moves for two reasons: other validation images would have given another 
 
 Images are resampled (Efron & Tibshirani 1993, "An introduction to the bootstrap"), the same ones for every training,
 so that what is hard for all cancels in a difference. Seeds are not resampled: a bootstrap of three values has two
-thirds of their variance. Their variance is the moderated one of `results.seednoise`. The two are summed, and intervals
-are Student's with the degrees of freedom of Satterthwaite (1946), "An approximate distribution of estimates of
-variance components", Biometrics Bulletin 2:110-114.
+thirds of their variance. Their variance is the moderated one of `results.statistics.seednoise`. The two are summed, and
+intervals are Student's with the degrees of freedom of Satterthwaite (1946), "An approximate distribution of estimates
+of variance components", Biometrics Bulletin 2:110-114.
 
 Which combinations are told apart is decided for all pairs at once by the step-up rule of Benjamini & Hochberg (1995),
 J. R. Stat. Soc. B 57:289-300, on the direction of each difference, as Williams, Jones & Tukey (1999), "Controlling
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from results.seednoise import SeedNoise, contenders
+from results.statistics.seednoise import SeedNoise, contenders
 
 LEVEL = 0.95
 CHOICES = 1000  # bootstrap samples: a standard error from them is sure to 2 %

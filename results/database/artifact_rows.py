@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from results.models import Base
+from results.database.models import Base
 
 OF_THE_STUDY = -1  # instead of a trial's number: a file of the study's data
 

@@ -1,0 +1,1 @@
+"""The steps; results.database.schema.REVISIONS lists them in order."""

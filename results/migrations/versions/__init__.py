@@ -1,1 +1,0 @@
-"""The steps; results.schema.REVISIONS lists them in order."""

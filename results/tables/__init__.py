@@ -1,0 +1,1 @@
+"""Rankings and comparisons as text: terminal, Markdown, CSV, HTML."""
