@@ -15,8 +15,8 @@ import argparse
 
 from results.store import Store
 from runner.protocol import DataPaths
-from sweeps.calibration import Kept
-from sweeps.forecast import Forecast, review
+from sweeps.forecast.calibration import Kept
+from sweeps.forecast.forecast import Forecast, review
 
 
 def main() -> None:

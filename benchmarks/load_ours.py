@@ -94,21 +94,21 @@ def serve(url: str, space: Path, pipe: Any) -> None:
     from made_up import data
 
     from sweeps.leases.coordinator import Coordinator
+    from sweeps.run.session import open_study
     from sweeps.server.app import Server, create_app
-    from sweeps.server.hall import Hall
-    from sweeps.session import open_study
+    from sweeps.server.registry import Registry
     from sweeps.space.loader import load as read
     from sweeps.study.study import Study
 
     searched = read(space, ())
     with Store.open(url) as store:
         record = open_study(store, searched, "tiny", data(), space.parent / "work_dirs")
-        hall = Hall()
-        hall.add(Coordinator(Study(url, store, record, searched, data())))
-        with Server(create_app(hall, TOKEN)) as server:
+        registry = Registry()
+        registry.add(Coordinator(Study(url, store, record, searched, data())))
+        with Server(create_app(registry, TOKEN)) as server:
             pipe.send(server.url)
             while not pipe.poll(1.0):
-                hall.tick()
+                registry.tick()
 
 
 def work(timer: Timer, numbers: random.Random, told: dict[str, Any], member: int) -> None:

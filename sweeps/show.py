@@ -19,7 +19,7 @@ from results.records import StudyRecord
 from results.tables.tables import Format, render
 
 if TYPE_CHECKING:
-    from sweeps.remote import Remote
+    from sweeps.access.remote import Remote
 
 _LEAST = 12  # terminal columns that a column of words keeps, or fewer where it needs no more
 

@@ -14,10 +14,10 @@ from made_up import READY, Bench
 from results.artifacts import ArtifactIndex
 from runner.protocol import Lease, LeaseRequest
 from runner.wire.client import Client
-from sweeps.artifacts import Artifacts, Limits, open_shelf
+from sweeps.artifacts import Artifacts, Limits, open_backend
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.app import Address, Server, create_app
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 from sweeps.study.study import Study
 
 TOKEN = "the right one"
@@ -30,16 +30,16 @@ class ArtifactSite:
     folder: Path
     study: Study
     coordinator: Coordinator
-    hall: Hall
+    registry: Registry
     limits: Limits = field(default_factory=Limits)
-    shelf_at: str = ""
+    where: str = ""
     url: str = ""
 
     def start(self) -> None:
         index = ArtifactIndex(self.study.store)
-        shelf = open_shelf(self.shelf_at or str(self.folder / "artifacts"))
-        self.artifacts = Artifacts(index, shelf, self.folder / "arriving", self.limits)
-        app = create_app(self.hall, TOKEN, None, self.artifacts)
+        backend = open_backend(self.where or str(self.folder / "artifacts"))
+        self.artifacts = Artifacts(index, backend, self.folder / "arriving", self.limits)
+        app = create_app(self.registry, TOKEN, None, self.artifacts)
         self.server = Server(app, Address(port=urlsplit(self.url).port or 0))
         self.server.__enter__()
         self.url = self.server.url
@@ -63,11 +63,11 @@ class ArtifactSite:
 
 
 @contextlib.contextmanager
-def artifact_site(folder: Path, limits: Limits | None = None, shelf_at: str = "") -> Iterator[ArtifactSite]:
+def artifact_site(folder: Path, limits: Limits | None = None, where: str = "") -> Iterator[ArtifactSite]:
     with Bench(folder).study() as study:
-        hall = Hall()
-        site = ArtifactSite(folder, study, Coordinator(study), hall, limits or Limits(), shelf_at)
-        hall.add(site.coordinator)
+        registry = Registry()
+        site = ArtifactSite(folder, study, Coordinator(study), registry, limits or Limits(), where)
+        registry.add(site.coordinator)
         site.start()
         try:
             yield site

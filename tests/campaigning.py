@@ -16,8 +16,8 @@ from sweeps.campaign.document import Campaign, read_campaign
 from sweeps.campaign.stages import Options, look_ahead
 from sweeps.campaign.start import conduct
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run import Outcome
-from sweeps.session import open_study
+from sweeps.run.run import Outcome
+from sweeps.run.session import open_study
 from sweeps.space.schema import SearchSpace
 from sweeps.study.study import Study
 

@@ -14,8 +14,8 @@ from made_up import tables
 from results.artifacts import ArtifactIndex, ArtifactRecord
 from results.records import StudyRecord, TrialState
 from results.store import Store
-from sweeps.artifacts import Artifacts, Limits, Place, open_shelf
-from sweeps.artifacts.shelves import Shelf
+from sweeps.artifacts import Artifacts, Limits, Place, open_backend
+from sweeps.artifacts.backends import Backend
 
 STUDY = "made_up"
 
@@ -55,10 +55,10 @@ class Depot:
 
     folder: Path
     limits: Limits = field(default_factory=Limits)
-    shelf_at: str = ""
+    where: str = ""
 
     def __post_init__(self) -> None:
-        self.shelf_at = self.shelf_at or str(self.folder / "artifacts")
+        self.where = self.where or str(self.folder / "artifacts")
         if not (self.folder / "sweeps.db").exists():
             (self.folder / "sweeps.db").write_bytes(tables())
             with self.store() as store:
@@ -74,11 +74,11 @@ class Depot:
         return self.folder / "arriving"
 
     @contextlib.contextmanager
-    def open(self, shelf: Shelf | None = None) -> Iterator[Artifacts]:
+    def open(self, backend: Backend | None = None) -> Iterator[Artifacts]:
         """What a server does at its start and at its end."""
         with self.store() as store:
             index = ArtifactIndex(store)
-            with Artifacts(index, shelf or open_shelf(self.shelf_at), self.spool, self.limits) as artifacts:
+            with Artifacts(index, backend or open_backend(self.where), self.spool, self.limits) as artifacts:
                 yield artifacts
 
     def end(self, number: int, state: TrialState, score: float | None = None) -> None:
@@ -91,7 +91,7 @@ class Depot:
 
     def objects(self) -> set[str]:
         """What the artifact store's folder holds."""
-        return {path.name for path in Path(self.shelf_at).iterdir()}
+        return {path.name for path in Path(self.where).iterdir()}
 
     def partials(self) -> list[Path]:
         return list(self.spool.iterdir())
@@ -99,7 +99,7 @@ class Depot:
     def size(self) -> int:
         """Bytes on disk, of artifacts and of what is on its way; one file under two names counts once."""
         found = {}
-        for path in [*Path(self.shelf_at).iterdir(), *self.spool.iterdir()]:
+        for path in [*Path(self.where).iterdir(), *self.spool.iterdir()]:
             with contextlib.suppress(FileNotFoundError):
                 stat = path.stat()
                 found[stat.st_ino] = stat.st_size

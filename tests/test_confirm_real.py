@@ -14,7 +14,7 @@ from runner import scoring
 from runner.data.guard import fingerprint
 from runner.errors import UserError
 from runner.protocol import Holdout
-from sweeps.heldout import trained
+from sweeps.confirm.heldout import trained
 
 FOLDER = NUCLEI.parent
 

@@ -23,9 +23,9 @@ from runner.worker import breaker
 from runner.worker.agent import Worker
 from runner.worker.attempt import NodeFaultError
 from sweeps.leases.coordinator import Coordinator
+from sweeps.run.session import locate_data
 from sweeps.server.app import Server, create_app
-from sweeps.server.hall import Hall
-from sweeps.session import locate_data
+from sweeps.server.registry import Registry
 
 HERE = Path(__file__).parent
 ONE = Machine(threads=1, loader_workers=0)
@@ -78,10 +78,10 @@ def site(folder: Path, fixed: str, trials: int = 1, budget: str = "") -> Iterato
     plugin = HERE / "runner" / "trouble.py"
     text = SPACE.format(plugin=plugin, fixed=fixed, seeds=seeds, trials=trials, budget=budget)
     with Bench(folder, text, data=data).study() as study:
-        hall = Hall()
+        registry = Registry()
         coordinator = Coordinator(study)
-        hall.add(coordinator)
-        with Server(create_app(hall, "token")) as server:
+        registry.add(coordinator)
+        with Server(create_app(registry, "token")) as server:
             yield Site(coordinator, server.url, folder)
 
 
@@ -150,7 +150,7 @@ def test_a_training_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 def test_a_pool_that_is_told_to_end_hands_its_trials_back(tmp_path: Path, preempted: bool) -> None:
     with site(tmp_path, "amp: false") as at:
         pool = at.pool()
-        at.tend(pool, lambda: any(seat.epoch for seat in at.coordinator.seats()))
+        at.tend(pool, lambda: any(one.epoch for one in at.coordinator.running()))
         pool.stop(preempted=preempted)
         assert [end for end, _, _ in at.ends()] == ["preempted" if preempted else "stopped"]
         assert (at.row().state, pool.alive, pool.faulty) == ("waiting", False, False)

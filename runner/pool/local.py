@@ -14,8 +14,8 @@ from pathlib import Path
 
 from runner.machine import Slot, cores, share
 from runner.pool.gpus import choose, found
-from runner.pool.seats import Room, Seat, surplus
 from runner.pool.telling import Ear
+from runner.pool.workers import Capacity, Worker, surplus
 from runner.worker.interrupts import LEAVE, STOP
 
 _MAX_DEATHS = 5  # of one slot without a finished minute; then something is wrong that a restart does not mend
@@ -53,24 +53,24 @@ class LocalPool:
         if log:
             log.parent.mkdir(parents=True, exist_ok=True)
         cards = choose(found(), [slot.gpu for slot in slots if slot.gpu]) if auto else []
-        self._room = Room({name: gpu.memory_mb for name, gpu in cards if gpu}, int(cores()))
-        self._seats = [self._seat(slot, slot.gpu in self._room.memory) for slot in slots]
+        self._capacity = Capacity({name: gpu.memory_mb for name, gpu in cards if gpu}, int(cores()))
+        self._workers = [self._worker(slot, slot.gpu in self._capacity.memory) for slot in slots]
 
     def tend(self) -> None:
         """Hears every worker, starts dead ones again, follows what GPUs have room for; call it about once a second."""
-        for seat in self._seats:
-            self._hear(seat)
-            code = seat.process.poll()
-            if code is not None and not seat.retired:
-                self._hear(seat)
-                self._ended(seat, code)
-        for gpu in self._room.memory:
+        for worker in self._workers:
+            self._hear(worker)
+            code = worker.process.poll()
+            if code is not None and not worker.retired:
+                self._hear(worker)
+                self._ended(worker, code)
+        for gpu in self._capacity.memory:
             self._fit(gpu)
 
     @property
     def alive(self) -> bool:
         """Whether any worker still works."""
-        return not all(seat.retired for seat in self._seats)
+        return not all(worker.retired for worker in self._workers)
 
     @property
     def faulty(self) -> bool:
@@ -80,7 +80,7 @@ class LocalPool:
     @property
     def faults(self) -> list[str]:
         """Why workers gave up, one line each."""
-        return [f"{seat.slot.name}: {seat.fault}" for seat in self._seats if seat.fault]
+        return [f"{worker.slot.name}: {worker.fault}" for worker in self._workers if worker.fault]
 
     def stop(self, polite: bool = True, preempted: bool = False) -> None:
         """Ends all workers within 8 seconds: they hand their trials back, or are killed.
@@ -90,7 +90,7 @@ class LocalPool:
             preempted: whether the machine is being taken away, which the trials' records then say.
         """
         number = (signal.SIGTERM if preempted else STOP) if polite else signal.SIGKILL
-        running = [seat.process for seat in self._seats if seat.process.poll() is None]
+        running = [worker.process for worker in self._workers if worker.process.poll() is None]
         for process in running:
             process.send_signal(number)
             process.send_signal(signal.SIGCONT)  # one that was stopped could not end politely
@@ -101,57 +101,57 @@ class LocalPool:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for seat in self._seats:
-            seat.retired = True
+        for worker in self._workers:
+            worker.retired = True
 
-    def _hear(self, seat: Seat) -> None:
-        for told in seat.ear.hear():
-            seat.said = told.fault or seat.said
-            if seat.slot.gpu in self._room.memory:
-                self._room.learn(str(seat.slot.gpu), told, seat.slot.sharing)
+    def _hear(self, worker: Worker) -> None:
+        for told in worker.ear.hear():
+            worker.said = told.fault or worker.said
+            if worker.slot.gpu in self._capacity.memory:
+                self._capacity.learn(str(worker.slot.gpu), told, worker.slot.sharing)
 
-    def _ended(self, seat: Seat, code: int) -> None:
-        if code == LEFT and seat.probe and self._room.slots(str(seat.slot.gpu)) is None:
-            self._again(seat)  # its trial failed: nothing is known of what one takes
+    def _ended(self, worker: Worker, code: int) -> None:
+        if code == LEFT and worker.probe and self._capacity.slots(str(worker.slot.gpu)) is None:
+            self._again(worker)  # its trial failed: nothing is known of what one takes
         elif code in (0, LEFT):
-            seat.retired = True
+            worker.retired = True
         elif code == NODE_FAULT:
-            self._give_up(seat, seat.said or "it gave up; see its log")
+            self._give_up(worker, worker.said or "it gave up; see its log")
         else:
-            seat.deaths = seat.deaths + 1 if time.monotonic() - seat.started < 60 else 1
-            if seat.deaths >= _MAX_DEATHS:
-                self._give_up(seat, f"its worker died {_MAX_DEATHS} times at once, the last time by exit code {code}")
+            worker.deaths = worker.deaths + 1 if time.monotonic() - worker.started < 60 else 1
+            if worker.deaths >= _MAX_DEATHS:
+                self._give_up(worker, f"its worker died {_MAX_DEATHS} times at once, the last time by exit code {code}")
             else:
-                self._again(seat)
+                self._again(worker)
 
-    def _give_up(self, seat: Seat, why: str) -> None:
-        seat.retired, seat.fault = True, why
+    def _give_up(self, worker: Worker, why: str) -> None:
+        worker.retired, worker.fault = True, why
 
     def _fit(self, gpu: str) -> None:
         """Starts or ends workers of a GPU until it has as many as there is room for."""
-        wanted = self._room.slots(gpu)
-        here = [seat for seat in self._seats if seat.slot.gpu == gpu]
-        if wanted is None or not any(seat.probe for seat in here):
-            for seat in surplus(here, wanted or len(here)):
-                seat.leaving = True
-                seat.process.send_signal(LEAVE)
+        wanted = self._capacity.slots(gpu)
+        here = [worker for worker in self._workers if worker.slot.gpu == gpu]
+        if wanted is None or not any(worker.probe for worker in here):
+            for worker in surplus(here, wanted or len(here)):
+                worker.leaving = True
+                worker.process.send_signal(LEAVE)
             return
-        if all(seat.retired for seat in here) and here[-1].process.returncode == LEFT:  # the probe has done its work
+        if all(worker.retired for worker in here) and here[-1].process.returncode == LEFT:  # the probe is done
             first = here[0].slot
-            machine = share(wanted * len(self._room.memory), True)
+            machine = share(wanted * len(self._capacity.memory), True)
             for number in range(wanted):
                 name = f"{first.name.rsplit('-', 1)[0]}-{number}"
-                self._seats.append(self._seat(replace(first, name=name, machine=machine, sharing=wanted)))
-            for seat in here:
-                seat.probe = False
+                self._workers.append(self._worker(replace(first, name=name, machine=machine, sharing=wanted)))
+            for worker in here:
+                worker.probe = False
 
-    def _seat(self, slot: Slot, probe: bool = False) -> Seat:
+    def _worker(self, slot: Slot, probe: bool = False) -> Worker:
         ear = Ear()
-        return Seat(slot, self._start(slot, ear, probe), ear, time.monotonic(), probe=probe)
+        return Worker(slot, self._start(slot, ear, probe), ear, time.monotonic(), probe=probe)
 
-    def _again(self, seat: Seat) -> None:
-        seat.ear, seat.said = Ear(), None
-        seat.process, seat.started = self._start(seat.slot, seat.ear, seat.probe), time.monotonic()
+    def _again(self, worker: Worker) -> None:
+        worker.ear, worker.said = Ear(), None
+        worker.process, worker.started = self._start(worker.slot, worker.ear, worker.probe), time.monotonic()
 
     def _start(self, slot: Slot, ear: Ear, probe: bool) -> subprocess.Popen[bytes]:
         machine = slot.machine

@@ -62,7 +62,7 @@ class Outpost:
 
 
 @dataclass
-class _Seat:
+class _Worker:
     name: str
     actor: Any
     answer: Any = None  # of the `look` that is under way
@@ -114,96 +114,96 @@ class RayPool:
             raise UserError(_no_room(self.share))
         self._given = (url, token, owner)
         self._options = tuple(options)
-        self._log, self._workers = log, workers
+        self._log, self._asked = log, workers
         log.parent.mkdir(parents=True, exist_ok=True)
         self._mark = f"ray-{secrets.token_hex(3)}"
-        self._seats: list[_Seat] = []
+        self._workers: list[_Worker] = []
         self._begun, self._looked = 0, -_LOOK_SECONDS
         self.tend()
 
     def tend(self) -> None:
         """Hears every actor and follows the cluster's size; call it about once a second. Never waits."""
-        for seat in self._seats:
-            if seat.state == "working":
-                self._hear(seat)
+        for worker in self._workers:
+            if worker.state == "working":
+                self._hear(worker)
         if time.monotonic() - self._looked >= _LOOK_SECONDS:
             self._looked = time.monotonic()
-            self._fit(self._workers or self.share.room(living(self._ray)))
+            self._fit(self._asked or self.share.room(living(self._ray)))
 
     @property
     def alive(self) -> bool:
         """Whether any worker still works, or will when the cluster has a node again."""
-        return not self._seats or any(seat.state == "working" for seat in self._seats)
+        return not self._workers or any(worker.state == "working" for worker in self._workers)
 
     @property
     def faulty(self) -> bool:
         """Whether a worker gave up because of its node."""
-        return any(seat.state == "faulty" for seat in self._seats)
+        return any(worker.state == "faulty" for worker in self._workers)
 
     @property
     def faults(self) -> list[str]:
         """Why workers gave up, one line each."""
-        return [seat.fault for seat in self._seats if seat.fault]
+        return [worker.fault for worker in self._workers if worker.fault]
 
     def stop(self, polite: bool = True) -> None:
         """Ends all workers and leaves the cluster; politely, they hand their trials back first."""
-        here = [seat.actor for seat in self._seats if seat.here and seat.state == "working"]
+        here = [worker.actor for worker in self._workers if worker.here and worker.state == "working"]
         if polite and here:
             ends = [actor.stop.remote() for actor in here]
             self._ray.wait(ends, num_returns=len(ends), timeout=_POLITE_SECONDS)
-        for seat in self._seats:
-            self._ray.kill(seat.actor)
-            seat.state = "faulty" if seat.state == "faulty" else "ended"
+        for worker in self._workers:
+            self._ray.kill(worker.actor)
+            worker.state = "faulty" if worker.state == "faulty" else "ended"
         if polite:
             self._ray.shutdown()
 
-    def _hear(self, seat: _Seat) -> None:
-        if seat.answer is None:
-            seat.answer = seat.actor.look.remote()
-        if not self._ray.wait([seat.answer], timeout=0)[0]:
+    def _hear(self, worker: _Worker) -> None:
+        if worker.answer is None:
+            worker.answer = worker.actor.look.remote()
+        if not self._ray.wait([worker.answer], timeout=0)[0]:
             return
-        answer, seat.answer = seat.answer, None
+        answer, worker.answer = worker.answer, None
         try:
             state, host, words = self._ray.get(answer)
         except self._ray.exceptions.ActorDiedError as error:  # for good: it could not begin
-            self._replace(seat, error)
+            self._replace(worker, error)
         except self._ray.exceptions.RayError:  # Ray starts it again where there is room
-            if seat.here:
-                self._note(f"{seat.name} was lost; Ray starts it again")
-            seat.here = False
+            if worker.here:
+                self._note(f"{worker.name} was lost; Ray starts it again")
+            worker.here = False
         else:
-            if not seat.here:
-                self._note(f"{seat.name} works on {host}")
-            seat.here, seat.state, seat.deaths = True, state, 0
+            if not worker.here:
+                self._note(f"{worker.name} works on {host}")
+            worker.here, worker.state, worker.deaths = True, state, 0
             if state == "faulty":  # it keeps its place: nothing else of ours is put on that node
-                seat.fault = f"{words} (on {host})"
-                self._note(f"{seat.name} gave up: {seat.fault}")
+                worker.fault = f"{words} (on {host})"
+                self._note(f"{worker.name} gave up: {worker.fault}")
             elif state == "ended":
-                self._ray.kill(seat.actor)  # its share of the node is somebody else's now
+                self._ray.kill(worker.actor)  # its share of the node is somebody else's now
 
-    def _replace(self, seat: _Seat, error: BaseException) -> None:
-        seat.deaths, seat.here = seat.deaths + 1, False
-        why = f"{seat.name} cannot begin: {' '.join(str(error).split())[-500:]}"
+    def _replace(self, worker: _Worker, error: BaseException) -> None:
+        worker.deaths, worker.here = worker.deaths + 1, False
+        why = f"{worker.name} cannot begin: {' '.join(str(error).split())[-500:]}"
         self._note(why)
-        if seat.deaths >= _MAX_DEATHS:
-            seat.state, seat.fault = "faulty", why
+        if worker.deaths >= _MAX_DEATHS:
+            worker.state, worker.fault = "faulty", why
             return
-        seat.actor = self._begin(seat.name)
+        worker.actor = self._begin(worker.name)
 
     def _fit(self, wanted: int) -> None:
-        """Makes the number of seats `wanted`, as far as no worker is sent away from its work."""
-        if any(seat.state == "ended" for seat in self._seats):  # the server has nothing left
+        """Makes the number of workers `wanted`, as far as no worker is sent away from its work."""
+        if any(worker.state == "ended" for worker in self._workers):  # the server has nothing left
             wanted = 0
-        elif wanted > len(self._seats):
-            for _ in range(wanted - len(self._seats)):
+        elif wanted > len(self._workers):
+            for _ in range(wanted - len(self._workers)):
                 name = f"{self._mark}-{self._begun}"
                 self._begun += 1
-                self._seats.append(_Seat(name, self._begin(name)))
-        waiting = [seat for seat in self._seats if not seat.here and seat.state == "working"]
-        for seat in waiting[: max(0, len(self._seats) - wanted)]:
-            self._ray.kill(seat.actor)
-            self._seats.remove(seat)
-            self._note(f"{seat.name} is given up: the cluster has no room for it")
+                self._workers.append(_Worker(name, self._begin(name)))
+        waiting = [worker for worker in self._workers if not worker.here and worker.state == "working"]
+        for worker in waiting[: max(0, len(self._workers) - wanted)]:
+            self._ray.kill(worker.actor)
+            self._workers.remove(worker)
+            self._note(f"{worker.name} is given up: the cluster has no room for it")
 
     def _begin(self, name: str) -> Any:
         needs = {"num_gpus": self.share.gpus, "num_cpus": self.share.cpus}

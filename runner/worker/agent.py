@@ -30,9 +30,9 @@ from runner.worker.attempt import Attempt, Ended, NodeFaultError
 from runner.worker.breaker import FAILURES, Breaker
 from runner.worker.child import TRAINER
 from runner.worker.interrupts import Interrupts, Stopped
-from runner.worker.luggage import Luggage
 from runner.worker.memory import Memory
 from runner.worker.readiness import Place, Readiness
+from runner.worker.staging import Staging
 
 log = logging.getLogger("sweep.worker")
 _POLL_SECONDS = 1.0
@@ -88,7 +88,7 @@ class Worker:
         self.interrupts = Interrupts()
         self.breaker = Breaker()
         self.readiness = Readiness(client, place)
-        self.luggage = Luggage(client, place.shared)
+        self.staging = Staging(client, place.shared)
         self.request = LeaseRequest(
             worker=name, owner=owner, device=device, host=socket.gethostname(), study=study, life=uuid.uuid4().hex
         )
@@ -161,7 +161,7 @@ class Worker:
         berth = self.berth
         memory = Memory(berth.card, berth.sharing == 1)
         attempt = Attempt(
-            self.client, self.context, self.machine, lease, self.interrupts, memory, self.luggage, berth.trainer
+            self.client, self.context, self.machine, lease, self.interrupts, memory, self.staging, berth.trainer
         )
         ended = attempt.run()
         if berth.card:

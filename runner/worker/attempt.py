@@ -22,9 +22,9 @@ from runner.protocol import Failure, Lease, Note, Result
 from runner.wire.client import Client, LeaseLostError
 from runner.worker.child import TRAINER, kill, trainer
 from runner.worker.interrupts import Interrupts, Stopped
-from runner.worker.luggage import Luggage
 from runner.worker.memory import Memory
 from runner.worker.oomkills import death, oom_kills
+from runner.worker.staging import Staging
 
 log = logging.getLogger("sweep.worker")
 _POLL_SECONDS = 1.0
@@ -64,7 +64,7 @@ class Attempt:
         lease: the trial, with the paths of this machine.
         interrupts: held when this is made; let in once the trial can be handed back.
         memory: on the slot's GPU, looked at while it trains.
-        luggage: brings what the trial goes on from, and sends what it leaves.
+        staging: brings what the trial goes on from, and sends what it leaves.
         module: whose ``main`` trains in the child.
     """
 
@@ -76,11 +76,11 @@ class Attempt:
         lease: Lease,
         interrupts: Interrupts,
         memory: Memory,
-        luggage: Luggage,
+        staging: Staging,
         module: str = TRAINER,
     ) -> None:
         self.client, self.lease, self.interrupts, self.memory = client, lease, interrupts, memory
-        self.luggage = luggage
+        self.staging = staging
         self.granted = time.monotonic()
         self.ended = Ended()
         self.link, self._theirs = context.Pipe()
@@ -103,7 +103,7 @@ class Attempt:
         lease = self.lease
         try:
             self.interrupts.release()
-            renewed = self.luggage.fetch(lease, self.granted)
+            renewed = self.staging.fetch(lease, self.granted)
             limit = self._limit()
             self.process.start()
             self._theirs.close()
@@ -127,7 +127,7 @@ class Attempt:
         finally:
             kill(self.process)
             self.link.close()
-            self.luggage.forget(lease, self._over)
+            self.staging.forget(lease, self._over)
         return self.ended
 
     def _limit(self) -> float | None:
@@ -171,7 +171,7 @@ class Attempt:
         """Passes a note on; True when the trial is over for this worker."""
         lease = self.lease
         if note.kind == "report" and note.report:
-            renewed = self.luggage.send_epoch(lease, renewed)
+            renewed = self.staging.send_epoch(lease, renewed)
             verdict = self.client.report(lease, note.report, _patience(lease, renewed))
             self.ended.epochs += 1
             with contextlib.suppress(BrokenPipeError):
@@ -205,12 +205,12 @@ class Attempt:
     def _hand_back(self, reason: str, cause: Failure, patience: float) -> None:
         """Gives the trial back; before that, while nobody else has it, what would fill this disk goes."""
         kill(self.process)
-        self.luggage.forget(self.lease, over=False)
+        self.staging.forget(self.lease, over=False)
         self.client.hand_back(self.lease, reason, cause, patience)
 
     def _last_words(self, renewed: float) -> float:
         """Sends config and log; the seconds that are left to say how it ended."""
-        return _patience(self.lease, self.luggage.send_rest(self.lease, renewed))
+        return _patience(self.lease, self.staging.send_rest(self.lease, renewed))
 
     def _note(self, failure: Failure | None, reason: str | None) -> None:
         self.ended.failure, self.ended.reason = failure, reason

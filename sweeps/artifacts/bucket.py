@@ -11,7 +11,7 @@ from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from runner.errors import UserError
-from sweeps.artifacts.errors import ShelfError
+from sweeps.artifacts.errors import BackendError
 
 try:
     import boto3.session
@@ -50,7 +50,7 @@ class Bucket:
             with self._explained("use"):
                 self._client = boto3.session.Session().client("s3", config=config)
                 self._client.head_bucket(Bucket=bucket)
-        except ShelfError as error:
+        except BackendError as error:
             raise UserError(str(error)) from error
         # without the copy a checkpoint is sent in pieces, not read into memory whole; it closes what it is given
         self._store = Boto3ArtifactStore(bucket, self._client, avoid_buf_copy=True)
@@ -92,9 +92,9 @@ class Bucket:
             if status == 404 and verb in ("read", "delete from"):
                 raise ArtifactNotFound("not found") from error
             why = {403: "access is denied", 404: "there is no such bucket"}.get(status) or _line(error)
-            raise ShelfError(f"cannot {verb} {self.where}: {why}") from error
+            raise BackendError(f"cannot {verb} {self.where}: {why}") from error
         except (BotoCoreError, Boto3Error, ValueError) as error:  # the last: an endpoint that is no URL
-            raise ShelfError(f"cannot {verb} {self.where}: {_line(error)}") from error
+            raise BackendError(f"cannot {verb} {self.where}: {_line(error)}") from error
 
 
 def _line(error: Exception) -> str:

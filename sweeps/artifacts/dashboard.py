@@ -18,7 +18,7 @@ _PREFIX = "artifacts:"  # of optuna.artifacts: such attributes of a trial name i
 
 
 class Pictures:
-    """Tells Optuna of every new picture; give it to `Artifacts` as ``kept``, and its shelf to the dashboard.
+    """Tells Optuna of every new picture; give it to `Artifacts` as ``kept``, and its backend to the dashboard.
 
     Args:
         storage: of the studies.

@@ -64,11 +64,11 @@ class NoRoomError(ArtifactError):
     status = 507
 
 
-class ShelfError(ResultsError):
+class BackendError(ResultsError):
     """The artifact store does not do what it should; whoever runs the server must see it."""
 
 
 def disk_error(error: OSError, what: str) -> Exception:
     """What a file system's error means for the sender: no room, or trouble that may pass."""
     why = f"{what}: {(error.strerror or str(error)).lower()}"
-    return NoRoomError(why) if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ShelfError(why)
+    return NoRoomError(why) if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else BackendError(why)

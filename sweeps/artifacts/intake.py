@@ -11,6 +11,7 @@ from pathlib import Path
 
 from results.artifacts import ArtifactIndex, ArtifactRecord
 from runner.wire.transfer import LARGEST_LABELS, NAMES, Standing, largest
+from sweeps.artifacts.backends import Backend
 from sweeps.artifacts.errors import (
     TooLargeError,
     UnknownArtifactError,
@@ -19,8 +20,7 @@ from sweeps.artifacts.errors import (
     disk_error,
 )
 from sweeps.artifacts.keep import shown
-from sweeps.artifacts.room import Limits, Room
-from sweeps.artifacts.shelves import Shelf
+from sweeps.artifacts.quota import Limits, Quota
 from sweeps.artifacts.spool import Partial, Place, Spool
 
 _ANSWER_SECONDS = 0.5  # a file is checked and handed over in the background; a request waits so long for it
@@ -34,14 +34,14 @@ class Intake:
     def __init__(
         self,
         index: ArtifactIndex,
-        shelf: Shelf,
+        backend: Backend,
         spool: Path,
         limits: Limits | None = None,
         kept: Callable[[ArtifactRecord, ArtifactRecord | None], None] = lambda new, old: None,
     ) -> None:
-        self.index, self.shelf, self._kept = index, shelf, kept
+        self.index, self.backend, self._kept = index, backend, kept
         self.limits = limits or Limits()
-        self._room = Room(index, shelf, self.limits)
+        self._quota = Quota(index, backend, self.limits)
         self._spool = Spool(spool)
         self._lock = threading.RLock()  # of the two below
         self._partials: dict[Place, Partial] = {}
@@ -49,7 +49,7 @@ class Intake:
         self._commit = threading.Lock()
         self._pool = ThreadPoolExecutor(4, "artifacts")
         self._spool.sweep(set())
-        self._room.remove_loose(())
+        self._quota.remove_loose(())
 
     def begin(self, place: Place, size: int, sha256: str, still: Still = lambda: None) -> Standing:
         """Announces a file, or asks how far it got.
@@ -61,7 +61,7 @@ class Intake:
             still: raises when the sender may not go on; asked again before the file counts.
 
         Raises:
-            UnknownArtifactError, TooLargeError, NoRoomError, WrongContentError, ShelfError, NotFoundError;
+            UnknownArtifactError, TooLargeError, NoRoomError, WrongContentError, BackendError, NotFoundError;
             what `still` raises.
         """
         check(place, size, sha256)
@@ -111,7 +111,7 @@ class Intake:
 
     def _open(self, place: Place, size: int, sha256: str) -> Partial:
         partial = self._spool.open(place, size, sha256)
-        self._room.make(size - partial.offset, self._coming(), self._spool.folder)
+        self._quota.make(size - partial.offset, self._coming(), self._spool.folder)
         self._remove_loose()
         self._partials[place] = partial
         return partial
@@ -187,9 +187,9 @@ class Intake:
 
     def _take(self, file: Path, artifact_id: str) -> None:
         try:
-            self.shelf.take(file, artifact_id)
+            self.backend.take(file, artifact_id)
         except OSError as error:
-            raise disk_error(error, f"cannot keep artifacts in {self.shelf.where}") from error
+            raise disk_error(error, f"cannot keep artifacts in {self.backend.where}") from error
 
     def _let_count(self, place: Place, partial: Partial, artifact_id: str, still: Still) -> None:
         with self._commit:  # who has lost the lease meanwhile comes never after its new holder
@@ -206,7 +206,7 @@ class Intake:
     def _remove_loose(self) -> None:
         with self._lock:
             writing = set(self._writing)
-        self._room.remove_loose(writing)
+        self._quota.remove_loose(writing)
 
 
 def check(place: Place, size: int, sha256: str) -> None:

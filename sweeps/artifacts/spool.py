@@ -60,7 +60,7 @@ class Partial:
             WrongOffsetError: they are not the next ones.
             TooLargeError: they are more than was announced.
             NoRoomError: the disk is full. What was there is given back: the database needs room first.
-            ShelfError: the disk has another fault.
+            BackendError: the disk has another fault.
         """
         with self.lock:
             there = self.offset

@@ -25,7 +25,7 @@ class Artifacts(Intake):
 
     Args:
         index: which artifacts there are.
-        shelf: where they lie.
+        backend: where they lie.
         spool: folder of partial files, beside the database; made.
         limits: how much is kept; by default the best checkpoints, without a budget.
         kept: told of every new artifact and of the one it replaced, under a lock: it must be short and not raise.
@@ -76,10 +76,10 @@ class Artifacts(Intake):
 
         Raises:
             UnknownArtifactError: it has just been replaced or deleted.
-            ShelfError: the artifact store can't be read.
+            BackendError: the artifact store can't be read.
         """
         try:
-            return self.shelf.open_at(artifact.artifact_id, offset)
+            return self.backend.open_at(artifact.artifact_id, offset)
         except ArtifactNotFound:
             raise UnknownArtifactError(f"{artifact.name} of study {artifact.study} is gone from the store") from None
 
@@ -87,6 +87,6 @@ class Artifacts(Intake):
         """Deletes what the rules no longer keep; to be called when a trial ends. Its line says what does not fit."""
         with self._lock:
             self._spool.sweep({partial.path for partial in self._partials.values()})
-            decision = self._room.tidy(self._coming())
+            decision = self._quota.tidy(self._coming())
         self._remove_loose()
         return decision

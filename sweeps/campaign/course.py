@@ -10,7 +10,7 @@ from results.ranking.stages import decided, places, trained_alike
 from results.reader import Reader
 from results.records import TrialRecord
 from runner.protocol import Combination, Scalar, Scale
-from sweeps.remote import Remote
+from sweeps.access.remote import Remote
 from sweeps.space.exclusion import first_allowed
 from sweeps.space.resolve import resolve, written
 from sweeps.space.schema import Choice, SearchSpace

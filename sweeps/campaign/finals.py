@@ -9,16 +9,18 @@ from results.reader import Reader
 from results.records import StudyRecord
 from runner.errors import UserError
 from runner.protocol import DataPaths, Plugin
+from sweeps.access.remote import Remote
 from sweeps.campaign.show import stages_of
-from sweeps.confirm import ordered, score
-from sweeps.heldout import Scorer
-from sweeps.remote import Remote
+from sweeps.confirm.confirm import ordered, score
+from sweeps.confirm.heldout import Scorer
 from sweeps.server.confirmation import Asked
 
 
 @dataclass(frozen=True)
 class Finalists:
-    """Combinations of one stage of a campaign: its best, its baseline, or both (a `sweeps.confirm.Confirmation`).
+    """Combinations of one stage of a campaign: its best, its baseline, or both.
+
+    It is a `sweeps.confirm.confirm.Confirmation`.
 
     Attributes:
         combinations: the best first.

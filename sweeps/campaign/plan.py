@@ -8,7 +8,7 @@ from typing import Any
 from runner.protocol import DataPaths, Scale
 from sweeps.campaign.document import Campaign
 from sweeps.campaign.relative import is_relative
-from sweeps.outlook import about, campaign_outlook
+from sweeps.forecast.outlook import about, campaign_outlook
 from sweeps.space.plan import plan as planned
 from sweeps.space.plan import proposed
 from sweeps.space.schema import Budget, SearchSpace
@@ -55,7 +55,7 @@ def foretold(document: dict[str, Any], outlooks: Sequence[Mapping[str, Any]], to
 
     Args:
         document: the plan.
-        outlooks: of each stage (`sweeps.outlook.outlook`).
+        outlooks: of each stage (`sweeps.forecast.outlook.outlook`).
         total: what all of them together may take.
     """
     stages = [{**stage, **_foretold(one)} for stage, one in zip(document["stages"], outlooks, strict=True)]

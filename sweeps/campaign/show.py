@@ -14,8 +14,8 @@ from results.ranking.standings import Standing
 from results.reader import Reader
 from results.records import StudyRecord
 from runner.errors import UserError
-from sweeps.heldout import lines as lines_of
-from sweeps.remote import Remote, server_option
+from sweeps.access.remote import Remote, server_option
+from sweeps.confirm.heldout import lines as lines_of
 from sweeps.show import print_table
 
 

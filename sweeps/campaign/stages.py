@@ -11,7 +11,7 @@ from runner.protocol import Scale
 from sweeps.campaign.course import Course, imagined
 from sweeps.campaign.document import Campaign, prefixed, rules_for, stage_document
 from sweeps.campaign.relative import expand, is_relative
-from sweeps.session import check_config, choose_scale
+from sweeps.run.session import check_config, choose_scale
 from sweeps.space.exclusion import everything_forbidden
 from sweeps.space.limits import contradictions, limits
 from sweeps.space.loader import build

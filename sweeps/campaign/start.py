@@ -16,21 +16,23 @@ from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from runner.machine import gpus
 from runner.protocol import DataPaths, Scale
-from sweeps import runfile
+from sweeps.access.remote import Remote
+from sweeps.access.source import Source
 from sweeps.campaign.course import Course, found
 from sweeps.campaign.document import TOTAL, Campaign
 from sweeps.campaign.show import print_stages, stages_of
 from sweeps.campaign.stages import Options, stage_space
 from sweeps.campaign.total import capped, left_of, spent
-from sweeps.heldout import Scorer
-from sweeps.remote import Remote
-from sweeps.run import Interrupts, Outcome, Plan, follow, let_interrupt, owner, owning, run_study
-from sweeps.session import check_identity
-from sweeps.source import Source
+from sweeps.confirm.heldout import Scorer
+from sweeps.run import runfile
+from sweeps.run.interrupts import Interrupts, let_interrupt
+from sweeps.run.owning import follow, owner, owning
+from sweeps.run.run import Outcome, Plan, run_study
+from sweeps.run.session import check_identity
+from sweeps.run.submit import PATIENCE, submit, watch
 from sweeps.space.schema import Budget, SearchSpace
 from sweeps.space.walk import planned
 from sweeps.study.study import Study
-from sweeps.submit import PATIENCE, submit, watch
 
 _LOOK_SECONDS = 0.5  # between two looks for the next stage
 _RENAME = "put the file back as it was, or begin another campaign with --set campaign=NAME"

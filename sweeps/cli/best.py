@@ -13,8 +13,8 @@ from results.records import StudyRecord, TrialRecord
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from sweeps.remote import Remote
-    from sweeps.source import Source
+    from sweeps.access.remote import Remote
+    from sweeps.access.source import Source
 
 _RUN = "python $(python -c 'import mmdet, os; print(os.path.dirname(mmdet.__file__))')/.mim/tools/train.py"
 
@@ -31,8 +31,8 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sou
     Prints the path of what was written. With the name of a campaign as --study it is the best of all its stages.
     """
     from results.export import params_document, pick, write_atomically
+    from sweeps.access.exports import checkpoint
     from sweeps.campaign.show import winning
-    from sweeps.exports import checkpoint
 
     with source.reader() as store:
         named, leading = winning(store, study) if study else (None, None)

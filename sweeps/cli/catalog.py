@@ -25,7 +25,7 @@ def catalog(kind: str | None, name: str | None, plugins: tuple[str, ...], form: 
     the backbone beside it). MiB: what training holds for one image of 256 x 256 pixels. Strength: how far an
     augmentation takes an image from the photograph.
     """
-    from sweeps.catalog import KINDS, document, limits
+    from sweeps.catalog.catalog import KINDS, document, limits
 
     _load(plugins)
     kinds = [_kind(kind, list(KINDS))] if kind else list(KINDS)
@@ -39,7 +39,7 @@ def catalog(kind: str | None, name: str | None, plugins: tuple[str, ...], form: 
         whole = found if kind else {**found, "limits": limits()}
         click.echo(json.dumps(whole, ensure_ascii=False))
     elif form == "markdown":
-        from sweeps.catalog_page import page
+        from sweeps.catalog.page import page
 
         click.echo(page(found, () if kind else limits()), nl=False)
     elif name:
@@ -73,7 +73,7 @@ def _kind(given: str, kinds: list[str]) -> str:
 
 
 def _print_all(found: dict[str, list[dict[str, Any]]]) -> None:
-    from sweeps.catalog import columns, row, short
+    from sweeps.catalog.catalog import columns, row, short
 
     for kind, entries in found.items():
         brief = [{**entry, "source": short(entry["source"])} if "source" in entry else entry for entry in entries]
@@ -81,7 +81,7 @@ def _print_all(found: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _print_one(entry: dict[str, Any]) -> None:
-    from sweeps.catalog import facts, parameter_row
+    from sweeps.catalog.catalog import facts, parameter_row
 
     click.echo(f"{entry['name']}: {entry['title']}" if "title" in entry else entry["name"])
     if "parameters" not in entry:

@@ -13,7 +13,7 @@ from sweeps.cli import options
 
 if TYPE_CHECKING:
     from results.records import StudyRecord
-    from sweeps.source import Source
+    from sweeps.access.source import Source
 
 
 @click.command(epilog="Example:  sweep compare 12 3    or, by their names:  sweep compare 0a1b2c3d 9f8e7d6c")

@@ -11,7 +11,7 @@ from sweeps.cli import options
 
 if TYPE_CHECKING:
     from results.records import StudyRecord
-    from sweeps.source import Source
+    from sweeps.access.source import Source
 
 
 @click.command(epilog="Example:  sweep confirm --top 3 --seeds 3    or:  sweep confirm --top 2 --seeds 5 --format json")
@@ -38,13 +38,13 @@ def confirm(
     """
     from results.ranking.stages import campaign_of
     from runner.machine import gpus
+    from sweeps.access.remote import Remote
     from sweeps.campaign.finals import finals
     from sweeps.campaign.show import campaigns, print_stages, stages_of
     from sweeps.cli.start import command_line, user_name
-    from sweeps.confirm import Confirm, Confirmation, confirm_there
-    from sweeps.remote import Remote
-    from sweeps.run import again, attach_or_run
-    from sweeps.submit import PATIENCE
+    from sweeps.confirm.confirm import Confirm, Confirmation, confirm_there
+    from sweeps.run.run import again, attach_or_run
+    from sweeps.run.submit import PATIENCE
 
     if source.server and (workers or owner):
         raise click.UsageError("--workers and --owner belong to a confirmation without --server: its workers train")

@@ -28,8 +28,8 @@ def dashboard(host: str, port: int, storage: str) -> None:
 
     from results.store import Store
     from runner.errors import UserError
-    from sweeps import keepsakes, runfile
-    from sweeps.artifacts import open_shelf
+    from sweeps.artifacts import access, open_backend
+    from sweeps.run import runfile
     from sweeps.server.listening import listening
 
     class Threads(ThreadingMixIn, WSGIServer):
@@ -42,10 +42,10 @@ def dashboard(host: str, port: int, storage: str) -> None:
     with Store.open(storage, readonly=True):
         pass  # a clear line if it is not ours
     # a storage object, not the URL: with the URL every refresh reads the whole study anew
-    shelf = None
+    backend = None
     with contextlib.suppress(UserError):  # without its artifacts it shows all else
-        shelf = open_shelf(keepsakes.where(storage))
-    app = optuna_dashboard.wsgi(get_storage(storage), artifact_store=shelf)
+        backend = open_backend(access.where(storage))
+    app = optuna_dashboard.wsgi(get_storage(storage), artifact_store=backend)
     with listening(host, port):
         server = make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet)
     with server:

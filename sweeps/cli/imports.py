@@ -12,8 +12,8 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from sweeps.imports import Imported
-    from sweeps.source import Source
+    from sweeps.access.source import Source
+    from sweeps.imports.imports import Imported
 
 _WIDE = 48  # characters of what a row says, beside what becomes of it
 
@@ -49,8 +49,8 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
     """
     from results.errors import NotFoundError
     from runner.errors import UserError
-    from sweeps.imports import deaf, read, taken
-    from sweeps.session import reopened
+    from sweeps.imports.imports import deaf, read, taken
+    from sweeps.run.session import reopened
 
     table = read(file, metric, keep=not dry_run)
     with source.reader() as store:
@@ -71,7 +71,7 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
 
 
 def _show(found: Imported, study: str, form: str) -> None:
-    from sweeps.imports import deaf, informing, said
+    from sweeps.imports.imports import deaf, informing, said
     from sweeps.show import print_table
 
     rows = found.rows

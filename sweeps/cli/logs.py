@@ -12,7 +12,7 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from sweeps.source import Source
+    from sweeps.access.source import Source
 
 _POLL_SECONDS = 1.0
 _OBEYED = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")  # by a terminal; \r draws bars of progress
@@ -26,7 +26,7 @@ def logs(number: int, follow: bool, source: Source, study: str | None) -> None:
     """Print the log of trial N."""
     from results.errors import NotFoundError
     from results.records import FINAL
-    from sweeps.logs import piece
+    from sweeps.access.logs import piece
 
     offset = 0
     with source.reader() as reader:

@@ -16,7 +16,7 @@ from results.records import StudyRecord
 from runner.errors import UserError
 
 if TYPE_CHECKING:
-    from sweeps.remote import Remote
+    from sweeps.access.remote import Remote
 
 Command = Callable[..., Any]
 
@@ -51,7 +51,7 @@ class Bytes(click.ParamType[int]):
 
 
 def source(command: Command) -> Command:
-    """--storage, --server and --token-file as one `sweeps.source.Source`, and --study."""
+    """--storage, --server and --token-file as one `sweeps.access.source.Source`, and --study."""
 
     @click.option("--server", envvar="SWEEP_SERVER", metavar="URL", help="A team's server instead (or SWEEP_SERVER).")
     @click.option(
@@ -61,7 +61,7 @@ def source(command: Command) -> Command:
     @study
     @functools.wraps(command)
     def with_source(storage: str, server: str | None, token_file: Path | None, **others: Any) -> Any:
-        from sweeps.source import Source
+        from sweeps.access.source import Source
 
         if server and _given("storage"):
             if _given("server"):

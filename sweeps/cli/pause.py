@@ -9,7 +9,7 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from sweeps.source import Source
+    from sweeps.access.source import Source
 
 
 @click.command(epilog="Example:  sweep pause --study models")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from results.records import TrialRecord
     from runner.protocol import DataPaths, Scale
     from sweeps.campaign.document import Campaign
-    from sweeps.session import Fit
+    from sweeps.run.session import Fit
     from sweeps.space.schema import SearchSpace
 
 
@@ -39,13 +39,13 @@ def plan(
     campaign each stage's are shown: the mean over all that may win before it. Without --measure nothing is trained.
     """
     from runner.machine import device, gpus, slots
-    from sweeps import calibration
     from sweeps.campaign.document import is_campaign, read_campaign
     from sweeps.campaign.stages import Options, look_ahead, possible
     from sweeps.cli.data_report import progress
-    from sweeps.forecast import points
-    from sweeps.outlook import outlook
-    from sweeps.session import fit, load_space, locate_data
+    from sweeps.forecast import calibration
+    from sweeps.forecast.forecast import points
+    from sweeps.forecast.outlook import outlook
+    from sweeps.run.session import fit, load_space, locate_data
 
     found = gpus()
     campaign = None
@@ -88,7 +88,7 @@ def _trials(storage: str, scale: Scale, data: DataPaths) -> list[TrialRecord]:
     """What the database knows of like trainings; it need not be there before the first start."""
     from results.errors import ResultsError
     from results.store import Store
-    from sweeps.outlook import history
+    from sweeps.forecast.outlook import history
 
     named = click.get_current_context().get_parameter_source("storage") != ParameterSource.DEFAULT
     try:
@@ -103,7 +103,7 @@ def _trials(storage: str, scale: Scale, data: DataPaths) -> list[TrialRecord]:
 def _show(space: SearchSpace, scale: Scale, data: DataPaths, fitted: Fit, foretold: dict[str, Any], form: str) -> None:
     from rich.console import Console
 
-    from sweeps.outlook import lines
+    from sweeps.forecast.outlook import lines
     from sweeps.space.plan import plan as planned
     from sweeps.space.plan import plan_table
 
@@ -125,7 +125,7 @@ def _show_campaign(
     """The stages of a campaign; what a later one starts from is not known yet."""
     from sweeps.campaign.plan import foretold, rows, stopping
     from sweeps.campaign.plan import plan as planned
-    from sweeps.outlook import about, limited, lines
+    from sweeps.forecast.outlook import about, limited, lines
     from sweeps.show import print_table
 
     document = foretold(planned(campaign, spaces, scale, data), outlooks, campaign.total)

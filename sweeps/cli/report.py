@@ -12,8 +12,8 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
+    from sweeps.access.source import Source
     from sweeps.report import Report
-    from sweeps.source import Source
 
 _SHOWN = 10  # interactions in the table; JSON and the page have all
 
@@ -31,7 +31,7 @@ def report(out: Path | None, form: str, source: Source, study: str | None) -> No
     """
     from results.export import write_atomically
     from sweeps.report import report as reported
-    from sweeps.session import reopened
+    from sweeps.run.session import reopened
 
     with source.reader() as store:
         record = options.choose_study(store, study)

@@ -46,7 +46,7 @@ def serve(
     Started again, everything goes on. People submit with `sweep start SPACE --server URL`, workers come with `sweep
     worker --server URL`. Without a token of your own one is made and kept beside the database, readable by you alone.
     """
-    from sweeps.serve import House, serve_until_stopped
+    from sweeps.run.serve import House, serve_until_stopped
     from sweeps.server.app import Address
 
     address = Address(host, port, certificate, key)

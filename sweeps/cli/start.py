@@ -13,7 +13,7 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from sweeps.source import Source
+    from sweeps.access.source import Source
 
 
 @click.command(epilog="Example:  sweep start search_spaces/models.yaml --data my_data.yaml --set fixed.epochs=8")
@@ -70,8 +70,8 @@ def start(
     from sweeps.campaign.document import is_campaign, read_campaign
     from sweeps.campaign.stages import Options, look_ahead
     from sweeps.cli.data_report import progress
-    from sweeps.imports import read
-    from sweeps.session import load_space, locate_data
+    from sweeps.imports.imports import read
+    from sweeps.run.session import load_space, locate_data
 
     if pool == "local" and (address or data_root or gpus_per_trial is not None):
         raise click.UsageError("--address, --gpus-per-trial and --data-root belong to --pool ray")
@@ -112,10 +112,10 @@ def start(
             from sweeps.campaign.start import start_there
 
             return start_there(campaign, seen, source, chosen, paths, command_line())
-        from sweeps.submit import submit_and_watch
+        from sweeps.run.submit import submit_and_watch
 
         return submit_and_watch(source, space, chosen, paths, table)
-    from sweeps.run import Cluster, Plan, attach_or_run  # optuna and the server: not for a mistyped space
+    from sweeps.run.run import Cluster, Plan, attach_or_run  # optuna and the server: not for a mistyped space
 
     plan = Plan(
         space=space,

@@ -13,7 +13,7 @@ from results.records import AttemptRecord, EpochRecord, StudyRecord, TrialRecord
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from sweeps.source import Source
+    from sweeps.access.source import Source
 
 
 @click.group(epilog="Example:  sweep trials show 3")

@@ -55,7 +55,7 @@ def worker(
     checkpoints travel to the server.
     """
     from runner.worker.attend import Attendance, attend
-    from sweeps.source import read_token
+    from sweeps.access.source import read_token
 
     return attend(
         Attendance(

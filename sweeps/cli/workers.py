@@ -10,7 +10,7 @@ import click
 from sweeps.cli import options
 
 if TYPE_CHECKING:
-    from sweeps.source import Source
+    from sweeps.access.source import Source
 
 
 @click.command(epilog="Example:  sweep workers --server https://server:8600")
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def workers(form: str, source: Source, study: str | None) -> None:
     """List the workers: who, where, on what, training what."""
     from runner.errors import UserError
-    from sweeps import runfile
+    from sweeps.run import runfile
     from sweeps.show import print_table
 
     if source.server is None and runfile.read(source.storage) is None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from results.records import HeldRecord, ImportRecord, StudyRecord
 from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
+from sweeps.access.status import document
 from sweeps.leases import events
 from sweeps.leases.progress import Progress
 from sweeps.leases.steps import CANCELLED, ENDED, RefusedError, Steps
 from sweeps.space.schema import SearchSpace
-from sweeps.status import document
 from sweeps.study.study import Study
 
 __all__ = ["Coordinator", "Progress", "RefusedError"]
@@ -98,7 +98,7 @@ class Coordinator(Steps):
         with self._turn(), self._all_or_nothing():
             for trial, holder in self._leases.running().items():
                 if holder == worker:
-                    self._apply(events.HandedBack(trial, self._leases.seats[trial].fence, "lost_worker"))
+                    self._apply(events.HandedBack(trial, self._leases.trials[trial].fence, "lost_worker"))
 
     def cancel(self, trial: int) -> None:
         """Ends a trial that waits or runs; its worker is told at its next word. Raises RefusedError."""
@@ -131,7 +131,7 @@ class Coordinator(Steps):
             if self._workers.pop(worker, None):
                 self._status = None
 
-    def seats(self) -> list[Progress]:
+    def running(self) -> list[Progress]:
         """Running trials and who holds them."""
         with self._turn():
             return list(self.progress.values())
@@ -170,7 +170,7 @@ class Coordinator(Steps):
         """Takes every lease back: the workers have ended, politely or not."""
         with self._lock, self._all_or_nothing():
             for trial in self._leases.running():
-                self._apply(events.HandedBack(trial, self._leases.seats[trial].fence, "stopped"), ENDED)
+                self._apply(events.HandedBack(trial, self._leases.trials[trial].fence, "stopped"), ENDED)
 
     def tick(self) -> None:
         """Takes back what was not renewed; to be called about once a second."""

@@ -40,7 +40,7 @@ _Step = tuple["Leases", tuple[Action, ...]]
 
 
 @dataclass(frozen=True)
-class Seat:
+class OpenTrial:
     """One trial that has not ended.
 
     Attributes:
@@ -64,31 +64,31 @@ class Leases:
 
     Attributes:
         lease_seconds: how long a lease lasts that is not renewed.
-        seats: trials that have not ended, by number.
+        trials: trials that have not ended, by number.
         ended: bit n is set when trial n has ended.
     """
 
     lease_seconds: float
-    seats: Mapping[int, Seat] = field(default_factory=dict)
+    trials: Mapping[int, OpenTrial] = field(default_factory=dict)
     ended: int = 0
 
     def step(self, event: Event) -> _Step:
         """The state after `event`, and what the owner must do, in that order."""
         match event:
             case Added(trial):
-                return (self, ()) if self._knows(trial) else (self._with(trial, Seat()), ())
+                return (self, ()) if self._knows(trial) else (self._with(trial, OpenTrial()), ())
             case LeaseWanted(worker, at, only):
                 return self._lease(worker, at, only)
             case Passed(at):
-                return self._lost(trial for trial, seat in self.seats.items() if seat.worker and seat.until <= at)
+                return self._lost(trial for trial, held in self.trials.items() if held.worker and held.until <= at)
             case Cancelled(trial):
                 refusal = self._refusal(trial)
                 return (self, (refusal,)) if refusal else (self._end(trial), (Close(trial),))
             case Retried(trial, fence, epoch, shrunk):
                 if not self.has_ended(trial):
-                    return self, (Refuse(f"trial {trial} has not ended" if trial in self.seats else _unknown(trial)),)
+                    return self, (Refuse(f"trial {trial} has not ended" if trial in self.trials else _unknown(trial)),)
                 again = replace(self, ended=self.ended & ~(1 << trial))
-                return again._with(trial, Seat(fence=fence, epoch=epoch, history=History(shrunk=shrunk))), (
+                return again._with(trial, OpenTrial(fence=fence, epoch=epoch, history=History(shrunk=shrunk))), (
                     Requeue(trial, None),
                 )
             case Renewed() | Reported() | Finished() | HandedBack():
@@ -96,60 +96,60 @@ class Leases:
 
     def running(self) -> dict[int, str]:
         """Leased trials and who holds them."""
-        return {trial: seat.worker for trial, seat in self.seats.items() if seat.worker}
+        return {trial: held.worker for trial, held in self.trials.items() if held.worker}
 
     def unfinished(self) -> list[int]:
         """Trials that have not ended."""
-        return list(self.seats)
+        return list(self.trials)
 
     def has_ended(self, trial: int) -> bool:
         """Whether a trial has ended."""
         return trial >= 0 and bool(self.ended >> trial & 1)
 
     def _knows(self, trial: int) -> bool:
-        return trial in self.seats or self.has_ended(trial)
+        return trial in self.trials or self.has_ended(trial)
 
-    def _with(self, trial: int, seat: Seat) -> Leases:
-        return replace(self, seats={**self.seats, trial: seat})
+    def _with(self, trial: int, held: OpenTrial) -> Leases:
+        return replace(self, trials={**self.trials, trial: held})
 
     def _end(self, trial: int) -> Leases:
-        seats = {number: seat for number, seat in self.seats.items() if number != trial}
-        return replace(self, seats=seats, ended=self.ended | 1 << trial)
+        trials = {number: held for number, held in self.trials.items() if number != trial}
+        return replace(self, trials=trials, ended=self.ended | 1 << trial)
 
     def _lost(self, trials: Iterable[int]) -> _Step:
         state, actions = self, []
         for trial in sorted(trials):
-            state, action = state._failed(trial, HandedBack(trial, state.seats[trial].fence, "lost_worker"))
+            state, action = state._failed(trial, HandedBack(trial, state.trials[trial].fence, "lost_worker"))
             actions.append(action)
         return state, tuple(actions)
 
     def _lease(self, worker: str, at: float, only: Set[int] | None) -> _Step:
         state, freed = self._lost(
-            t for t, s in self.seats.items() if s.worker and (s.worker == worker or s.until <= at)
+            t for t, s in self.trials.items() if s.worker and (s.worker == worker or s.until <= at)
         )
-        waiting = (number for number, seat in state.seats.items() if seat.worker is None)
+        waiting = (number for number, held in state.trials.items() if held.worker is None)
         trial = min((number for number in waiting if only is None or number in only), default=None)
         if trial is None:
             return state, (*freed, NothingWaits())
-        seat = state.seats[trial]
-        seat = replace(seat, worker=worker, fence=seat.fence + 1, until=at + self.lease_seconds)
-        return state._with(trial, seat), (*freed, Grant(trial, worker, seat.fence))
+        held = state.trials[trial]
+        held = replace(held, worker=worker, fence=held.fence + 1, until=at + self.lease_seconds)
+        return state._with(trial, held), (*freed, Grant(trial, worker, held.fence))
 
     def _from_holder(self, event: Renewed | Reported | Finished | HandedBack) -> _Step:
         trial = event.trial
         refusal = self._refusal(trial, event.fence)
         if refusal:
             return self, (refusal,)
-        seat = self.seats[trial]
+        held = self.trials[trial]
         match event:
             case Renewed(at=at):
-                return self._with(trial, replace(seat, until=at + self.lease_seconds)), (Accept(),)
+                return self._with(trial, replace(held, until=at + self.lease_seconds)), (Accept(),)
             case Reported(epoch=epoch, at=at):
-                seat = replace(seat, until=at + self.lease_seconds)
-                if epoch <= seat.epoch:  # told again after a resume
-                    return self._with(trial, seat), (Accept(),)
-                seat = replace(seat, epoch=epoch, history=seat.history.after_epoch())
-                return self._with(trial, seat), (Record(trial, epoch),)
+                held = replace(held, until=at + self.lease_seconds)
+                if epoch <= held.epoch:  # told again after a resume
+                    return self._with(trial, held), (Accept(),)
+                held = replace(held, epoch=epoch, history=held.history.after_epoch())
+                return self._with(trial, held), (Record(trial, epoch),)
             case Finished():
                 return self._end(trial), (Close(trial),)
             case HandedBack():
@@ -158,26 +158,26 @@ class Leases:
 
     def _refusal(self, trial: int, fence: int | None = None) -> Refuse | None:
         """Why a trial can't be spoken for (under a fencing number), None if it can."""
-        if trial not in self.seats:
+        if trial not in self.trials:
             return Refuse(f"trial {trial} has ended" if self.has_ended(trial) else _unknown(trial))
-        seat = self.seats[trial]
-        if fence is not None and (seat.worker is None or seat.fence != fence):
+        held = self.trials[trial]
+        if fence is not None and (held.worker is None or held.fence != fence):
             return Refuse(f"trial {trial} is no longer leased under number {fence}")
         return None
 
     def _failed(self, trial: int, event: HandedBack) -> tuple[Leases, Action]:
         """What the rule for a failure makes of a leased trial."""
-        seat = self.seats[trial]
-        history = seat.history.after(event.failure)
+        held = self.trials[trial]
+        history = held.history.after(event.failure)
         decision: Decision = decide(event.failure, history, event.batch_size, event.accumulate)
         match decision:
             case End(state, note):
                 return self._end(trial), GiveUp(trial, event.failure, state, note)
             case RetrySmaller(batch_size, accumulate):
-                anew = Seat(fence=seat.fence, history=History(shrunk=True))
+                anew = OpenTrial(fence=held.fence, history=History(shrunk=True))
                 return self._with(trial, anew), Restart(trial, event.failure, batch_size, accumulate)
             case Retry():
-                return self._with(trial, replace(seat, worker=None, history=history)), Requeue(trial, event.failure)
+                return self._with(trial, replace(held, worker=None, history=history)), Requeue(trial, event.failure)
 
 
 @dataclass(frozen=True)
@@ -202,14 +202,14 @@ class Kept:
 
 def restore(lease_seconds: float, rows: Iterable[Kept], at: float = 0.0) -> Leases:
     """The state after a restart at the moment `at`; a lease that is kept lasts its full time from then."""
-    seats, ended = {}, 0
+    trials, ended = {}, 0
     for row in rows:
         if row.ended:
             ended |= 1 << row.trial
         else:
             until = at + lease_seconds if row.worker else 0.0
-            seats[row.trial] = Seat(row.fence, row.worker, until, row.epoch, row.history)
-    return Leases(lease_seconds, seats, ended)
+            trials[row.trial] = OpenTrial(row.fence, row.worker, until, row.epoch, row.history)
+    return Leases(lease_seconds, trials, ended)
 
 
 def _unknown(trial: int) -> str:

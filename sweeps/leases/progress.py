@@ -59,9 +59,9 @@ class Board:
         """A trial was validated."""
         score = report.metrics.get(self._objective)
         shown = "none" if score is None else f"{score:.4f}"
-        if seat := self.running.get(trial):
-            seat.epoch, seat.score = report.epoch, score
-            self._announce(f"trial {trial} epoch {report.epoch}/{seat.epochs} {self._objective} {shown}")
+        if running := self.running.get(trial):
+            running.epoch, running.score = report.epoch, score
+            self._announce(f"trial {trial} epoch {report.epoch}/{running.epochs} {self._objective} {shown}")
 
     def waits(self, trial: int, line: str) -> None:
         """A trial runs no more, and has not ended."""

@@ -1,4 +1,4 @@
-"""The study server: HTTP over the hall. Nothing is answered without the token, save that the server is alive."""
+"""The study server: HTTP over the registry. Nothing is answered without the token, save that the server is alive."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from sweeps.artifacts import Artifacts
 from sweeps.leases.coordinator import RefusedError
 from sweeps.server.deadline import PunctualProtocol
 from sweeps.server.guard import App, Guard
-from sweeps.server.hall import Hall, UnknownError
 from sweeps.server.listening import listening
+from sweeps.server.registry import Registry, UnknownError
 from sweeps.server.routes import artifacts as files
 from sweeps.server.routes import studies, work
 from sweeps.server.routes.answers import BEARER, RESPONSES, misfit, readable
@@ -42,11 +42,11 @@ _BACKLOG = 512  # connections that wait while the server is busy
 _HEAD_BYTES = 32 * 1024  # of a request's line and headers
 
 
-def create_app(hall: Hall, token: str, team: Team | None = None, artifacts: Artifacts | None = None) -> FastAPI:
+def create_app(registry: Registry, token: str, team: Team | None = None, artifacts: Artifacts | None = None) -> FastAPI:
     """The server's routes, behind the token.
 
     Args:
-        hall: answers them.
+        registry: answers them.
         token: every request must bear it (`sweeps.server.guard.Guard`).
         team: takes studies in; None where a study is run by the process itself.
         artifacts: takes files of workers that do not share this machine's disk; None where all do.
@@ -55,11 +55,11 @@ def create_app(hall: Hall, token: str, team: Team | None = None, artifacts: Arti
     app = FastAPIOffline(title="sweep study server", redoc_url=None, redirect_slashes=False)
     app.add_middleware(Guard, token=token)
     for kind, status in _STATUS.items():
-        app.add_exception_handler(kind, _told(hall, status))
+        app.add_exception_handler(kind, _told(registry, status))
     app.add_exception_handler(RequestValidationError, _misfit)
-    routers = [work.router(hall), studies.router(hall, team, artifacts)]
+    routers = [work.router(registry), studies.router(registry, team, artifacts)]
     if artifacts:
-        routers.append(files.router(artifacts, lambda study, *lease: hall.study(study).heartbeat(*lease)))
+        routers.append(files.router(artifacts, lambda study, *lease: registry.study(study).heartbeat(*lease)))
     for router in routers:
         app.include_router(router, responses=RESPONSES, dependencies=[BEARER])
 
@@ -71,11 +71,11 @@ def create_app(hall: Hall, token: str, team: Team | None = None, artifacts: Arti
     return app
 
 
-def _told(hall: Hall, status: int) -> Callable[[Request, Exception], Response]:
+def _told(registry: Registry, status: int) -> Callable[[Request, Exception], Response]:
     def answer(_: Request, error: Exception) -> Response:
         # a full disk, say: whoever runs the server must see it; that the database is away, the server's loop tells
         if status == 503 and not isinstance(error, AwayError):
-            hall.fault = str(error)
+            registry.fault = str(error)
         return JSONResponse({"detail": readable(str(error))}, status_code=status)
 
     return answer

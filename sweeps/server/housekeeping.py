@@ -18,27 +18,29 @@ from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts import Artifacts
 from sweeps.artifacts.keep import Leading, Spared, decide
 from sweeps.leases.coordinator import Coordinator
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 from sweeps.study.study import Study
 
 _LOOK_SECONDS = 5.0
 
 
 class Housekeeper:
-    """Applies the rules of `sweeps.artifacts.keep` to the studies of a hall.
+    """Applies the rules of `sweeps.artifacts.keep` to the studies of a registry.
 
     They hold for what workers sent to the artifact store, and for what those of this machine wrote in the studies'
     folders: the best complete trials' checkpoints stay (`keep` of the space), one of the combination that is named the
     best among them, and those of trials that have not ended.
 
     Args:
-        hall: has the studies.
+        registry: has the studies.
         artifacts: the artifact store; None where nothing is sent.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, hall: Hall, artifacts: Artifacts | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._hall, self._artifacts, self._clock = hall, artifacts, clock
+    def __init__(
+        self, registry: Registry, artifacts: Artifacts | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry, self._artifacts, self._clock = registry, artifacts, clock
         self._looked = clock()
         self._known: dict[str, tuple[int, int]] = {}
         self._leading: dict[str, list[tuple[int, ...]]] = {}
@@ -54,7 +56,7 @@ class Housekeeper:
 
     def tidy(self) -> str | None:
         """Deletes what no rule keeps, in studies where a trial has ended since the last time, or was looked at."""
-        studies = self._hall.studies()
+        studies = self._registry.studies()
         known = {study.name: (_ended(study), study.looks) for study in studies}
         changed = [study for study in studies if known[study.name] != self._known.get(study.name)]
         for study in changed:

@@ -20,9 +20,9 @@ from runner.errors import UserError
 from runner.protocol import DataPaths, StudyName
 from sweeps.artifacts import Artifacts
 from sweeps.leases.coordinator import Coordinator
-from sweeps.server.hall import Hall
+from sweeps.run.session import open_study, reopened
+from sweeps.server.registry import Registry
 from sweeps.server.submission import AWAITED, PluginText, Submission
-from sweeps.session import open_study, reopened
 from sweeps.space import travel
 from sweeps.space.document import parse
 from sweeps.space.loader import load
@@ -53,7 +53,7 @@ class Team:
     ) -> None:
         self.store, self.storage, self.work_dir = store, storage, work_dir.absolute()
         self.plugins, self.artifacts = plugins, artifacts
-        self.hall = Hall(stays=True)
+        self.registry = Registry(stays=True)
         self._lock = threading.Lock()
 
     def reopen(self, shared: bool = False, only: str | None = None) -> None:
@@ -89,7 +89,7 @@ class Team:
             space = self._space(submission)
             record = open_study(self.store, space, submission.scale, submission.data, self.work_dir)
             lacking = self._lacks_labels(record.name, submission.data)
-            known = next((one for one in self.hall.studies() if one.name == record.name), None)
+            known = next((one for one in self.registry.studies() if one.name == record.name), None)
             if known is not None:
                 known.go_on(space, record)
                 if lacking:
@@ -109,7 +109,7 @@ class Team:
         study = Study(self.storage, self.store, record, space, data, workers_survive=True)
         study.take_up_order()
         coordinator = Coordinator(study, lambda line: log.info("%s: %s", record.name, line))
-        self.hall.add(coordinator)
+        self.registry.add(coordinator)
         return coordinator
 
     def _space(self, submission: Submission) -> SearchSpace:

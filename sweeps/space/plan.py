@@ -38,8 +38,8 @@ def plan(
         ``study``; ``combinations`` (allowed ones, without seeds; None if infinite); ``trials`` (None if only time or a
         score limits them); ``epochs`` of one trial (a number, [min, max] where searched, None where it needs the data);
         ``fixed`` (with the defaults of what the space leaves open); ``adapted``; ``forbidden`` (how many combinations
-        the rules exclude; None if infinite); ``gpu_hours`` (None: see `sweeps.outlook`); ``scale``; ``sampler``;
-        ``pruner``; ``varies``; ``notes``.
+        the rules exclude; None if infinite); ``gpu_hours`` (None: see `sweeps.forecast.outlook`); ``scale``;
+        ``sampler``; ``pruner``; ``varies``; ``notes``.
     """
     sampler, trials = walk.planned(space)
     combinations = walk.count(space, seeds=False)

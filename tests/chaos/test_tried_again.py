@@ -16,9 +16,9 @@ from made_up import ASK, Bench
 from runner.paths import TrialPaths
 from runner.protocol import EpochReport, Result
 from sweeps.leases.coordinator import Coordinator
+from sweeps.run.session import locate_data
 from sweeps.server.app import Server, create_app
-from sweeps.server.hall import Hall
-from sweeps.session import locate_data
+from sweeps.server.registry import Registry
 
 HERE = Path(__file__).parent
 SPACE = """\
@@ -57,9 +57,9 @@ def test_epochs_that_are_trained_anew_are_counted_once(tmp_path: Path, kept: boo
             paths.last.write_text("{}")
         coordinator.finish(0, lease.fence, Result(outcome="failed", failure="time_out", reason="too long"))
         coordinator.retry(0)
-        hall = Hall()
-        hall.add(coordinator)
-        with Server(create_app(hall, "token")) as server:
+        registry = Registry()
+        registry.add(coordinator)
+        with Server(create_app(registry, "token")) as server:
             work(server.url, tmp_path)
         row = study.row(0)
         assert (row.state, row.failure) == (("failed", "time_out") if kept else ("complete", None))

@@ -120,7 +120,7 @@ def test_half_a_gpu_each_is_what_ray_counts(head: Any, nodes: Nodes, tmp_path: P
         assert "GPU" not in ray.available_resources()
 
         kill(head, nodes.pop())
-        until(lambda: len(workers(pool)) == 2 and len(pool._seats) == 2, pool)
+        until(lambda: len(workers(pool)) == 2 and len(pool._workers) == 2, pool)
         assert pool.alive
         assert not pool.faulty
 

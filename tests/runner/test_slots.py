@@ -13,8 +13,8 @@ from runner.errors import UserError
 from runner.machine import slots
 from runner.pool.claims import Claims
 from runner.pool.gpus import Gpu, allowed, auto_slots, choose, found, given_back
-from runner.pool.seats import Room
 from runner.pool.telling import Ear, Mouth, Told
+from runner.pool.workers import Capacity
 from runner.protocol import Failure
 from runner.worker.breaker import Breaker
 from runner.worker.memory import Memory
@@ -80,18 +80,18 @@ def test_cards_that_may_be_used_are_those_that_cuda_would_use() -> None:
 
 
 def test_the_largest_peak_counts_and_what_ran_short_together_is_too_many() -> None:
-    room = Room({"0": 81920.0}, cores=64)
-    assert room.slots("0") is None
-    room.learn("0", Told(peak_mb=9000), sharing=1)
-    assert room.slots("0") == 8
-    room.learn("0", Told(peak_mb=3000), sharing=8)
-    assert room.slots("0") == 8
-    room.learn("0", Told(peak_mb=12000), sharing=8)
-    assert room.slots("0") == 6
-    room.learn("0", Told(short=True), sharing=6)
-    assert room.slots("0") == 5
-    room.learn("0", Told(short=True), sharing=1)  # alone: the trial is too large, not the company
-    assert room.slots("0") == 5
+    capacity = Capacity({"0": 81920.0}, cores=64)
+    assert capacity.slots("0") is None
+    capacity.learn("0", Told(peak_mb=9000), sharing=1)
+    assert capacity.slots("0") == 8
+    capacity.learn("0", Told(peak_mb=3000), sharing=8)
+    assert capacity.slots("0") == 8
+    capacity.learn("0", Told(peak_mb=12000), sharing=8)
+    assert capacity.slots("0") == 6
+    capacity.learn("0", Told(short=True), sharing=6)
+    assert capacity.slots("0") == 5
+    capacity.learn("0", Told(short=True), sharing=1)  # alone: the trial is too large, not the company
+    assert capacity.slots("0") == 5
 
 
 def test_slots_know_how_many_share_their_card() -> None:

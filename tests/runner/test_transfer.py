@@ -266,7 +266,7 @@ def test_a_study_that_is_gone_is_a_lost_lease(road: Road) -> None:
 
     def alive() -> bool:
         if road.arrived() > 5_000_000:
-            road.site.hall._studies.clear()
+            road.site.registry._studies.clear()
         return True
 
     gone = r"^no study made_up on this server; there is none yet$"

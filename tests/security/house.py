@@ -17,14 +17,14 @@ from results.store import Store
 from runner.paths import TrialPaths
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
 from runner.wire.client import Client
-from sweeps import keepsakes
-from sweeps.remote import Remote
+from sweeps.access.remote import Remote
+from sweeps.artifacts import access
+from sweeps.run.session import locate_data
+from sweeps.run.submit import _send_labels, _submission
 from sweeps.server.app import Server, create_app
 from sweeps.server.submission import Submission
 from sweeps.server.team import Team
-from sweeps.session import locate_data
 from sweeps.space.loader import load
-from sweeps.submit import _send_labels, _submission
 
 TOKEN = "x3Kq-the-right-token-77f0"
 SPACE = """\
@@ -98,13 +98,13 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
     storage, work_dir = f"sqlite:///{folder / 'sweeps.db'}", folder / "work_dirs"
     data = locate_data(str(NUCLEI), "tiny", folder / "data")
     with Store.open(storage) as store, contextlib.ExitStack() as stack:
-        artifacts = stack.enter_context(keepsakes.opened(store, storage, None, None))
+        artifacts = stack.enter_context(access.opened(store, storage, None, None))
         team = Team(store, storage, work_dir, artifacts=artifacts, **options)
         team.submit(submission(folder, data))
-        server = stack.enter_context(Server(create_app(team.hall, TOKEN, team, artifacts)))
+        server = stack.enter_context(Server(create_app(team.registry, TOKEN, team, artifacts)))
         with Remote(server.url, TOKEN) as client:
             _send_labels(client, "mine", data)
-            team.hall.study("mine").resume()
+            team.registry.study("mine").resume()
             leases = [ask(client, team, f"w{n}") for n in range(2)]
             for lease in leases:
                 paths = TrialPaths.of(lease.work_dir, lease.study, lease.trial)
@@ -119,7 +119,7 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
 
 def ask(client: Client, team: Team, worker: str, study: str = "mine") -> Lease:
     """A lease of a study, as a worker gets it that has the data."""
-    ready = {one.name: one.needs.proof() for one in team.hall.studies()}
+    ready = {one.name: one.needs.proof() for one in team.registry.studies()}
     lease = client.lease(LeaseRequest(worker=worker, owner="Ann", device="cpu", study=study, ready=ready)).lease
     assert lease
     return lease

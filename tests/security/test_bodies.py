@@ -15,7 +15,7 @@ import pytest
 from desk import Desk
 from security.house import AUTHORIZED, TOKEN, House, ask, house
 
-from sweeps import runfile
+from sweeps.run import runfile
 from sweeps.server.app import Server, create_app
 from sweeps.server.deadline import PunctualProtocol
 from sweeps.server.guard import MAX_BODY, Guard
@@ -36,7 +36,7 @@ class Hasty(PunctualProtocol):
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house whose server waits a second for headers and for bodies."""
     with house(tmp_path_factory.mktemp("house")) as opened:
-        app = create_app(opened.team.hall, TOKEN, opened.team, opened.team.artifacts)
+        app = create_app(opened.team.registry, TOKEN, opened.team, opened.team.artifacts)
         with Server(Guard(app, TOKEN, body_seconds=1.0), protocol=Hasty) as server:
             opened.url = server.url
             yield opened
@@ -287,7 +287,7 @@ def test_a_request_hidden_in_another_is_not_served(shared: House) -> None:
     """With both lengths given, the chunks count and the connection ends: nothing that follows is a request."""
     inner = f"POST /stop HTTP/1.1\r\nHost: here\r\n{KEY}\r\n"
     say(shared.url, post(HEARTBEAT, "Content-Length: 4\r\nTransfer-Encoding: chunked"), f"0\r\n\r\n{inner}")
-    assert not shared.team.hall.stopping
+    assert not shared.team.registry.stopping
 
 
 # JSON that is none, or too much

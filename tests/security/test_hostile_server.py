@@ -25,7 +25,7 @@ from runner.wire.artifacts import Transfer
 from runner.wire.client import Client
 from runner.worker.readiness import Place, Readiness
 from runner.worker.trust import distrusted
-from sweeps.remote import Remote
+from sweeps.access.remote import Remote
 
 ASK = LeaseRequest(worker="w", owner="Ann", device="cpu")
 
@@ -97,13 +97,13 @@ def test_a_worker_trains_nothing_that_names_code_or_files(shared: House, path: s
     lease = shared.held.model_copy(update={"combination": combination})
     with shared.client() as client:
         careful = Readiness(client, Place(work_dir=shared.folder / "worker"))
-        careful.look(shared.team.hall.study("mine").needs)
+        careful.look(shared.team.registry.study("mine").needs)
         assert careful.here(shared.held).combination == shared.held.combination
         with pytest.raises(UserError, match=r"; a worker started with --allow-plugins would train it$") as caught:
             careful.here(lease)
         assert len(str(caught.value).splitlines()) == 1 and list(careful.unable) == ["mine"] and not careful.ready
         willing = Readiness(client, Place(work_dir=shared.folder / "worker", plugins=True))
-        willing.look(shared.team.hall.study("mine").needs)
+        willing.look(shared.team.registry.study("mine").needs)
         assert willing.here(lease).combination == combination
 
 
@@ -137,7 +137,7 @@ def test_a_name_with_dots_in_a_config_is_a_command() -> None:
     ],
 )  # fmt: skip
 def test_messages_that_lead_elsewhere_are_not_understood(shared: House, kind: str, path: str, value: Any) -> None:
-    needs = shared.team.hall.study("mine").needs
+    needs = shared.team.registry.study("mine").needs
     plain = (shared.held if kind == "lease" else needs).model_dump(mode="json")
     plain[path] = {**plain[path], **value} if isinstance(value, dict) else value
     with pytest.raises(ValidationError):
@@ -145,7 +145,7 @@ def test_messages_that_lead_elsewhere_are_not_understood(shared: House, kind: st
 
 
 def test_a_plugin_is_kept_under_its_own_folder_or_not_at_all(shared: House, tmp_path: Path) -> None:
-    needs = shared.team.hall.study("mine").needs.model_dump()
+    needs = shared.team.registry.study("mine").needs.model_dump()
     for name in ("..", "/", "/tmp/..", "x", ".py", "/tmp/x.sh", "a b.py", "/etc/cron.d/x"):
         evil = Needs.model_validate({**needs, "plugins": [{"path": name, "sha256": "ab" * 32}]})
         with shared.client() as client:
@@ -219,7 +219,7 @@ def test_a_worker_gives_back_what_it_does_not_trust(hostile: tuple[str, Script],
     url, script = hostile
     marker, work_dir = desk.folder / "ran", desk.folder / "work"
     config = {"+custom_hooks.9": {"type": "os.system", "command": f"touch {marker}"}}
-    needs = shared.team.hall.study("mine").needs
+    needs = shared.team.registry.study("mine").needs
     lease = shared.held.model_copy(
         update={"combination": changed(shared.held, "config", config), "work_dir": str(desk.folder / "elsewhere")}
     )

@@ -12,7 +12,7 @@ from security.house import House, ask, house
 
 from runner.protocol import Lease
 from runner.wire.transfer import artifact_path
-from sweeps.submit import _send_labels
+from sweeps.run.submit import _send_labels
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Lease
         assert opened.ask("POST", "/studies", json=opened.submission("yours").model_dump(mode="json")).is_success
         with opened.client() as client:
             _send_labels(client, "yours", opened.data)
-            opened.team.hall.study("yours").resume()
+            opened.team.registry.study("yours").resume()
             yield opened, ask(client, opened.team, "theirs", "yours")
 
 

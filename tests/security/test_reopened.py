@@ -12,8 +12,8 @@ from results.store import Store
 from runner import userparts
 from runner.errors import UserError
 from sweeps.cli import main
+from sweeps.run.session import reopened
 from sweeps.server.team import Team
-from sweeps.session import reopened
 
 SPACE = """\
 study: made_up
@@ -57,7 +57,7 @@ class Left(Bench):
         with Store.open(self.storage) as store:
             team = Team(store, self.storage, self.folder / "server", plugins=plugins)
             team.reopen()
-            return [study.name for study in team.hall.studies()]
+            return [study.name for study in team.registry.studies()]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from security.house import AUTHORIZED, SPACE, TOKEN, House, house
 
 from runner import userparts
-from sweeps.remote import Remote
+from sweeps.access.remote import Remote
 
 PLUGIN = """\
 from runner.catalog import add
@@ -157,7 +157,7 @@ def test_with_leave_it_runs_and_a_study_keeps_its_own(tmp_path: Path) -> None:
         space = SPACE.format(study="theirs", data="demo")
         assert hand_in(opened, space, plugins=[{"name": "my_optimizer.py", "text": text}])[0] == 200
         assert marker.exists()
-        plugin = opened.team.hall.study("theirs").needs.plugins[0]
+        plugin = opened.team.registry.study("theirs").needs.plugins[0]
         assert Path(plugin.path).is_relative_to(opened.work_dir / "theirs")
         evil = [{"name": "my_optimizer.py", "text": text + "# more\n"}]
         assert hand_in(opened, space, plugins=evil)[0] == 400

@@ -14,8 +14,8 @@ from security.house import AUTHORIZED, TOKEN, House
 
 import sweeps.server.guard
 from runner.wire.client import Client
+from sweeps.access.remote import Remote
 from sweeps.cli import _COMMANDS, cli
-from sweeps.remote import Remote
 from sweeps.server.guard import Guard
 
 WRONG: dict[str, dict[str, str | bytes]] = {
@@ -67,15 +67,15 @@ def test_every_wrong_way_to_show_a_token(shared: House) -> None:
     """On the routes of every method; one house for all, since nothing may change in it."""
     routes = requests(shared)
     assert len(routes) > 25 and {method for method, _, _ in routes} >= {"GET", "POST"}
-    before, workers = shared.everything(), shared.team.hall.workers()
+    before, workers = shared.everything(), shared.team.registry.workers()
     for headers in WRONG.values():
         for method, path, body in routes:
             answer = shared.ask(method, path, headers, json=body)
             assert (answer.status_code, answer.json()) == (401, {"detail": "a valid token is needed"}), (path, headers)
             assert TOKEN not in str(answer.headers)
     assert shared.everything() == before
-    assert [one["worker"] for one in shared.team.hall.workers()] == [one["worker"] for one in workers]
-    assert not shared.team.hall.stopping
+    assert [one["worker"] for one in shared.team.registry.workers()] == [one["worker"] for one in workers]
+    assert not shared.team.registry.stopping
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PATCH", "DELETE", "CONNECT", "PROPFIND"])
@@ -108,7 +108,7 @@ def test_with_the_token_all_of_it_works(mine: House) -> None:
             answer = mine.ask(method, path, json=body)
             assert answer.status_code in (200, 400, 404, 409, 422), (path, answer.text)
             assert answer.status_code != 400 or "token" not in answer.text
-    assert mine.team.hall.stopping
+    assert mine.team.registry.stopping
 
 
 def test_tokens_are_compared_in_constant_time() -> None:

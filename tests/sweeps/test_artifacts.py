@@ -21,11 +21,10 @@ from results.errors import NotFoundError
 from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS, largest
-from sweeps import keepsakes
-from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, open_shelf
+from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, access, open_backend
+from sweeps.artifacts.backends import Folder
 from sweeps.artifacts.errors import NoRoomError, TooLargeError, WrongContentError, WrongOffsetError
-from sweeps.artifacts.room import Room
-from sweeps.artifacts.shelves import Folder
+from sweeps.artifacts.quota import Quota
 from sweeps.artifacts.spool import STALE_SECONDS, Partial
 
 OLD, NEW = noise(3_000_001, 1), noise(5_000_003, 2)
@@ -286,7 +285,7 @@ def _dying(kind: type, name: str, after: bool) -> None:
 
 MOMENTS: list[tuple[type, str]] = [
     (Partial, "append"), (Partial, "whole"), (ArtifactIndex, "expect"), (Folder, "take"), (ArtifactIndex, "put"),
-    (Room, "remove_loose"), (Folder, "remove"), (ArtifactIndex, "gone"),
+    (Quota, "remove_loose"), (Folder, "remove"), (ArtifactIndex, "gone"),
 ]  # fmt: skip
 
 
@@ -322,7 +321,7 @@ def test_killed_at_any_moment_there_is_the_old_file_or_the_new_one(
 
 def test_a_full_disk_of_the_server_is_told_and_gives_its_room_back(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 8) as disk:
-        depot = Depot(disk, shelf_at=str(tmp_path / "artifacts"))
+        depot = Depot(disk, where=str(tmp_path / "artifacts"))
         with depot.open() as artifacts:
             with pytest.raises(NoRoomError, match=r"^the server's disk has .* MB left for 20.0 MB: make room there$"):
                 artifacts.begin(last(), 20_000_000, sha256(NEW))
@@ -340,7 +339,7 @@ def test_a_full_disk_of_the_server_is_told_and_gives_its_room_back(tmp_path: Pat
 
 def test_a_full_artifact_store_is_told_and_the_file_can_still_be_stored_later(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 8) as disk:
-        depot = Depot(tmp_path, shelf_at=str(disk / "artifacts"))
+        depot = Depot(tmp_path, where=str(disk / "artifacts"))
         with depot.open() as artifacts:
             old = send(artifacts, last(), OLD)  # another disk: copied, not linked
             assert read(artifacts, last()) == OLD
@@ -356,9 +355,9 @@ def test_a_full_artifact_store_is_told_and_the_file_can_still_be_stored_later(tm
 def test_a_place_for_artifacts_that_can_not_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"/file: (file exists|not a directory); name another place for artifacts$"):
-        open_shelf(str(tmp_path / "file"))
+        open_backend(str(tmp_path / "file"))
     with pytest.raises(UserError, match="is no place for artifacts; name a folder, or s3://BUCKET/PREFIX"):
-        open_shelf("ftp://host/folder")
+        open_backend("ftp://host/folder")
 
 
 def test_a_folder_of_files_on_their_way_in_that_can_not_be_made(depot: Depot, tmp_path: Path) -> None:
@@ -368,7 +367,7 @@ def test_a_folder_of_files_on_their_way_in_that_can_not_be_made(depot: Depot, tm
         depot.store() as store,
         pytest.raises(UserError, match=r"/team.db.incoming .+: file exists; move it, or name another --storage$"),
     ):
-        keepsakes.opened(store, storage)
+        access.opened(store, storage)
 
 
 # files of this machine
@@ -385,9 +384,9 @@ def test_the_servers_own_files_can_be_taken(artifacts: Artifacts, tmp_path: Path
 def test_a_listener_is_told_of_what_is_new_and_what_it_replaced(depot: Depot) -> None:
     told: list[Callable[[], Any] | Any] = []
     with depot.store() as store:
-        shelf = open_shelf(depot.shelf_at)
+        backend = open_backend(depot.where)
         with Artifacts(
-            ArtifactIndex(store), shelf, depot.spool, kept=lambda new, old: told.append((new, old))
+            ArtifactIndex(store), backend, depot.spool, kept=lambda new, old: told.append((new, old))
         ) as opened:
             first = send(opened, last(), OLD)
             second = send(opened, last(), NEW)

@@ -13,7 +13,7 @@ from optuna.artifacts import download_artifact
 from optuna.storages import RDBStorage
 
 from results.artifacts import ArtifactIndex
-from sweeps.artifacts import Artifacts, open_shelf
+from sweeps.artifacts import Artifacts, open_backend
 from sweeps.artifacts.dashboard import Pictures
 from sweeps.leases.coordinator import Coordinator
 
@@ -38,9 +38,9 @@ def test_pictures_are_shown(tmp_path: Path) -> None:
         lease = coordinator.lease(ASK).lease
         assert lease
         storage = RDBStorage(bench.storage)
-        shelf = open_shelf(str(tmp_path / "artifacts"))
+        backend = open_backend(str(tmp_path / "artifacts"))
         pictures = Pictures(storage, study.store)
-        with Artifacts(ArtifactIndex(study.store), shelf, tmp_path / "spool", kept=pictures) as artifacts:
+        with Artifacts(ArtifactIndex(study.store), backend, tmp_path / "spool", kept=pictures) as artifacts:
             send(artifacts, last(0, "curve.png"), b"an earlier one")
             picture = send(artifacts, last(0, "curve.png"), PNG)
             send(artifacts, last(0, "last.pth"), b"no picture")
@@ -50,9 +50,9 @@ def test_pictures_are_shown(tmp_path: Path) -> None:
         (trial,) = bench.optuna()
         metas = [json.loads(value) for key, value in trial.system_attrs.items() if key.startswith("artifacts:")]
         assert [meta["artifact_id"] for meta in metas if meta] == [picture.artifact_id]
-        download_artifact(artifact_store=shelf, file_path=str(tmp_path / "x"), artifact_id=picture.artifact_id)
+        download_artifact(artifact_store=backend, file_path=str(tmp_path / "x"), artifact_id=picture.artifact_id)
         assert (tmp_path / "x").read_bytes() == PNG
-        app = optuna_dashboard.wsgi(storage, artifact_store=shelf)
+        app = optuna_dashboard.wsgi(storage, artifact_store=backend)
         study_id = storage.get_study_id_from_name(STUDY)
         status, headers, body = visit(app, f"/artifacts/{study_id}/{trial._trial_id}/{picture.artifact_id}")
         assert (status, headers["Content-Type"], body) == ("200 OK", "image/png", PNG)

@@ -16,9 +16,9 @@ from depot import noise, sha256
 from runner.protocol import Lease
 from runner.wire import line
 from runner.wire.transfer import PIECE_BYTES
-from sweeps import exports, remote
+from sweeps.access import exports, remote
+from sweeps.access.remote import Remote
 from sweeps.artifacts.spool import Place
-from sweeps.remote import Remote
 
 DATA = noise(3_000_000)
 PATH = "/studies/made_up/trials/0/artifacts"
@@ -307,5 +307,5 @@ def test_a_file_that_the_artifact_store_has_lost(site: ArtifactSite, lease: Leas
     begin(http, DATA[:10])
     answer = put(http, DATA[:10], whole=DATA[:10])
     assert answer.status_code == 503
-    assert site.hall.fault == answer.json()["detail"]
-    assert site.hall.fault.startswith(f"cannot keep artifacts in {site.folder / 'artifacts'}: ")
+    assert site.registry.fault == answer.json()["detail"]
+    assert site.registry.fault.startswith(f"cannot keep artifacts in {site.folder / 'artifacts'}: ")

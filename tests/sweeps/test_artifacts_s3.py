@@ -16,8 +16,8 @@ from proxy import Proxy, proxy_to
 from runner.errors import UserError
 from runner.wire.artifacts import Transfer
 from runner.wire.client import Client
-from sweeps.artifacts import Limits, Place, UnknownArtifactError, open_shelf
-from sweeps.artifacts.errors import ShelfError
+from sweeps.artifacts import Limits, Place, UnknownArtifactError, open_backend
+from sweeps.artifacts.errors import BackendError
 
 boto3 = pytest.importorskip("boto3", reason="the extra s3 is not installed")
 moto = pytest.importorskip("moto.server", reason="the extra s3 is not installed")
@@ -57,7 +57,7 @@ def keys() -> dict[str, int]:
 
 
 def test_files_are_kept_replaced_read_and_deleted(road: Proxy, tmp_path: Path) -> None:
-    depot = Depot(tmp_path, Limits(best={STUDY: 1}), shelf_at="s3://team/sweeps/of ours/")
+    depot = Depot(tmp_path, Limits(best={STUDY: 1}), where="s3://team/sweeps/of ours/")
     with depot.open() as artifacts:
         first = send(artifacts, last(), noise(1000))
         found = send(artifacts, last(), DATA)
@@ -76,26 +76,26 @@ def test_files_are_kept_replaced_read_and_deleted(road: Proxy, tmp_path: Path) -
         depot.end(1, "complete", 0.4)
         artifacts.tidy()
         assert list(keys().values()) == [len(DATA)] and artifacts.index.loose() == []
-        artifacts.shelf.remove(first.artifact_id)  # what is not there need not be deleted
+        artifacts.backend.remove(first.artifact_id)  # what is not there need not be deleted
     assert depot.partials() == []
 
 
 def test_without_a_prefix_and_for_optunas_own_functions(road: Proxy) -> None:
     import io
 
-    shelf = open_shelf("s3://team")
-    shelf.write("an-id", io.BytesIO(b"content"))
+    backend = open_backend("s3://team")
+    backend.write("an-id", io.BytesIO(b"content"))
     assert keys() == {"an-id": 7}
-    assert shelf.open_reader("an-id").read() == b"content"
+    assert backend.open_reader("an-id").read() == b"content"
 
 
 def test_a_bucket_that_is_away_costs_nothing(road: Proxy, tmp_path: Path) -> None:
-    depot = Depot(tmp_path, shelf_at="s3://team/x")
+    depot = Depot(tmp_path, where="s3://team/x")
     with depot.open() as artifacts:
         old = send(artifacts, last(), noise(1000))
         road.refusing = True
         road.drop()
-        with pytest.raises(ShelfError, match=r"^cannot write to s3://team/x: .*[Cc]onnect"):
+        with pytest.raises(BackendError, match=r"^cannot write to s3://team/x: .*[Cc]onnect"):
             send(artifacts, last(), DATA)
         assert artifacts.find(last()) == old
         assert [path.stat().st_size for path in depot.partials()] == [len(DATA)]
@@ -107,18 +107,18 @@ def test_a_bucket_that_is_away_costs_nothing(road: Proxy, tmp_path: Path) -> Non
         assert list(keys().values()) == [len(DATA)] and artifacts.index.loose() == []
         road.refusing = True
         road.drop()
-        with pytest.raises(ShelfError, match=r"^cannot read s3://team/x: "):
+        with pytest.raises(BackendError, match=r"^cannot read s3://team/x: "):
             read(artifacts, last())
 
 
 def test_a_worker_waits_out_a_bucket_that_is_away(road: Proxy, tmp_path: Path) -> None:
     (tmp_path / "last.pth").write_bytes(DATA)
-    with artifact_site(tmp_path, shelf_at="s3://team/x") as site, Client(site.url, TOKEN) as client:
+    with artifact_site(tmp_path, where="s3://team/x") as site, Client(site.url, TOKEN) as client:
         lease = site.lease()
         road.refusing = True
 
         def mend_once_it_is_told() -> None:
-            while site.hall.fault is None:
+            while site.registry.fault is None:
                 time.sleep(0.05)
             road.refusing = False
 
@@ -127,22 +127,22 @@ def test_a_worker_waits_out_a_bucket_that_is_away(road: Proxy, tmp_path: Path) -
         transfer.upload("last.pth", tmp_path / "last.pth")
         assert transfer.download(STUDY, 0, "last.pth", tmp_path / "back.pth")
         assert (tmp_path / "back.pth").read_bytes() == DATA
-        assert site.hall.fault is not None and site.hall.fault.startswith("cannot write to s3://team/x: ")
+        assert site.registry.fault is not None and site.registry.fault.startswith("cannot write to s3://team/x: ")
         assert site.artifacts.find(Place(STUDY, 0, "last.pth")).size == len(DATA)
 
 
 def test_a_bucket_that_can_not_be_used_is_told_at_the_start(road: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"^cannot use s3://nobody/x: there is no such bucket$"):
-        open_shelf("s3://nobody/x")
+        open_backend("s3://nobody/x")
     with pytest.raises(UserError, match=r"^cannot use s3://: "):
-        open_shelf("s3://")
+        open_backend("s3://")
     with pytest.raises(UserError, match=r"^cannot use s3://Not_A_Bucket!: "):
-        open_shelf("s3://Not_A_Bucket!")
+        open_backend("s3://Not_A_Bucket!")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     with pytest.raises(UserError, match=r"^cannot use s3://team: Unable to locate credentials$"):
-        open_shelf("s3://team")
+        open_backend("s3://team")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "no url")
     with pytest.raises(UserError, match=r"^cannot use s3://team: Invalid endpoint: no url$"):
-        open_shelf("s3://team")
+        open_backend("s3://team")

@@ -21,14 +21,15 @@ from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import EpochReport
 from runner.wire.client import Client, ServerTroubleError
-from sweeps import run, runfile, serve
 from sweeps.leases import steps
 from sweeps.leases.coordinator import Coordinator
-from sweeps.live import Live
-from sweeps.run import Interrupts, Plan, run_study
+from sweeps.run import run, runfile, serve
+from sweeps.run.interrupts import Interrupts
+from sweeps.run.live import Live
+from sweeps.run.run import Plan, run_study
 from sweeps.server import housekeeping
 from sweeps.server.app import Address, Server, create_app
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 from sweeps.server.team import Team
 from sweeps.study.study import Study
 
@@ -84,9 +85,9 @@ def test_a_teams_server_goes_on(
     now = [0.0]
     with bench.study() as study:
         team = Team(study.store, bench.storage, bench.folder / "work_dirs")
-        team.hall.add(Coordinator(study, clock=lambda: now[0]))
+        team.registry.add(Coordinator(study, clock=lambda: now[0]))
         with serving(bench, team) as answering:
-            served = team.hall.study("made_up")
+            served = team.registry.study("made_up")
             assert served.lease(ASK).lease
             study.store.patience = 600.0
             postgres.stop()
@@ -165,10 +166,10 @@ def test_heartbeats_are_answered_while_others_wait(
 ) -> None:
     """Reports are refused soon, and taken when the database is back; no worker loses its lease."""
     monkeypatch.setattr(steps, "_WAIT_SECONDS", 0.5)
-    hall, now = Hall(), [0.0]
+    registry, now = Registry(), [0.0]
     with bench.study() as study, contextlib.ExitStack() as stack:
-        hall.add(coordinator := Coordinator(study, clock=lambda: now[0]))
-        url = stack.enter_context(Server(create_app(hall, "token"))).url
+        registry.add(coordinator := Coordinator(study, clock=lambda: now[0]))
+        url = stack.enter_context(Server(create_app(registry, "token"))).url
         clients = [stack.enter_context(Client(url, "token")) for _ in range(4)]
         leases = [
             client.lease(ASK.model_copy(update={"worker": f"w{number}"})).lease for number, client in enumerate(clients)
@@ -211,7 +212,7 @@ def test_a_study_that_another_server_had_is_read_anew(
     with Store.open(bench.storage) as store, Store.open(bench.storage) as other:
         team = Team(store, bench.storage, bench.folder / "team")
         team.reopen()
-        served = team.hall.study("made_up")
+        served = team.registry.study("made_up")
         postgres.disconnect()
         other.claim("made_up")
         with serving(bench, team) as answering:
@@ -221,7 +222,7 @@ def test_a_study_that_another_server_had_is_read_anew(
             assert record
             assert train(Coordinator(Study(bench.storage, other, record, bench.space(), bench.data))) == [0, 1, 2, 3]
             other.close()
-            until(lambda: team.hall.study("made_up") is not served)
-            assert team.hall.lease(ASK).lease is None
-            assert team.hall.study("made_up").finished()
+            until(lambda: team.registry.study("made_up") is not served)
+            assert team.registry.lease(ASK).lease is None
+            assert team.registry.study("made_up").finished()
             assert answering.is_alive()

@@ -12,8 +12,8 @@ from rich.cells import cell_len
 
 from runner import userparts
 from runner.catalog import PARTS, SETTINGS, catalog_limits
-from sweeps.catalog import KINDS, document, limits, short
-from sweeps.catalog_page import page
+from sweeps.catalog.catalog import KINDS, document, limits, short
+from sweeps.catalog.page import page
 from sweeps.cli import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"

@@ -15,8 +15,8 @@ from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import Lease
 from sweeps.leases.coordinator import Coordinator
-from sweeps.server.hall import Hall
-from sweeps.session import open_study
+from sweeps.run.session import open_study
+from sweeps.server.registry import Registry
 from sweeps.study.study import Study
 
 NAMES = ("old", "new")
@@ -29,47 +29,47 @@ def bench(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -
 
 
 @contextlib.contextmanager
-def served(bench: Bench, now: list[float], names: Sequence[str] = NAMES) -> Iterator[Hall]:
+def served(bench: Bench, now: list[float], names: Sequence[str] = NAMES) -> Iterator[Registry]:
     """Some studies on one server."""
-    hall = Hall(stays=True)
+    registry = Registry(stays=True)
     with Store.open(bench.storage) as store:
         for name in names:
             space = bench.space(f"study={name}")
             record = open_study(store, space, "tiny", bench.data, bench.folder / "work_dirs")
             study = Study(bench.storage, store, record, space, bench.data)
-            hall.add(Coordinator(study, clock=lambda: now[0]))
-        yield hall
+            registry.add(Coordinator(study, clock=lambda: now[0]))
+        yield registry
 
 
-def leased(hall: Hall, worker: str) -> Lease:
-    reply = hall.lease(ASK.model_copy(update={"worker": worker, "ready": dict.fromkeys(NAMES, "")}))
+def leased(registry: Registry, worker: str) -> Lease:
+    reply = registry.lease(ASK.model_copy(update={"worker": worker, "ready": dict.fromkeys(NAMES, "")}))
     assert reply.lease
     return reply.lease
 
 
 def test_a_study_that_another_server_took_stops_no_other(bench: Bench, postgres: Postgres) -> None:
     now = [0.0]
-    with served(bench, now) as hall, Store.open(bench.storage) as other:
-        held = {lease.study: lease for lease in (leased(hall, "w1"), leased(hall, "w2"))}
+    with served(bench, now) as registry, Store.open(bench.storage) as other:
+        held = {lease.study: lease for lease in (leased(registry, "w1"), leased(registry, "w2"))}
         assert sorted(held) == sorted(NAMES)
         postgres.disconnect()
         other.claim("old")
-        store = hall.study("new").study.store
+        store = registry.study("new").study.store
         with pytest.raises(ClaimedError, match=r"study old in .* was taken over by another server"):
             store.set_state("old", "paused")
         store.set_state("new", "paused")
         now[0] = 60.0  # both leases end
-        hall.tick()
+        registry.tick()
         assert [store.trials(name)[0].state for name in NAMES] == ["running", "waiting"]
-        assert hall.fault and hall.fault.startswith("study old in ") and "\n" not in hall.fault
+        assert registry.fault and registry.fault.startswith("study old in ") and "\n" not in registry.fault
         for worker in ("w1", "w2"):  # one of them held a trial of the lost study
-            assert leased(hall, worker).study == "new"
+            assert leased(registry, worker).study == "new"
 
 
 def test_claims_that_were_cut_are_taken_again_without_a_write(bench: Bench, postgres: Postgres) -> None:
-    with served(bench, [0.0]) as hall, Store.open(bench.storage) as other:
+    with served(bench, [0.0]) as registry, Store.open(bench.storage) as other:
         postgres.restart()
-        store = hall.study("new").study.store
+        store = registry.study("new").study.store
         store.studies()  # as the server's loop reads
         store.keep_claims()
         for name in NAMES:
@@ -99,8 +99,8 @@ def test_many_studies_take_no_more_connections_than_one(bench: Bench, postgres: 
     def connections(studies: int) -> int:
         bench.url = postgres.database()
         database = bench.url.rpartition("/")[2]
-        with served(bench, [0.0], [f"study_{number}" for number in range(studies)]) as hall:
-            for study in hall.studies():
+        with served(bench, [0.0], [f"study_{number}" for number in range(studies)]) as registry:
+            for study in registry.studies():
                 assert study.lease(ASK.model_copy(update={"ready": {study.name: ""}})).lease
             found = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
             return int(postgres.sql("postgres", found)[0][0])

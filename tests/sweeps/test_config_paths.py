@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from desk import NUCLEI
 
-from sweeps.session import check_config, choose_scale
+from sweeps.run.session import check_config, choose_scale
 from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors
 

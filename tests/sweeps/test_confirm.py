@@ -16,10 +16,10 @@ from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport
 from sweeps.cli import main
-from sweeps.confirm import Confirm, begin
+from sweeps.confirm.confirm import Confirm, begin
 from sweeps.leases.coordinator import Coordinator
-from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
+from sweeps.server.registry import Registry
 from sweeps.study.study import Study
 
 BEST = Confirm(top=2, seeds=2)
@@ -223,9 +223,9 @@ def test_checkpoints_that_will_be_scored_are_kept(bench: Bench) -> None:
         return sorted(int(path.parent.name) for path in (bench.folder / "work_dirs").rglob("last.pth"))
 
     def tidy(study: Study) -> None:
-        hall = Hall()
-        hall.add(Coordinator(study))
-        Housekeeper(hall, None).tidy()
+        registry = Registry()
+        registry.add(Coordinator(study))
+        Housekeeper(registry, None).tidy()
 
     with bench.study("keep=1") as study:
         begin(study, BEST)
@@ -309,7 +309,7 @@ def test_where_it_trains_and_which_study_it_takes_is_said_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """No worker comes: what is said stands before anything is trained."""
-    monkeypatch.setattr("sweeps.run._pool", lambda *_: None)
+    monkeypatch.setattr("sweeps.run.run._pool", lambda *_: None)
     monkeypatch.delenv("SWEEP_STORAGE", raising=False)
     bench = Bench(tmp_path)
     for name in ("weeks.models", "weeks.refine"):

@@ -21,13 +21,13 @@ from results.store import Store
 from runner.data.guard import fingerprint
 from runner.errors import UserError
 from runner.protocol import Holdout
-from sweeps import heldout
+from sweeps.access.remote import Remote
 from sweeps.cli import main
-from sweeps.confirm import Confirm, confirm_there
+from sweeps.confirm import heldout
+from sweeps.confirm.confirm import Confirm, confirm_there
 from sweeps.leases.coordinator import Coordinator
-from sweeps.remote import Remote
 from sweeps.server.app import Server, create_app
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 from sweeps.server.team import Team
 from sweeps.study.study import Study
 
@@ -53,9 +53,9 @@ class There:
 
 @contextlib.contextmanager
 def serving(study: Study) -> Iterator[There]:
-    coordinator, hall = Coordinator(study), Hall(stays=True)
-    hall.add(coordinator)
-    with Server(create_app(hall, "secret")) as server, Remote(server.url, "secret") as remote:
+    coordinator, registry = Coordinator(study), Registry(stays=True)
+    registry.add(coordinator)
+    with Server(create_app(registry, "secret")) as server, Remote(server.url, "secret") as remote:
         yield There(server.url, coordinator, remote)
 
 
@@ -80,7 +80,7 @@ def working(there: There, figures: Figures = figure) -> Iterator[None]:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("SWEEP_TOKEN", "secret")
-    monkeypatch.setattr("sweeps.submit._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
     monkeypatch.chdir(tmp_path)
     return Bench(tmp_path)
 
@@ -139,7 +139,7 @@ def test_a_server_that_began_anew_goes_on_with_the_order_and_then_with_its_searc
     with Store.open(bench.storage) as store:
         team = Team(store, bench.storage, tmp_path / "work_dirs")
         team.reopen()
-        coordinator = team.hall.study("made_up")
+        coordinator = team.registry.study("made_up")
         assert coordinator.study.ordered
         coordinator.confirm(top=1, seeds=2)
         coordinator.tick()

@@ -19,14 +19,14 @@ from results.records import TrialRecord
 from runner.errors import UserError
 from runner.protocol import EpochReport
 from runner.training.timing import Answer
-from sweeps import calibration
-from sweeps.calibration import Kept, epoch_seconds, mean_seconds, wanted
 from sweeps.campaign.document import read_campaign
 from sweeps.campaign.stages import Options, look_ahead, possible
 from sweeps.cli import main
-from sweeps.forecast import Forecast, Point, levels, points
+from sweeps.forecast import calibration
+from sweeps.forecast.calibration import Kept, epoch_seconds, mean_seconds, wanted
+from sweeps.forecast.forecast import Forecast, Point, levels, points
+from sweeps.forecast.outlook import campaign_outlook, lines, outlook
 from sweeps.leases.coordinator import Coordinator
-from sweeps.outlook import campaign_outlook, lines, outlook
 from sweeps.space.schema import Budget
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,14 +8,13 @@ import pytest
 from made_up import ASK, Bench, Figures, data, result, run, train
 
 from runner.protocol import EpochReport, Holdout
-from sweeps import keepsakes
-from sweeps.artifacts import Place
+from sweeps.artifacts import Place, access
 from sweeps.cli import main
-from sweeps.confirm import Confirm, begin
+from sweeps.confirm.confirm import Confirm, begin
 from sweeps.leases.coordinator import Coordinator
 from sweeps.server.app import Server, create_app
-from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
+from sweeps.server.registry import Registry
 from sweeps.space.problems import SpaceErrors
 from sweeps.study.study import Study
 
@@ -30,10 +29,10 @@ def checkpoint(bench: Bench, trial: int, name: str = "last.pth") -> Path:
 def test_the_best_and_the_unfinished_keep_theirs(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     with bench.study("keep=1") as study:
-        hall = Hall()
-        hall.add(coordinator := Coordinator(study))
+        registry = Registry()
+        registry.add(coordinator := Coordinator(study))
         time = 0.0
-        housekeeper = Housekeeper(hall, None, clock=lambda: time)
+        housekeeper = Housekeeper(registry, None, clock=lambda: time)
         files = [checkpoint(bench, number) for number in range(4)]
         config = files[0].with_name("config.py")
         config.write_text("model = {}\n")
@@ -64,27 +63,27 @@ def test_where_images_are_held_out_the_baseline_keeps_its_own(tmp_path: Path) ->
     held = Holdout(images="/images", annotations="/labels.json", count=3, check="ab" * 32)
     bench = Bench(tmp_path, data=data().model_copy(update={"holdout": held}))
     with bench.study("keep=1") as study:
-        hall = Hall()
-        hall.add(coordinator := Coordinator(study))
+        registry = Registry()
+        registry.add(coordinator := Coordinator(study))
         files = [checkpoint(bench, number) for number in range(4)]
         run(coordinator, lambda trial, epoch: 0.5 + trial / 10)
-        Housekeeper(hall, None).tidy()
+        Housekeeper(registry, None).tidy()
         assert [file.exists() for file in files] == [True, False, False, True]
 
 
 @pytest.mark.parametrize(("failure", "kept"), [("time_out", True), ("nan_loss", False)])
 def test_what_failed_and_would_go_on_keeps_its_own(tmp_path: Path, failure: str, kept: bool) -> None:
     bench = Bench(tmp_path)
-    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
-        hall = Hall()
-        hall.add(coordinator := Coordinator(study))
+    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+        registry = Registry()
+        registry.add(coordinator := Coordinator(study))
         lease = coordinator.lease(ASK).lease
         assert lease
         coordinator.report(0, lease.fence, EpochReport(epoch=1, metrics={"segm_mAP": 0.1}))
         file = checkpoint(bench, 0)
         artifacts.add(Place("made_up", 0, "last.pth"), file)
         coordinator.finish(0, lease.fence, result(outcome="failed", failure=failure, reason="it took too long"))
-        Housekeeper(hall, artifacts).tidy()
+        Housekeeper(registry, artifacts).tidy()
         assert file.exists() is kept
         assert (artifacts.index.find("made_up", 0, "last.pth") is not None) is kept
 
@@ -115,14 +114,14 @@ def repeated(study: Study) -> dict[float, int]:
 @pytest.mark.parametrize("travels", [False, True])
 def test_the_leading_combination_keeps_one_before_better_single_seeds(tmp_path: Path, travels: bool) -> None:
     bench = Bench(tmp_path, REPEATED)
-    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
         numbers = repeated(study)
         files = {score: checkpoint(bench, number) for score, number in numbers.items()}
         for number in numbers.values() if travels else ():
             artifacts.add(Place("made_up", number, "last.pth"), files[study.row(number).score or 0.0])
-        hall = Hall()
-        hall.add(Coordinator(study))
-        Housekeeper(hall, artifacts if travels else None).tidy()
+        registry = Registry()
+        registry.add(Coordinator(study))
+        Housekeeper(registry, artifacts if travels else None).tidy()
         best = {0.585, 0.620, 0.600}
         assert {score for score, file in files.items() if file.exists()} == best
         if not travels:
@@ -140,9 +139,9 @@ def test_who_leads_only_once_others_fall_has_kept_one(tmp_path: Path, keep: int)
     scores = SEEDS | {"C": [0.600, 0.595, 0.50], "D": [0.590, 0.595, 0.50], "A": [0.620, 0.59, 0.50]}
     bench = Bench(tmp_path, REPEATED)
     with bench.study(f"keep={keep}") as study:
-        hall = Hall()
-        hall.add(coordinator := Coordinator(study))
-        housekeeper = Housekeeper(hall, None)
+        registry = Registry()
+        registry.add(coordinator := Coordinator(study))
+        housekeeper = Housekeeper(registry, None)
         files = []
         while lease := coordinator.lease(ASK).lease:
             files.append(checkpoint(bench, lease.trial))
@@ -166,9 +165,9 @@ def test_the_winner_of_a_confirmation_keeps_one(tmp_path: Path) -> None:
         )
         files = [checkpoint(bench, row.number) for row in study.store.trials("made_up")]
     with bench.study("keep=1") as study:
-        hall = Hall()
-        hall.add(Coordinator(study))
-        Housekeeper(hall, None).tidy()
+        registry = Registry()
+        registry.add(Coordinator(study))
+        Housekeeper(registry, None).tidy()
         assert [file.parent.name for file in files if file.exists()] == ["3"]
 
 
@@ -198,13 +197,13 @@ def test_an_export_takes_another_seed_where_the_best_ones_is_gone(
 def test_so_does_one_from_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     bench = Bench(tmp_path, REPEATED)
-    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
         numbers = repeated(study)
         artifacts.add(Place("made_up", numbers[0.580], "last.pth"), checkpoint(bench, numbers[0.580]))
-        hall = Hall()
-        hall.add(Coordinator(study))
+        registry = Registry()
+        registry.add(Coordinator(study))
         monkeypatch.setenv("SWEEP_TOKEN", "x" * 32)
-        with Server(create_app(hall, "x" * 32, None, artifacts)) as server:
+        with Server(create_app(registry, "x" * 32, None, artifacts)) as server:
             assert main(["best", "--export", "checkpoint", "--server", server.url]) == 0
             assert Path("best_made_up.pth").read_bytes() == b"weights"
             assert main(["best", "--export", "checkpoint", "--server", server.url, "--trial", "0"]) == 1

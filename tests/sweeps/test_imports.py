@@ -18,10 +18,10 @@ from results.store import Store
 from runner.errors import UserError
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
+from sweeps.run.session import locate_data
 from sweeps.server.app import Server, create_app
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 from sweeps.server.team import Team
-from sweeps.session import locate_data
 from sweeps.study.study import Study
 
 WEEK_2 = """\
@@ -423,7 +423,7 @@ def test_other_mistakes_are_one_line(bench: Bench, capsys: Captured) -> None:
 
 
 def test_a_running_study_is_not_written_into(bench: Bench, capsys: Captured) -> None:
-    from sweeps import runfile
+    from sweeps.run import runfile
 
     lock = runfile.own(bench.storage)
     assert lock
@@ -438,10 +438,10 @@ def test_a_server_takes_them_in_while_it_works(bench: Bench, capsys: Captured, m
     """Its sampler knows them at once, each once; what a sampler in memory knows after a start is the same."""
     with bench.study() as study:
         coordinator = Coordinator(study)
-        hall = Hall()
-        hall.add(coordinator)
+        registry = Registry()
+        registry.add(coordinator)
         monkeypatch.setenv("SWEEP_TOKEN", "secret")
-        with Server(create_app(hall, "secret")) as server:
+        with Server(create_app(registry, "secret")) as server:
             arguments = ("week2.csv", "--metric", "segm_mAP", "--server", server.url)
             assert imported(capsys, *arguments, "--dry-run")["imported"] is None
             assert priors(study) == []
@@ -457,9 +457,9 @@ def test_a_server_takes_them_in_while_it_works(bench: Bench, capsys: Captured, m
 def test_a_server_believes_no_client(bench: Bench) -> None:
     """It interprets rows itself, and takes none that a file could not have."""
     with bench.study() as study:
-        hall = Hall()
-        hall.add(Coordinator(study))
-        with Server(create_app(hall, "secret")) as server:
+        registry = Registry()
+        registry.add(Coordinator(study))
+        with Server(create_app(registry, "secret")) as server:
             url, headers = f"{server.url}/studies/made_up/imports", {"Authorization": "Bearer secret"}
             table = {"source": "t.csv", "metric": "segm_mAP", "keep": True}
             for row in ({"score": 1.5}, {"line": 0}, {"assignment": {"model": "htc"}}, {"cells": {"model": 3}}):
@@ -489,7 +489,7 @@ def test_a_study_that_reads_otherwise_today_is_refused(bench: Bench, capsys: Cap
     with Store.open(bench.storage) as store:
         store.touch_study("made_up", space_text=MODELS.replace("0.1]", "0.2]"))
     with pytest.raises(UserError, match="its space reads otherwise today"):
-        from sweeps.session import reopened
+        from sweeps.run.session import reopened
 
         with Store.open(bench.storage, readonly=True) as store:
             record = store.study("made_up")
@@ -529,16 +529,16 @@ def test_a_study_begins_with_a_table_on_a_server(
     small: Bench, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWEEP_TOKEN", "secret")
-    monkeypatch.setattr("sweeps.submit._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
     monkeypatch.chdir(small.folder)
     with Store.open(small.storage) as store:
         team = Team(store, small.storage, small.folder / "team")
-        with Server(create_app(team.hall, "secret", team)) as server:
+        with Server(create_app(team.registry, "secret", team)) as server:
 
             def work() -> None:
                 while not store.studies() or not store.imports("made_up"):
                     time.sleep(0.05)
-                run(team.hall.study("made_up"))
+                run(team.registry.study("made_up"))
 
             worker = threading.Thread(target=work, daemon=True)
             worker.start()

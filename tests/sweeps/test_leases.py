@@ -161,7 +161,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.send(Passed(self.now))
-        assert all(self.state.seats[trial].until > self.now for trial in self.holder)
+        assert all(self.state.trials[trial].until > self.now for trial in self.holder)
 
     @rule(workers_survive=st.booleans())
     def restart(self, workers_survive: bool) -> None:
@@ -179,7 +179,7 @@ class LeaseMachine(RuleBasedStateMachine):
         assert set(self.state.unfinished()) == {n for n, row in self.store.items() if not row.done}
         assert all(self.state.has_ended(n) == row.done for n, row in self.store.items())
         assert self.state.running() == {n: worker for n, (worker, _) in self.holder.items()}
-        assert all(seat.history == self.store[n].history for n, seat in self.state.seats.items())
+        assert all(held.history == self.store[n].history for n, held in self.state.trials.items())
         assert all(times <= self.wanted[n] for n, times in self.ends.items())
 
     def teardown(self) -> None:
@@ -265,7 +265,7 @@ def test_too_little_memory_begins_a_trial_anew() -> None:
 
 def test_ten_thousand_ended_trials_are_no_burden() -> None:
     state = restore(LEASE, [Kept(n, 1, ended=True) for n in range(10_000)])
-    assert (len(state.seats), state.ended.bit_count()) == (0, 10_000)
+    assert (len(state.trials), state.ended.bit_count()) == (0, 10_000)
     assert state.step(Renewed(9_999, 1, 0.0))[1] == (Refuse("trial 9999 has ended"),)
     assert state.step(Renewed(10_000, 1, 0.0))[1] == (Refuse("there is no trial 10000"),)
     assert state.step(Renewed(-1, 1, 0.0))[1] == (Refuse("there is no trial -1"),)
@@ -274,4 +274,4 @@ def test_ten_thousand_ended_trials_are_no_burden() -> None:
 def test_states_are_values() -> None:
     state = Leases(LEASE)
     state.step(Added(0))
-    assert state == dataclasses.replace(state) and not state.seats
+    assert state == dataclasses.replace(state) and not state.trials

@@ -23,13 +23,13 @@ from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport, Finish, Lease, LeaseRequest, Renewal
 from runner.wire.client import Client, LeaseLostError, ServerTroubleError
-from sweeps import keepsakes, runfile
-from sweeps.artifacts import Place
+from sweeps.access.remote import Remote
+from sweeps.artifacts import Place, access
 from sweeps.leases.coordinator import Coordinator
-from sweeps.remote import Remote
-from sweeps.runfile import RunFile
+from sweeps.run import runfile
+from sweeps.run.runfile import RunFile
 from sweeps.server.app import Server, create_app
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 from sweeps.study.study import Study
 
 TOKEN = "the right one"
@@ -42,7 +42,7 @@ class Site:
     bench: Bench
     study: Study
     coordinator: Coordinator
-    hall: Hall
+    registry: Registry
     url: str = ""
     told: list[str] = field(default_factory=list)
     time: float = 0.0
@@ -70,9 +70,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     with bench.study() as study:
         told: list[str] = []
         coordinator = Coordinator(study, told.append, clock=lambda: site.time)
-        site = Site(bench, study, coordinator, Hall(clock=lambda: 1e9 + site.time), told=told)
-        site.hall.add(site.coordinator)
-        with Server(create_app(site.hall, TOKEN)) as server:
+        site = Site(bench, study, coordinator, Registry(clock=lambda: 1e9 + site.time), told=told)
+        site.registry.add(site.coordinator)
+        with Server(create_app(site.registry, TOKEN)) as server:
             site.url = server.url
             yield site
 
@@ -106,7 +106,7 @@ def test_every_route_takes_the_right_token(site: Site) -> None:
         assert client.status("made_up")["trials"]["waiting"] == 1
         client.finish(site.lease("w1"), result())
     assert site.post("/stop", {}).status_code == 200
-    assert site.hall.stopping
+    assert site.registry.stopping
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/", "/trials/0", "/lease", "/studies/made_up/trials/0/../../../stop"])
@@ -127,7 +127,7 @@ def test_a_page_of_another_site_changes_nothing(site: Site) -> None:
     """A browser that has the password sends it with whatever a page makes it send."""
     answer = httpx.post(site.url + "/studies/made_up/pause", auth=("ann", TOKEN), trust_env=False)
     assert answer.status_code == 401
-    assert site.hall.study("made_up").status()["state"] == "running"
+    assert site.registry.study("made_up").status()["state"] == "running"
 
 
 def test_the_sign_of_life_needs_no_token_and_tells_nothing(site: Site) -> None:
@@ -145,7 +145,7 @@ def test_a_database_that_fails_is_told_to_worker_and_owner(site: Site) -> None:
         database.execute("alter table sweep_epochs rename to elsewhere")
     with site.client() as client, pytest.raises(ServerTroubleError, match="the study server answers 503"):
         client.report(lease, report(1), patience=0)
-    assert site.hall.fault is not None and "sweep_epochs" in site.hall.fault
+    assert site.registry.fault is not None and "sweep_epochs" in site.registry.fault
 
 
 def test_the_client_says_that_a_token_is_refused(site: Site) -> None:
@@ -247,7 +247,7 @@ def test_the_scores_of_all_epochs_are_one_question(site: Site) -> None:
 def test_after_a_stop_running_trials_still_report_and_nobody_gets_another(site: Site) -> None:
     with site.client() as client:
         lease = site.lease()
-        site.hall.stop()
+        site.registry.stop()
         assert client.lease(ASK.model_copy(update={"worker": "w2"})).lease is None
         client.report(lease, report(1))
         client.hand_back(lease, "the worker was stopped", "stopped")
@@ -336,7 +336,7 @@ def test_a_fault_of_a_workers_machine_is_no_fault_of_the_server(site: Site) -> N
         unable = {"made_up": "the images are not here"}
         reply = client.lease(LeaseRequest(worker="w1", owner="Ann", device="cpu", unable=unable))
         assert (reply.lease, reply.wait) == (None, False)
-    assert site.hall.fault is None
+    assert site.registry.fault is None
     assert site.study.row(0).state == "waiting"
     assert site.lease("w2").trial == 0
 
@@ -378,12 +378,12 @@ def test_what_belongs_to_a_database_server_is_found_wherever_its_password_is_kep
     assert bare != bench.storage
     place, target = Place("made_up", 0, "train.log"), tmp_path / "copy"
     (tmp_path / "train.log").write_text("a line\n")
-    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
         study.ask()
         artifacts.add(place, tmp_path / "train.log")
     monkeypatch.setenv("PGPASSWORD", "secret")
     with Store.open(bare, readonly=True) as store:
-        assert keepsakes.copied(store, bare, place, target)
+        assert access.copied(store, bare, place, target)
     assert target.read_text() == "a line\n"
     assert runfile.beside("postgresql://db:5432/sweep", ".run") != runfile.beside(
         "postgresql://other:5432/sweep", ".run"
@@ -398,7 +398,7 @@ def test_a_broken_run_file_is_none(storage: str, tmp_path: Path, text: str) -> N
 
 _OWNER = """\
 import os, sys, time
-from sweeps import runfile
+from sweeps.run import runfile
 lock = runfile.own(sys.argv[1])
 assert lock
 runfile.write(sys.argv[1], runfile.RunFile("http://127.0.0.1:1", "secret", os.getpid(), "made_up"))
@@ -448,7 +448,7 @@ def test_of_many_that_want_to_own_it_at_once_one_does(storage: str) -> None:
 
 def test_a_worker_is_seen_with_every_word_and_forgotten_after_a_day(site: Site) -> None:
     def last_seen() -> dict[str, float]:
-        return {one["worker"]: one["seconds_ago"] for one in site.hall.workers()}
+        return {one["worker"]: one["seconds_ago"] for one in site.registry.workers()}
 
     def shown() -> list[str]:
         return [one["worker"] for one in site.coordinator.status()["workers"]]
@@ -464,7 +464,7 @@ def test_a_worker_is_seen_with_every_word_and_forgotten_after_a_day(site: Site) 
         assert shown() == ["w1"]
         site.time += 25 * 3600.0
         with pytest.raises(LeaseLostError):
-            site.hall.tick()
+            site.registry.tick()
             client.heartbeat(lease)  # says nothing of a trial that is its own
         site.lease("w2")
     assert list(last_seen()) == shown() == ["w2"]

@@ -8,12 +8,12 @@ import pytest
 from made_up import ASK, Bench, run
 
 from runner.protocol import EpochReport
-from sweeps import keepsakes, runfile
-from sweeps.artifacts import Place
+from sweeps.access.remote import Remote, server_option
+from sweeps.access.source import Source
+from sweeps.artifacts import Place, access
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
-from sweeps.remote import Remote, server_option
-from sweeps.source import Source
+from sweeps.run import runfile
 
 
 def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
@@ -81,7 +81,7 @@ def test_the_log_of_a_trial_that_was_trained_elsewhere_is_read_on_the_servers_ma
 ) -> None:
     bench, sent = Bench(tmp_path), tmp_path / "sent"
     sent.write_text("x" * 2**20 + "the end\n")
-    with bench.study() as study, keepsakes.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
         study.ask()
         assert main(["logs", "0", "--storage", bench.storage]) == 1
         assert capsys.readouterr().err == "sweep: trial 0 of study made_up has no log yet\n"

@@ -16,11 +16,11 @@ from made_up import ASK, Bench, result
 from results.statistics.evidence import unpack
 from results.statistics.perimage import Evidence
 from runner.protocol import EpochReport, Lease
+from sweeps.access.remote import Remote
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
-from sweeps.remote import Remote
 from sweeps.server.app import Server, create_app
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 
 SPACE = """\
 study: made_up
@@ -93,9 +93,9 @@ def test_a_mistake_is_one_line(bench: Bench, capsys: pytest.CaptureFixture[str])
 
 def test_over_http_as_well(bench: Bench) -> None:
     with bench.study() as study:
-        hall = Hall()
-        hall.add(Coordinator(study))
-        with Server(create_app(hall, "token")) as server, Remote(server.url, "token") as remote:
+        registry = Registry()
+        registry.add(Coordinator(study))
+        with Server(create_app(registry, "token")) as server, Remote(server.url, "token") as remote:
             found = remote.evidence("made_up", [0, 5, 77])
             assert set(found) == {0, 5}
             assert unpack(found[5]).figure("segm_mAP") == study.row(5).score

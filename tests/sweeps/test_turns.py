@@ -12,28 +12,28 @@ from made_up import ASK, Bench
 
 from runner.protocol import LeaseReply
 from sweeps.leases.coordinator import Coordinator, RefusedError
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 
 
-def ask(hall: Hall, asked: int, life: str = "a") -> LeaseReply:
-    return hall.lease(ASK.model_copy(update={"life": life, "asked": asked}))
+def ask(registry: Registry, asked: int, life: str = "a") -> LeaseReply:
+    return registry.lease(ASK.model_copy(update={"life": life, "asked": asked}))
 
 
 def test_a_request_that_was_given_up_takes_nothing_back(tmp_path: Path) -> None:
     with Bench(tmp_path).study() as study:
-        hall = Hall(stays=True)
-        hall.add(Coordinator(study))
-        lease = ask(hall, 2).lease
+        registry = Registry(stays=True)
+        registry.add(Coordinator(study))
+        lease = ask(registry, 2).lease
         assert lease
-        late = ask(hall, 1)
+        late = ask(registry, 1)
         assert (late.lease, late.wait) == (None, True)
-        hall.study("made_up").heartbeat(lease.trial, lease.fence)
+        registry.study("made_up").heartbeat(lease.trial, lease.fence)
 
 
 def test_of_requests_that_waited_together_the_latest_gets_the_trial(tmp_path: Path) -> None:
     with Bench(tmp_path).study() as study, ThreadPoolExecutor(3) as threads:
-        hall, coordinator = Hall(stays=True), Coordinator(study)
-        hall.add(coordinator)
+        registry, coordinator = Registry(stays=True), Coordinator(study)
+        registry.add(coordinator)
         holds, goes_on = threading.Event(), threading.Event()
 
         def stand_still() -> None:
@@ -43,11 +43,11 @@ def test_of_requests_that_waited_together_the_latest_gets_the_trial(tmp_path: Pa
 
         standing = threads.submit(stand_still)
         assert holds.wait(30)
-        first = threads.submit(ask, hall, 1)
-        while "w1" not in hall._turns._lines:
+        first = threads.submit(ask, registry, 1)
+        while "w1" not in registry._turns._lines:
             time.sleep(0.01)
-        second = threads.submit(ask, hall, 2)
-        while hall._turns._lines["w1"].asked < 2:
+        second = threads.submit(ask, registry, 2)
+        while registry._turns._lines["w1"].asked < 2:
             time.sleep(0.01)
         goes_on.set()
         standing.result(30)
@@ -59,12 +59,12 @@ def test_of_requests_that_waited_together_the_latest_gets_the_trial(tmp_path: Pa
 
 def test_a_worker_that_starts_again_counts_anew_and_its_former_life_is_over(tmp_path: Path) -> None:
     with Bench(tmp_path).study() as study:
-        hall = Hall(stays=True)
-        hall.add(Coordinator(study))
-        before = ask(hall, 7).lease
-        lease = ask(hall, 1, life="b").lease
+        registry = Registry(stays=True)
+        registry.add(Coordinator(study))
+        before = ask(registry, 7).lease
+        lease = ask(registry, 1, life="b").lease
         assert before and lease and lease.trial == before.trial
-        assert ask(hall, 8).lease is None
-        hall.study("made_up").heartbeat(lease.trial, lease.fence)
+        assert ask(registry, 8).lease is None
+        registry.study("made_up").heartbeat(lease.trial, lease.fence)
         with pytest.raises(RefusedError):
-            hall.study("made_up").heartbeat(before.trial, before.fence)
+            registry.study("made_up").heartbeat(before.trial, before.fence)

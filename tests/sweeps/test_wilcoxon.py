@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 from results.errors import ResultsError
 from results.statistics.perimage import Evidence
 from runner.protocol import EpochReport
-from sweeps.evidence import each_image
 from sweeps.leases.coordinator import Coordinator
+from sweeps.study.evidence import each_image
 from sweeps.study.wilcoxon import Wilcoxon
 
 TEXT = """\

@@ -7,24 +7,24 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Response
 
 from runner.protocol import Finish, LeaseReply, LeaseRequest, Renewal, Verdict
-from sweeps.server.hall import Hall
+from sweeps.server.registry import Registry
 from sweeps.server.routes.answers import Study, Trial, plain_file
 
 
-def router(hall: Hall) -> APIRouter:
+def router(registry: Registry) -> APIRouter:
     """The routes of workers."""
     routes = APIRouter(tags=["workers"])
 
     @routes.post("/lease")
     def lease(request: LeaseRequest) -> LeaseReply:
         """A trial for a worker with a free slot."""
-        return hall.lease(request)
+        return registry.lease(request)
 
     @routes.post("/studies/{study}/trials/{trial}/heartbeat")
     def heartbeat(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The worker still trains."""
-        verdict = hall.study(study).heartbeat(trial, renewal.fence)
-        hall.heard(study, trial)
+        verdict = registry.study(study).heartbeat(trial, renewal.fence)
+        registry.heard(study, trial)
         return verdict
 
     @routes.post("/studies/{study}/trials/{trial}/report")
@@ -32,26 +32,26 @@ def router(hall: Hall) -> APIRouter:
         """The figures of one validation."""
         if renewal.report is None:
             raise HTTPException(422, "a report is needed")
-        verdict = hall.study(study).report(trial, renewal.fence, renewal.report)
-        hall.heard(study, trial)
+        verdict = registry.study(study).report(trial, renewal.fence, renewal.report)
+        registry.heard(study, trial)
         return verdict
 
     @routes.post("/studies/{study}/trials/{trial}/finish")
     def finish(study: Study, trial: Trial, end: Finish) -> Verdict:
         """The trial has ended."""
-        hall.study(study).finish(trial, end.fence, end.result)
+        registry.study(study).finish(trial, end.fence, end.result)
         return Verdict()
 
     @routes.post("/studies/{study}/trials/{trial}/hand_back")
     def hand_back(study: Study, trial: Trial, renewal: Renewal) -> Verdict:
         """The trial comes back unfinished."""
-        hall.study(study).hand_back(trial, renewal.fence, renewal.reason or "no reason given", renewal.cause)
+        registry.study(study).hand_back(trial, renewal.fence, renewal.reason or "no reason given", renewal.cause)
         return Verdict()
 
     @routes.get("/studies/{study}/plugins/{sha256}", response_class=Response, responses=plain_file("text/x-python"))
     def plugin(study: Study, sha256: str) -> Response:
         """The text of a file that the study brings along."""
-        found = next((one for one in hall.study(study).needs.plugins if one.sha256 == sha256), None)
+        found = next((one for one in registry.study(study).needs.plugins if one.sha256 == sha256), None)
         if found is None:
             raise HTTPException(404, f"study {study} has no plugin of that hash")
         try:

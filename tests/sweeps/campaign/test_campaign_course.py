@@ -19,6 +19,8 @@ from results.errors import NotFoundError
 from results.records import TrialRecord
 from results.store import Store
 from runner.errors import UserError
+from sweeps.access.remote import Remote
+from sweeps.access.source import Source
 from sweeps.campaign.course import Course
 from sweeps.campaign.show import stages_of
 from sweeps.campaign.stages import stage_space
@@ -26,16 +28,14 @@ from sweeps.campaign.start import start_there
 from sweeps.campaign.total import capped, left_of
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
-from sweeps.remote import Remote
+from sweeps.run.submit import watch
 from sweeps.server.app import Server, create_app
 from sweeps.server.guard import App, Message, Receive, Scope, Send
 from sweeps.server.team import Team
-from sweeps.source import Source
 from sweeps.space.loader import load
 from sweeps.space.schema import Budget
 from sweeps.space.walk import planned, stopping
 from sweeps.study.study import Study
-from sweeps.submit import watch
 
 Captured = pytest.CaptureFixture[str]
 
@@ -408,11 +408,11 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(
 
         def work() -> None:
             while not ended.wait(0.05):
-                for coordinator in team.hall.studies():
+                for coordinator in team.registry.studies():
                     trained(coordinator, score)
 
         worker = threading.Thread(target=work)
-        with Server(create_app(team.hall, "t" * 40, team)) as server:
+        with Server(create_app(team.registry, "t" * 40, team)) as server:
             worker.start()
             try:
                 source = Source("", server.url)
@@ -463,16 +463,16 @@ def test_a_campaign_goes_on_while_its_server_is_away_and_says_so(
     bench = Bench(tmp_path, score)
     campaign = bench.read()
     monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
-    monkeypatch.setattr("sweeps.remote._PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("sweeps.submit._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.access.remote._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
     ended = threading.Event()
     with Store.open(bench.storage) as store:
         team = Team(store, bench.storage, tmp_path / "work")
-        door = Forgetful(create_app(team.hall, "t" * 40, team), ("/studies",))
+        door = Forgetful(create_app(team.registry, "t" * 40, team), ("/studies",))
         with Server(door) as server, proxy_to(server.url) as network:
 
             def work() -> None:
-                while not team.hall.studies():
+                while not team.registry.studies():
                     time.sleep(0.01)
                 door.spared = ()
                 network.refusing = True
@@ -482,7 +482,7 @@ def test_a_campaign_goes_on_while_its_server_is_away_and_says_so(
                     time.sleep(0.01)
                 network.refusing = False
                 while not ended.wait(0.05):
-                    for coordinator in team.hall.studies():
+                    for coordinator in team.registry.studies():
                         trained(coordinator, score)
 
             worker = threading.Thread(target=work)
@@ -504,11 +504,11 @@ def test_a_campaign_goes_on_while_its_server_is_away_and_says_so(
 def test_nobody_waits_for_a_server_that_refuses_or_never_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    monkeypatch.setattr("sweeps.remote._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.access.remote._PAUSE_SECONDS", 0.05)
     with Store.open(Bench(tmp_path, score).storage) as store:
         team = Team(store, "", tmp_path / "work")
         with (
-            Server(create_app(team.hall, "t" * 40, team)) as server,
+            Server(create_app(team.registry, "t" * 40, team)) as server,
             proxy_to(server.url) as network,
             Remote(network.url, "t" * 40, patience=600) as remote,
         ):

@@ -19,9 +19,9 @@ from sweeps.campaign.course import Course
 from sweeps.campaign.finals import finals
 from sweeps.campaign.show import stages_of, winning
 from sweeps.campaign.stages import stage_space
-from sweeps.confirm import begin
+from sweeps.confirm.confirm import begin
 from sweeps.leases.coordinator import Coordinator
-from sweeps.session import reopened
+from sweeps.run.session import reopened
 from sweeps.study.further import Proposal
 from sweeps.study.study import Study
 

@@ -17,8 +17,8 @@ from results.reader import Reader
 from results.records import StudyRecord
 from runner.errors import UserError
 from runner.paths import TrialPaths
-from sweeps import runfile
-from sweeps.artifacts import ArtifactError, Artifacts, Limits, Place, open_shelf
+from sweeps.artifacts import ArtifactError, Artifacts, Limits, Place, open_backend
+from sweeps.run import runfile
 
 
 def where(storage: str, artifacts: str | None = None) -> str:
@@ -41,11 +41,11 @@ def opened(store: Reader, storage: str, artifacts: str | None = None, budget: in
     from sweeps.artifacts.dashboard import Pictures
     from sweeps.study.ledger import open_storage
 
-    shelf = open_shelf(where(storage, artifacts))
+    backend = open_backend(where(storage, artifacts))
     shown = Pictures(open_storage(storage, store), store)
     coming = spool(storage)
     try:
-        return Artifacts(ArtifactIndex(store), shelf, coming, Limits(budget=budget), shown)
+        return Artifacts(ArtifactIndex(store), backend, coming, Limits(budget=budget), shown)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise UserError(
@@ -72,7 +72,7 @@ def reading(store: Reader, storage: str, place: Place, offset: int = 0) -> Binar
         if found is None:
             return None
         try:
-            return open_shelf(where(storage)).open_at(found.artifact_id, min(offset, found.size))
+            return open_backend(where(storage)).open_at(found.artifact_id, min(offset, found.size))
         except ArtifactNotFound:  # replaced meanwhile, or it never was there
             gone = found
     if gone is None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
-import httpx
 
 from results.database.outage import Notice
 from results.records import StudyRecord, StudyState
@@ -24,23 +20,23 @@ from runner.pool import Pool
 from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale, digest
-from runner.wire.client import Client
-from sweeps import keepsakes, runfile
-from sweeps.artifacts import Artifacts, Place
-from sweeps.confirm import Confirmation, begin
-from sweeps.heldout import Scorer
-from sweeps.imports import ImportedTable, announce, taken
+from sweeps.access.remote import Remote
+from sweeps.access.source import Source
+from sweeps.artifacts import Artifacts, Place, access
+from sweeps.confirm.confirm import Confirmation, begin
+from sweeps.confirm.heldout import Scorer
+from sweeps.imports.imports import ImportedTable, announce, taken
 from sweeps.leases.coordinator import Coordinator
-from sweeps.live import Live
-from sweeps.remote import Remote
+from sweeps.run import runfile
+from sweeps.run.interrupts import Interrupts, let_interrupt
+from sweeps.run.live import Live
+from sweeps.run.owning import check_writable, follow, owner, owning
+from sweeps.run.session import check_identity, open_study, reopened
 from sweeps.server.app import Address, Server, create_app
-from sweeps.server.hall import Hall
 from sweeps.server.housekeeping import Housekeeper
-from sweeps.session import check_identity, open_study, reopened
+from sweeps.server.registry import Registry
 from sweeps.show import print_standing
-from sweeps.source import Source
 from sweeps.space.schema import SearchSpace
-from sweeps.status import counted
 from sweeps.study.study import Study
 
 _TICK_SECONDS = 0.5
@@ -104,28 +100,6 @@ class Outcome:
     fault: str | None
 
 
-class Interrupts:
-    """Counts Ctrl-C and SIGTERM: the first asks for a polite end, the second ends at once."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.pool: Pool | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._take)
-
-    def _take(self, *_: object) -> None:
-        self.count += 1
-        if self.count == 1:
-            # a handler may interrupt a write to stderr: no buffered one from here
-            os.write(2, b"\nending politely: trials are handed back; Ctrl-C again ends at once\n")
-            return
-        if self.pool:
-            self.pool.stop(polite=False)
-        if sys.stderr.isatty():
-            os.write(2, b"\x1b[?25h")  # the live table hides the cursor
-        os._exit(INTERRUPTED)
-
-
 def attach_or_run(plan: Plan) -> int:
     """Owns the database and runs the study; where another process runs it already, watches that one.
 
@@ -150,32 +124,6 @@ def attach_or_run(plan: Plan) -> int:
         return _report(plan, store, outcome)
 
 
-def let_interrupt() -> None:
-    """From now on Ctrl-C and SIGTERM end what runs: scoring ends with them, and begins anew the next time."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def owning(storage: str, work_dir: Path) -> Iterator[Store | None]:
-    """The store of a database that is ours until the block ends; None where another process has it.
-
-    Raises:
-        UserError, ResultsError: it cannot be written, or the folder of the trainings cannot.
-    """
-    lock = runfile.own(storage)
-    if lock is None:
-        yield None
-        return
-    try:
-        _check_writable(work_dir)
-        with Store.open(storage) as store:
-            yield store
-    finally:
-        runfile.remove(storage)
-        lock.release()
-
-
 def again(
     record: StudyRecord,
     storage: str,
@@ -191,7 +139,7 @@ def again(
         UserError: it was begun by another version, or its plugins have changed.
     """
     work_dir = Path(record.work_dir)
-    _check_writable(work_dir)
+    check_writable(work_dir)
     return Plan(
         space=reopened(record, work_dir / record.name), scale=record.scale,
         data=DataPaths.model_validate(record.data), storage=storage, work_dir=work_dir, owner=owner, workers=workers,
@@ -210,31 +158,31 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
         announce(taken(plan.table, record, plan.space, study.take_imports), plan.table, record.name)
     live = Live(record, study.trials_left)
     coordinator = Coordinator(study, live.announce)
-    hall = Hall()
-    hall.add(coordinator)
+    registry = Registry()
+    registry.add(coordinator)
     token = secrets.token_urlsafe(32)
     with (
-        keepsakes.opened(store, plan.storage) as artifacts,
-        Server(create_app(hall, token, None, artifacts), _address(plan)) as server,
+        access.opened(store, plan.storage) as artifacts,
+        Server(create_app(registry, token, None, artifacts), _address(plan)) as server,
     ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
         _keep(plan, study, artifacts)
-        pool, housekeeper, notice, told = None, Housekeeper(hall, artifacts), Notice(live.announce), set[str]()
+        pool, housekeeper, notice, told = None, Housekeeper(registry, artifacts), Notice(live.announce), set[str]()
         try:
             if not coordinator.finished():
                 _tell_elsewhere(plan, record)
                 pool = interrupts.pool = _pool(plan, server.url, token)
             with live.shown(coordinator):
-                while pool and pool.alive and not (interrupts.count or hall.fault or _over(hall, coordinator)):
+                while pool and pool.alive and not (interrupts.count or registry.fault or _over(registry, coordinator)):
                     time.sleep(_TICK_SECONDS)
                     pool.tend()
                     _tell_faults(pool, told, live.announce)
                     with notice.of_trouble():
                         store.keep_claims()
-                        hall.tick()
+                        registry.tick()
                         housekeeper.tick()
                         live.refresh()
-            hall.stop()
+            registry.stop()
         finally:
             if pool:
                 pool.stop()
@@ -246,7 +194,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
             store.set_state(record.name, "stopped" if known.state == "running" else known.state, known.reason)
         else:
             store.set_state(record.name, state, study.end() if state == "finished" else None)
-    fault = hall.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
+    fault = registry.fault or (coordinator.paused if coordinator.tripped else _fault(pool))
     return Outcome(state, interrupts.count > 0, fault)
 
 
@@ -267,9 +215,9 @@ def _tell_elsewhere(plan: Plan, record: StudyRecord) -> None:
         click.echo(f"study {record.name} trains in {record.work_dir}, as it began, not in {here}{new}", err=True)
 
 
-def _over(hall: Hall, coordinator: Coordinator) -> bool:
+def _over(registry: Registry, coordinator: Coordinator) -> bool:
     """Whether somebody stopped the study, or its first trials failed alike and nothing runs any more."""
-    return hall.stopping or (coordinator.tripped and not coordinator.progress)
+    return registry.stopping or (coordinator.tripped and not coordinator.progress)
 
 
 def _address(plan: Plan) -> Address:
@@ -283,7 +231,7 @@ def _address(plan: Plan) -> Address:
 
 def _keep(plan: Plan, study: Study, artifacts: Artifacts) -> None:
     """Pictures of trials for the dashboard; and, for workers on other nodes, the label files."""
-    study.before_end = lambda number: keepsakes.add_picture(artifacts, study.record, number)
+    study.before_end = lambda number: access.add_picture(artifacts, study.record, number)
     if plan.ray:
         files = (plan.data.train_annotations, plan.data.val_annotations)
         for sha256, path in zip(plan.data.labels, files, strict=True):
@@ -330,18 +278,6 @@ def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
     return 0 if ranked and not (outcome.fault and outcome.state != "finished") else 1
 
 
-def _check_writable(work_dir: Path) -> None:
-    try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        probe = work_dir / f".sweep-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"{work_dir}: {(error.strerror or str(error)).lower()}; name another folder with --work-dir"
-        ) from error
-
-
 def _watch(plan: Plan) -> int:
     """Follows the run of another process, line by line, until it ends; Ctrl-C ends the watching only."""
     run = owner(plan.storage)
@@ -358,41 +294,3 @@ def _watch(plan: Plan) -> int:
                 announce(other.bring_in(run.study, plan.table), plan.table, run.study)
         follow(run)
         return 0 if print_standing(store, run.study, Source(plan.storage).option) else 1
-
-
-def owner(storage: str) -> runfile.RunFile:
-    """The run of the process that has the database.
-
-    Raises:
-        UserError: it is no run of a study, or does not tell.
-    """
-    run = None
-    for _ in range(20):  # it may have just begun
-        run = runfile.read(storage)
-        if run:
-            break
-        time.sleep(0.25)
-    if run is None:
-        raise UserError(f"the database {runfile.named(storage)} is in use by another process; try again in a moment")
-    if not run.study:
-        raise UserError(
-            f"the database {runfile.named(storage)} is in use: a server (process {run.pid}) has it; "
-            f"hand the study to that with: sweep start SPACE --server {run.url}"
-        )
-    return run
-
-
-def follow(run: runfile.RunFile) -> None:
-    """Prints a line whenever the number of trials in a state changes, until the run ends."""
-    told = ""
-    with Client(run.url, run.token) as client:
-        while True:
-            try:
-                document = client.status(run.study)
-            except httpx.HTTPError:
-                return
-            counts = counted(document)
-            if counts != told:
-                click.echo(counts, err=True)
-                told = counts
-            time.sleep(1)

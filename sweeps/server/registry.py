@@ -30,7 +30,7 @@ class Seen:
     at: datetime
 
 
-class Hall:
+class Registry:
     """Studies by name, each with its coordinator. Any thread may call it.
 
     Args:
@@ -122,12 +122,12 @@ class Hall:
         Raises:
             UnknownError: there is no such study.
         """
-        if seat := self.study(study).progress.get(trial):
-            self.seen(seat.worker)
+        if running := self.study(study).progress.get(trial):
+            self.seen(running.worker)
 
     def workers(self) -> list[dict[str, Any]]:
         """Who works here, for ``sweep workers``: name, owner, host, device, last seen, study and trial."""
-        held = {seat.worker: (study.name, seat.trial) for study in self.studies() for seat in study.seats()}
+        held = {one.worker: (study.name, one.trial) for study in self.studies() for one in study.running()}
         with self._lock:
             return [
                 {

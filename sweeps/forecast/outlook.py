@@ -10,8 +10,8 @@ from typing import Any
 from results.reader import Reader
 from results.records import TrialRecord
 from runner.protocol import DataPaths, Scale
-from sweeps.calibration import mean_seconds
-from sweeps.forecast import Forecast, Point, Review, points, review
+from sweeps.forecast.calibration import mean_seconds
+from sweeps.forecast.forecast import Forecast, Point, Review, points, review
 from sweeps.space.schema import Budget, SearchSpace
 from sweeps.space.walk import planned
 

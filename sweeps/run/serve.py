@@ -18,11 +18,12 @@ import click
 from results.database.outage import Notice
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
-from sweeps import keepsakes, runfile
+from sweeps.access.source import read_token
+from sweeps.artifacts import access
+from sweeps.run import runfile
 from sweeps.server.app import Address, Server, create_app
 from sweeps.server.housekeeping import Housekeeper
 from sweeps.server.team import Team
-from sweeps.source import read_token
 
 _TICK_SECONDS = 1.0
 _OPEN_FILES = 65_536
@@ -88,7 +89,7 @@ def _serve(house: House, store: Store, token: str) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    with keepsakes.opened(store, house.storage, house.artifacts, house.disk_budget) as artifacts:
+    with access.opened(store, house.storage, house.artifacts, house.disk_budget) as artifacts:
         team = Team(store, house.storage, house.work_dir, house.plugins, artifacts)
         team.reopen()
         _answer(house, team, token, ended)
@@ -96,22 +97,22 @@ def _serve(house: House, store: Store, token: str) -> int:
 
 
 def _answer(house: House, team: Team, token: str, ended: threading.Event) -> None:
-    housekeeper, notice = Housekeeper(team.hall, team.artifacts), Notice(log.error)
+    housekeeper, notice = Housekeeper(team.registry, team.artifacts), Notice(log.error)
     told: str | None = None
-    with Server(create_app(team.hall, token, team, team.artifacts), house.address) as server:
+    with Server(create_app(team.registry, token, team, team.artifacts), house.address) as server:
         runfile.write(house.storage, _run_file(house, server, token))
-        names = ", ".join(study.name for study in team.hall.studies())
+        names = ", ".join(study.name for study in team.registry.studies())
         click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
-        while not ended.wait(_TICK_SECONDS) and not team.hall.stopping:
+        while not ended.wait(_TICK_SECONDS) and not team.registry.stopping:
             with notice.of_trouble():
                 back = team.store.keep_claims()
-                for study in team.hall.studies():
+                for study in team.registry.studies():
                     if study.name in back:
                         team.reopen(shared=True, only=study.name)
-                team.hall.tick()
+                team.registry.tick()
                 if line := housekeeper.tick():
                     log.error("%s", line)
-            fault, team.hall.fault = team.hall.fault, None
+            fault, team.registry.fault = team.registry.fault, None
             if fault and fault != told:
                 log.error("%s", fault)
             told = fault

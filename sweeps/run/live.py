@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from results.records import StudyRecord
-from sweeps.status import counted, shown
+from sweeps.access.status import counted, shown
 
 if TYPE_CHECKING:
     from sweeps.leases.coordinator import Coordinator
@@ -75,13 +75,13 @@ class Live:
         if status["eta_seconds"]:
             head += f", about {max(1, round(status['eta_seconds'] / 60))} min left"
         running = Table("trial", "what", "epoch", self._record.objective, "time", box=None)
-        for seat in self._coordinator.seats():
+        for trial in self._coordinator.running():
             running.add_row(
-                str(seat.trial),
-                seat.what,
-                f"{seat.epoch}/{seat.epochs}",
-                "" if seat.score is None else f"{seat.score:.4f}",
-                f"{time.time() - seat.since:.0f} s",
+                str(trial.trial),
+                trial.what,
+                f"{trial.epoch}/{trial.epochs}",
+                "" if trial.score is None else f"{trial.score:.4f}",
+                f"{time.time() - trial.since:.0f} s",
             )
         parts: list[Text | Table] = [Text(head, style="bold"), running]
         if best := status["best"]:

@@ -13,10 +13,10 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from runner.errors import UserError
-from sweeps.artifacts.errors import ShelfError
+from sweeps.artifacts.errors import BackendError
 
 
-class Shelf(Protocol):
+class Backend(Protocol):
     """An artifact store of Optuna's, with what a server of large files needs besides.
 
     Attributes:
@@ -26,10 +26,10 @@ class Shelf(Protocol):
     where: str
 
     def take(self, file: Path, artifact_id: str) -> None:
-        """Keeps a whole file under a new id; the file stays. Raises `ShelfError`, OSError of the local disk."""
+        """Keeps a whole file under a new id; the file stays. Raises `BackendError`, OSError of the local disk."""
 
     def open_at(self, artifact_id: str, offset: int) -> BinaryIO:
-        """A reader from a byte on. Raises ArtifactNotFound, `ShelfError`."""
+        """A reader from a byte on. Raises ArtifactNotFound, `BackendError`."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """As Optuna calls it."""
@@ -38,10 +38,10 @@ class Shelf(Protocol):
         """As Optuna calls it."""
 
     def remove(self, artifact_id: str) -> None:
-        """Deletes an object, if it is there. Raises `ShelfError`."""
+        """Deletes an object, if it is there. Raises `BackendError`."""
 
 
-def open_shelf(where: str) -> Shelf:
+def open_backend(where: str) -> Backend:
     """The artifact store at ``s3://BUCKET[/PREFIX]``, or in a folder, which is made.
 
     Raises:
@@ -103,7 +103,7 @@ class Folder(FileSystemArtifactStore):
         try:
             yield
         except OSError as error:
-            raise ShelfError(f"cannot {verb} the artifacts in {self.where}: {_why(error)}") from error
+            raise BackendError(f"cannot {verb} the artifacts in {self.where}: {_why(error)}") from error
 
 
 def _sync(folder: Path) -> None:

@@ -18,12 +18,12 @@ from results.records import StudyRecord, TrialRecord
 from runner import scoring
 from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Plugin
-from sweeps import confirmed
-from sweeps.heldout import Scorer, check_trusted, trained
-from sweeps.remote import Remote
+from sweeps.access.remote import Remote
+from sweeps.confirm import confirmed
+from sweeps.confirm.heldout import Scorer, check_trusted, trained
+from sweeps.run.submit import watch
 from sweeps.server.confirmation import Asked
 from sweeps.study.study import Study
-from sweeps.submit import watch
 
 
 class Confirmation(Protocol):

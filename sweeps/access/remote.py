@@ -19,7 +19,7 @@ from results.tables.columns import clean
 from runner.errors import UserError
 from runner.protocol import StudyName
 from runner.wire.client import Client, ServerTroubleError, in_trouble, no_tls, shown
-from sweeps.imports import Imported, ImportedTable
+from sweeps.imports.imports import Imported, ImportedTable
 from sweeps.server.confirmation import Asked, HeldScore
 from sweeps.server.submission import Submission
 

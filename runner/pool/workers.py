@@ -12,12 +12,12 @@ from runner.pool.telling import Ear, Told
 
 
 @dataclass
-class Seat:
+class Worker:
     """One worker.
 
     Attributes:
         started: when, in seconds of a monotonic clock.
-        deaths: of this seat's workers without a finished minute.
+        deaths: of its processes that did not work for a minute.
         probe: it trains one trial alone on its GPU, so that its memory can be measured.
         leaving: it was told to end after its trial.
         retired: it works no more.
@@ -37,7 +37,7 @@ class Seat:
 
 
 @dataclass
-class Room:
+class Capacity:
     """How many trainings each GPU has room for, learned from what they took.
 
     Args:
@@ -65,7 +65,7 @@ class Room:
         return min(fit, self.most.get(gpu, fit))
 
 
-def surplus(seats: Sequence[Seat], wanted: int) -> Iterable[Seat]:
+def surplus(workers: Sequence[Worker], wanted: int) -> Iterable[Worker]:
     """Who should leave so that `wanted` stay: the last ones."""
-    staying = [seat for seat in seats if not (seat.retired or seat.leaving)]
+    staying = [worker for worker in workers if not (worker.retired or worker.leaving)]
     return staying[wanted:]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from results.artifacts import ArtifactIndex
-from sweeps.artifacts.errors import NoRoomError, ShelfError
+from sweeps.artifacts.backends import Backend
+from sweeps.artifacts.errors import BackendError, NoRoomError
 from sweeps.artifacts.keep import Decision, Leading, Spared, decide, shown
-from sweeps.artifacts.shelves import Shelf
 
 
 @dataclass
@@ -31,17 +31,17 @@ class Limits:
     spared: Spared = field(default_factory=dict)
 
 
-class Room:
+class Quota:
     """Deletes by the rules; what was forgotten goes from the artifact store as well.
 
     Args:
         index: of artifacts.
-        shelf: where they lie.
+        backend: where they lie.
         limits: how much may stay.
     """
 
-    def __init__(self, index: ArtifactIndex, shelf: Shelf, limits: Limits) -> None:
-        self._index, self._shelf, self._limits = index, shelf, limits
+    def __init__(self, index: ArtifactIndex, backend: Backend, limits: Limits) -> None:
+        self._index, self._backend, self._limits = index, backend, limits
 
     def tidy(self, coming: int = 0) -> Decision:
         """Applies the rules, with so many bytes for uploads under way."""
@@ -75,10 +75,10 @@ class Room:
     def remove_loose(self, needed: Collection[str]) -> None:
         """Deletes from the artifact store what no artifact needs, save what is being written just now."""
         gone = []
-        with contextlib.suppress(ShelfError):  # the ids are kept: the next time will do
+        with contextlib.suppress(BackendError):  # the ids are kept: the next time will do
             for artifact_id in self._index.loose():
                 if artifact_id not in needed:
-                    self._shelf.remove(artifact_id)
+                    self._backend.remove(artifact_id)
                     gone.append(artifact_id)
         if gone:
             self._index.gone(gone)

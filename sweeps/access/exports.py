@@ -15,10 +15,9 @@ from results.records import StudyRecord
 from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.wire.artifacts import Transfer
-from sweeps import keepsakes
-from sweeps.artifacts import Place
-from sweeps.remote import Remote
-from sweeps.source import Source
+from sweeps.access.remote import Remote
+from sweeps.access.source import Source
+from sweeps.artifacts import Place, access
 
 
 def checkpoint(storage: str, reader: Reader | Remote, record: StudyRecord, numbers: Sequence[int], target: Path) -> int:
@@ -81,7 +80,7 @@ def _sent(storage: str, reader: Reader | Remote, record: StudyRecord, number: in
     name = _file(record, number).name
     if isinstance(reader, Remote):
         return _download(reader, record.name, number, name, target)
-    return keepsakes.copied(reader, storage, Place(record.name, number, name), target)
+    return access.copied(reader, storage, Place(record.name, number, name), target)
 
 
 def _download(server: Remote, study: str, number: int, name: str, target: Path) -> bool:

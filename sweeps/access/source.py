@@ -13,8 +13,8 @@ from pathlib import Path
 
 from results.reader import Reader
 from runner.errors import UserError
-from sweeps import runfile
-from sweeps.remote import Remote, server_option
+from sweeps.access.remote import Remote, server_option
+from sweeps.run import runfile
 
 _DEFAULT = "sqlite:///sweeps.db"  # where the command line looks
 
@@ -126,7 +126,7 @@ def _own_for_a_moment(storage: str, study: str | None) -> Iterator[Remote]:
             team = Team(store, storage, Path(folder), plugins=True)
             team.reopen(shared=True, only=study)
             token = secrets.token_urlsafe(32)
-            with Server(create_app(team.hall, token)) as server, Remote(server.url, token) as remote:
+            with Server(create_app(team.registry, token)) as server, Remote(server.url, token) as remote:
                 yield remote
     finally:
         lock.release()

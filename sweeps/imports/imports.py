@@ -12,8 +12,8 @@ from results.importing import read_table
 from results.records import ImportRecord, StudyRecord, now
 from runner.errors import UserError
 from runner.protocol import DataPaths, Line, Message, Name, digest
-from sweeps.cells import LABELLED, apart
-from sweeps.rows import RowReader, UnknownError, words
+from sweeps.imports.cells import LABELLED, apart
+from sweeps.imports.rows import RowReader, UnknownError, words
 from sweeps.space.schema import SamplerKind, SearchSpace
 from sweeps.space.walk import planned
 

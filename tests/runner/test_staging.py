@@ -23,8 +23,8 @@ from runner.wire.artifacts import Transfer
 from runner.wire.client import Client
 from runner.worker.attempt import Attempt, NodeFaultError
 from runner.worker.interrupts import Interrupts
-from runner.worker.luggage import Luggage
 from runner.worker.memory import Memory
+from runner.worker.staging import Staging
 
 DATA = noise(300_000)
 
@@ -55,18 +55,18 @@ def saved(lease: Lease, data: bytes = DATA) -> Path:
 
 
 def test_what_was_sent_goes_and_can_be_fetched_again(site: ArtifactSite, client: Client) -> None:
-    luggage, lease = Luggage(client, shared=False), held(site)
+    staging, lease = Staging(client, shared=False), held(site)
     last = saved(lease)
-    luggage.send_epoch(lease, 0.0)
+    staging.send_epoch(lease, 0.0)
     client.report(lease, EpochReport(epoch=1, metrics={"segm_mAP": 0.5}, seconds=1.0))
-    luggage.forget(lease, over=False)
+    staging.forget(lease, over=False)
     assert not last.exists()
     client.hand_back(lease, "the worker was stopped", "stopped")
     again = held(site)
     assert again.reported
-    luggage.fetch(again, 0.0)
+    staging.fetch(again, 0.0)
     assert last.read_bytes() == DATA
-    luggage.forget(again, over=False)
+    staging.forget(again, over=False)
     assert not last.exists()
 
 
@@ -74,21 +74,21 @@ def test_what_was_sent_goes_and_can_be_fetched_again(site: ArtifactSite, client:
 def test_what_was_not_sent_goes_with_a_trial_that_is_over(site: ArtifactSite, client: Client, over: bool) -> None:
     lease = held(site)
     last = saved(lease)
-    Luggage(client, shared=False).forget(lease, over)
+    Staging(client, shared=False).forget(lease, over)
     assert last.exists() != over
 
 
 def test_what_the_server_had_no_room_for_stays(site: ArtifactSite, client: Client) -> None:
-    luggage, lease = Luggage(client, shared=False), held(site)
+    staging, lease = Staging(client, shared=False), held(site)
     last = saved(lease)
     site.limits.budget = 1000
-    luggage.send_epoch(lease, 0.0)
+    staging.send_epoch(lease, 0.0)
     client.report(lease, EpochReport(epoch=1, metrics={"segm_mAP": 0.5}, seconds=1.0))
-    luggage.forget(lease, over=True)
+    staging.forget(lease, over=True)
     assert last.exists()
     client.hand_back(lease, "the worker was stopped", "stopped")
 
-    started_again, lease = Luggage(client, shared=False), held(site)
+    started_again, lease = Staging(client, shared=False), held(site)
     started_again.fetch(lease, 0.0)
     started_again.forget(lease, over=True)
     assert last.exists()
@@ -99,24 +99,24 @@ def test_what_the_server_had_no_room_for_stays(site: ArtifactSite, client: Clien
 
 
 def test_what_another_worker_of_the_machine_trains_stays(site: ArtifactSite, client: Client) -> None:
-    luggage, lease = Luggage(client, shared=False), held(site)
+    staging, lease = Staging(client, shared=False), held(site)
     last = saved(lease)
     code = "import filelock, sys\nwith filelock.FileLock(sys.argv[1]):\n    print(flush=True)\n    sys.stdin.read()\n"
     command = [sys.executable, "-c", code, str(TrialPaths(last.parent).lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout and other.stdout.readline()
-        luggage.forget(lease, over=True)
+        staging.forget(lease, over=True)
         assert last.exists()
         other.communicate()
-    luggage.forget(lease, over=True)
+    staging.forget(lease, over=True)
     assert not last.exists()
 
 
 def test_the_servers_own_disk_is_left_alone(site: ArtifactSite, client: Client) -> None:
-    luggage, lease = Luggage(client, shared=True), held(site)
+    staging, lease = Staging(client, shared=True), held(site)
     last = saved(lease)
-    luggage.send_epoch(lease, 0.0)
-    luggage.forget(lease, over=True)
+    staging.send_epoch(lease, 0.0)
+    staging.forget(lease, over=True)
     assert last.exists()
 
 
@@ -134,8 +134,8 @@ def test_no_end_leaves_a_checkpoint(
     monkeypatch.setenv(LEAVER, end)
     lease = held(site).model_copy(update={"heartbeat_seconds": 0.2, "limit_seconds": 3600.0})
     last = TrialPaths.of(lease.work_dir, lease.study, lease.trial).last
-    context, luggage = multiprocessing.get_context("spawn"), Luggage(client, shared=False)
-    attempt = Attempt(client, context, Machine(1, 0), lease, Interrupts(), Memory(None, True), luggage, "leaver")
+    context, staging = multiprocessing.get_context("spawn"), Staging(client, shared=False)
+    attempt = Attempt(client, context, Machine(1, 0), lease, Interrupts(), Memory(None, True), staging, "leaver")
 
     def end_it() -> None:
         while not attempt.ended.epochs:

@@ -18,7 +18,7 @@ from runner.wire.client import Client
 log = logging.getLogger("sweep.worker")
 
 
-class Luggage:
+class Staging:
     """Fetches what a trial goes on from, and sends what it leaves.
 
     Args:

@@ -11,7 +11,7 @@ from runner.catalog import MODELS, SETTINGS
 from runner.catalog.spellings import plain
 from runner.protocol import Combination, Scalar, Scale, digest
 from runner.share import share_of
-from sweeps.cells import same
+from sweeps.imports.cells import same
 from sweeps.space.exclusion import forbidden
 from sweeps.space.opening import left_open, opening
 from sweeps.space.resolve import DEFAULT_AUGMENTATION, resolve
@@ -44,7 +44,7 @@ class RowReader:
         Assumed is what is trained where a space says nothing; where the study does not offer that, nothing is.
 
         Args:
-            cells: of the row, as `sweeps.cells.apart` gives them.
+            cells: of the row, as `sweeps.imports.cells.apart` gives them.
 
         Raises:
             UnknownError: the study would not have tried it, or the row does not say enough.

@@ -25,7 +25,7 @@ from runner.paths import cached, replace_with
 from runner.protocol import Combination, DataPaths, Lease, Scalar, Scale, digest
 from runner.share import share_of, shared
 from runner.training.timing import Answer, Timer
-from sweeps.forecast import COUNTED, Forecast, Levels, Point, levels
+from sweeps.forecast.forecast import COUNTED, Forecast, Levels, Point, levels
 from sweeps.space.exclusion import first_allowed, forbidden
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import FloatRange, Form, IntRange, SearchSpace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sweeps.catalog import NOT_SET, columns, limit_row, parameter_row, row
+from sweeps.catalog.catalog import NOT_SET, columns, limit_row, parameter_row, row
 
 _HEAD = f"""\
 # Catalog
@@ -21,7 +21,7 @@ column says.
 
 
 def page(found: Mapping[str, Sequence[Mapping[str, Any]]], limits: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The page for what `sweeps.catalog.document` and `sweeps.catalog.limits` give."""
+    """The page for what `sweeps.catalog.catalog.document` and `sweeps.catalog.catalog.limits` give."""
     sections = [_HEAD.splitlines(), *_sections(found)]
     if limits:
         rows = [limit_row(limit) for limit in limits]

@@ -13,14 +13,14 @@ import httpx
 from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Scale
 from runner.wire.artifacts import Transfer
-from sweeps.imports import ImportedTable, announce
-from sweeps.remote import Remote
+from sweeps.access.remote import Remote
+from sweeps.access.source import Source
+from sweeps.access.status import counted, shown
+from sweeps.imports.imports import ImportedTable, announce
 from sweeps.server.submission import AWAITED, PluginText, Submission
 from sweeps.show import print_standing
-from sweeps.source import Source
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
-from sweeps.status import counted, shown
 
 _POLL_SECONDS = 2.0
 PATIENCE = 600.0  # seconds for which a server may be away from whoever watches: a restart, a network that is cut

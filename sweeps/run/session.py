@@ -33,7 +33,7 @@ from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Given, first, suggest
 
 if TYPE_CHECKING:
-    from sweeps.remote import Remote
+    from sweeps.access.remote import Remote
 
 RENAME = "name another study with --set study=NAME"
 _MOST_PARTS = 400  # combinations of names whose configs are looked at

@@ -18,8 +18,8 @@ from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.protocol import Combination, DataPaths, Holdout, Lease, Objective, Plugin
 from runner.worker.trust import distrusted
-from sweeps import exports
-from sweeps.remote import Remote
+from sweeps.access import exports
+from sweeps.access.remote import Remote
 
 _WORK_DIR = "work_dirs"  # below it, what a server's trial leaves here: config and log of its scoring
 

@@ -9,9 +9,8 @@ from results.errors import NotFoundError
 from results.reader import Reader
 from results.records import StudyRecord
 from runner.paths import TrialPaths
-from sweeps import keepsakes
-from sweeps.artifacts import Artifacts, Place, UnknownArtifactError
-from sweeps.remote import Remote
+from sweeps.access.remote import Remote
+from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, access
 
 _PIECE = 2**20  # bytes
 
@@ -28,7 +27,7 @@ def piece(storage: str, reader: Reader | Remote, record: StudyRecord, number: in
         except NotFoundError:
             return b""
     found = _here(record, number, offset)
-    return _read(keepsakes.reading(reader, storage, _place(record, number), offset)) if found is None else found
+    return _read(access.reading(reader, storage, _place(record, number), offset)) if found is None else found
 
 
 def read(record: StudyRecord, number: int, offset: int, artifacts: Artifacts | None = None) -> bytes:

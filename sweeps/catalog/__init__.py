@@ -1,0 +1,1 @@
+"""The catalog for people and scripts: what can be chosen, as JSON, tables and a page."""

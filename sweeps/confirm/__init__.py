@@ -1,0 +1,1 @@
+"""Further seeds of the best, and one look at the images held out."""

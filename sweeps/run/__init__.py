@@ -1,0 +1,1 @@
+"""Studies at work: a run on this machine, a long-lived server, a study handed to a team's."""

@@ -1,0 +1,89 @@
+"""A database has one process that may change it: being that one, or following what it does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import httpx
+
+from results.store import Store
+from runner.errors import UserError
+from runner.wire.client import Client
+from sweeps.access.status import counted
+from sweeps.run import runfile
+
+
+@contextlib.contextmanager
+def owning(storage: str, work_dir: Path) -> Iterator[Store | None]:
+    """The store of a database that is ours until the block ends; None where another process has it.
+
+    Raises:
+        UserError, ResultsError: it cannot be written, or the folder of the trainings cannot.
+    """
+    lock = runfile.own(storage)
+    if lock is None:
+        yield None
+        return
+    try:
+        check_writable(work_dir)
+        with Store.open(storage) as store:
+            yield store
+    finally:
+        runfile.remove(storage)
+        lock.release()
+
+
+def owner(storage: str) -> runfile.RunFile:
+    """The run of the process that has the database.
+
+    Raises:
+        UserError: it is no run of a study, or does not tell.
+    """
+    run = None
+    for _ in range(20):  # it may have just begun
+        run = runfile.read(storage)
+        if run:
+            break
+        time.sleep(0.25)
+    if run is None:
+        raise UserError(f"the database {runfile.named(storage)} is in use by another process; try again in a moment")
+    if not run.study:
+        raise UserError(
+            f"the database {runfile.named(storage)} is in use: a server (process {run.pid}) has it; "
+            f"hand the study to that with: sweep start SPACE --server {run.url}"
+        )
+    return run
+
+
+def follow(run: runfile.RunFile) -> None:
+    """Prints a line whenever the number of trials in a state changes, until the run ends."""
+    told = ""
+    with Client(run.url, run.token) as client:
+        while True:
+            try:
+                document = client.status(run.study)
+            except httpx.HTTPError:
+                return
+            counts = counted(document)
+            if counts != told:
+                click.echo(counts, err=True)
+                told = counts
+            time.sleep(1)
+
+
+def check_writable(work_dir: Path) -> None:
+    """Raises UserError where trainings cannot write in this folder."""
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        probe = work_dir / f".sweep-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{work_dir}: {(error.strerror or str(error)).lower()}; name another folder with --work-dir"
+        ) from error
