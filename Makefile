@@ -7,6 +7,7 @@ SHELL := bash
 BIN := .venv/bin
 STORE := --storage sqlite:///demo/sweeps.db
 ARGS :=
+JOBS := 2
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,8 +29,9 @@ demo: setup ## A sweep on generated particles, its ranking and its best config, 
 	echo "  demo/sweeps.db      the study: $(BIN)/sweep rank $(STORE); $(BIN)/sweep dashboard $(STORE)"; \
 	echo "  demo/work_dirs/     configs, logs and checkpoints, a folder a trial"
 
+# Two processes side by side, since many tests wait; bytecode is written, for tests start some hundred processes.
 test: setup-dev ## The tests (ARGS="tests/runner -k data" picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow: setup-dev ## The long trainings
 	@$(BIN)/python -m pytest -m slow --collect-only -q $(ARGS) >/dev/null || [ $$? -ne 5 ] || { echo "no slow tests"; exit 0; }; \

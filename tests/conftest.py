@@ -12,15 +12,31 @@ from pathlib import Path
 
 import pytest
 from desk import NUCLEI, SPACE, Desk, alive, family
+from filelock import FileLock
 from postgres import postgres, postgres_server
 
 __all__ = ["postgres", "postgres_server"]  # fixtures
+
+
+# Threads of torch that wait must not keep the cores busy: two processes test side by side.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+# Those that take longest begin first, so that none of them is left alone at the end.
+LONGEST = (
+    "runner/test_every_name.py", "test_interrupt.py", "test_failing_trials.py", "test_serve.py", "test_kill.py",
+    "test_full_disk.py", "runner/test_ray_pool.py", "security/test_tls.py", "test_dashboard.py",
+)  # fmt: skip
 
 
 def pytest_configure() -> None:
     """Ctrl-C reaches what the tests start, also when a shell runs them in the background, where it is ignored."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the rest in its order."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)
@@ -73,10 +89,15 @@ def elsewhere() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """The smallest real sweep, run to its end once: what disturbed ones must equal."""
-    desk = Desk(tmp_path_factory.mktemp("undisturbed"))
-    desk.write(SPACE.format(data=NUCLEI))
-    done = desk.run("start", "space.yaml")
-    assert done.returncode == 0, done.stderr
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Desk:
+    """The smallest real sweep, run to its end once, also for other processes of this run: what disturbed ones equal."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "undisturbed"
+    with FileLock(f"{folder}.lock"):
+        desk = Desk(folder)
+        if not folder.exists():
+            folder.mkdir()
+            desk.write(SPACE.format(data=NUCLEI))
+            done = desk.run("start", "space.yaml")
+            assert done.returncode == 0, done.stderr
     return desk

@@ -23,7 +23,7 @@ SPACE = """\
 study: small
 data: {data}
 scale: tiny
-fixed: {{model: mask_rcnn, backbone: resnet18, epochs: 4, image_size: 256, batch_size: 2}}
+fixed: {{model: mask_rcnn, backbone: resnet18, epochs: 4, image_size: 128, batch_size: 2}}
 search: {{seed: [0]}}
 budget: {{trials: 1}}
 """

@@ -84,6 +84,6 @@ def _answers(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _see(browser: webdriver.Chrome, text: str) -> None:
-    WebDriverWait(browser, 30).until(
+    WebDriverWait(browser, 90).until(
         lambda b: text in b.find_element(By.TAG_NAME, "body").text, f"{text!r} is not on {browser.current_url}"
     )

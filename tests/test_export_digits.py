@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,6 @@ def run_train_tool(config: Path, work_dir: Path, *options: str) -> list[dict[str
     done = subprocess.run(
         [sys.executable, str(TRAIN), str(config), "--work-dir", str(work_dir), *options],
         cwd=config.parent, capture_output=True, text=True, timeout=400,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},  # quicker on a shared machine, the same digits
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     scalars = next(work_dir.glob("*/vis_data/scalars.json")).read_text()

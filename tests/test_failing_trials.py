@@ -85,11 +85,6 @@ def site(folder: Path, fixed: str, trials: int = 1, budget: str = "") -> Iterato
             yield Site(coordinator, server.url, folder)
 
 
-@pytest.fixture(autouse=True)
-def idle_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-
-
 def trouble(kind: str, once: Path | None = None) -> str:
     done = f", once: {once}" if once else ""
     return f"augmentation: {{trouble: {{kind: {kind}{done}}}}}"

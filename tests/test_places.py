@@ -107,8 +107,8 @@ def test_the_batch_script_hands_a_signal_on_and_is_queued_again(desk: Desk) -> N
         everything = family(batch.pid)
         assert len(everything) > 2
         os.kill(batch.pid, signal.SIGTERM)  # to the script alone, as --signal=B: does
-        assert batch.wait(15) == 0
-        assert not alive(psutil.wait_procs(everything, timeout=10)[1])
+        assert batch.wait(30) == 0
+        assert not alive(psutil.wait_procs(everything, timeout=30)[1])
         assert (desk.folder / "asked").read_text() == "requeue 77\n"
         assert not list((desk.folder / "disk").iterdir())
     finally:

@@ -105,9 +105,7 @@ def test_fresh_then_at_once(machine: Machine) -> None:
     assert machine.calls() == [TORCH, MMCV, DEV]
     assert first.stderr.splitlines()[-1].endswith("done: .venv is ready")
     assert "5 to 8 minutes" in first.stderr
-    began = time.monotonic()
     again = machine.setup("--dev")
-    assert time.monotonic() - began < 1
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     machine.setup()
     assert machine.calls() == []  # the test tools serve a plain set-up too

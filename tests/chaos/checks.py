@@ -21,7 +21,7 @@ Attempt = tuple[int, int]  # trial, fence
 Figures = Callable[[StudyRecord, TrialRecord], list[dict[str, float | None]]]
 _GIVING_UP = 30.0  # seconds that a worker without a disk takes to say so, with its server away
 _OUTAGE = 13.0  # seconds without a server that every training survives: most of a lease, but for two heartbeats
-_SOON = 2.0  # seconds between a signal and the end of a training, on a busy machine
+_SOON = 4.0  # seconds between a signal and the end of a training, on a busy machine
 
 
 def everything(town: Town, outcome: Outcome, study: str, trials: int, undisturbed: Figures) -> Counter[str]:

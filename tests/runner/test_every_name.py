@@ -19,11 +19,16 @@ from runner.catalog import AUGMENTATIONS, BACKBONES, MODELS, SCHEDULES
 from runner.paths import TrialPaths
 from runner.protocol import Lease
 
+# every model once, then again and again those that score an image quickest
+QUICK = ("solov2", "rtmdet_ins", "condinst", "mask2former")
 KINDS = (BACKBONES, MODELS, AUGMENTATIONS, SCHEDULES)
-ROWS = [
-    tuple(names)
-    for names, _ in zip(zip(*map(itertools.cycle, KINDS), strict=False), range(max(map(len, KINDS))), strict=False)
-]
+CYCLES = (
+    itertools.cycle(BACKBONES),
+    itertools.chain(MODELS, itertools.cycle(QUICK)),
+    itertools.cycle(AUGMENTATIONS),
+    itertools.cycle(SCHEDULES),
+)
+ROWS = list(itertools.islice(zip(*CYCLES, strict=False), max(map(len, KINDS))))
 
 
 def losses(trial: Lease) -> list[float]:
@@ -36,17 +41,17 @@ def losses(trial: Lease) -> list[float]:
 def test_every_name_trains(tmp_path: Path, backbone: str, model: str, augmentation: str, schedule: str) -> None:
     trial = combination(
         model, backbone, augmentation=() if augmentation == "none" else (augmentation,), schedule=schedule,
-        optimizer=part("optimizer", "AdamW"), epochs=3, image_size=[128, 128],
+        optimizer=part("optimizer", "AdamW"), epochs=2, image_size=[128, 128],
         config={"default_hooks.logger.interval": 1},
     )  # fmt: skip
-    what = lease(tmp_path, trial)
+    what = lease(tmp_path, trial, detections=20)
     with trainer(what) as training:
         note = training.end()
     assert note.result and note.result.outcome == "complete", note
     found = losses(what)
-    assert len(found) == 18, "three epochs of twelve images in batches of two"
+    assert len(found) == 12, "two epochs of twelve images in batches of two"
     assert all(map(math.isfinite, found))
     assert found[-1] < found[0], found
     reports = [note.report for note in training.notes if note.report]
-    assert [report.epoch for report in reports] == [1, 2, 3]
+    assert [report.epoch for report in reports] == [1, 2]
     assert all("segm_mAP" in report.metrics for report in reports)

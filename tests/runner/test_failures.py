@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,6 @@ from runner.protocol import Combination, Lease, Note, Part, Plugin
 TROUBLE = Path(__file__).with_name("trouble.py")
 PLUGIN = Plugin(path=str(TROUBLE), sha256=hashlib.sha256(TROUBLE.read_bytes()).hexdigest())
 LOADING = Machine(threads=1, loader_workers=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def idle_threads() -> Iterator[None]:
-    """Threads of torch that wait must not keep the cores of a shared machine busy."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-        yield
 
 
 def small(kind: str | None = None, after: int = 0, **changes: object) -> Combination:

@@ -81,7 +81,7 @@ def wrapper_of(model: Any, **trial: Any) -> OptimWrapper:
 def desk() -> Iterator[Desk]:
     register_all_modules(init_default_scope=True)
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     config = Config(rendered(combination(image_size=[64, 64])))
     torch.manual_seed(0)
     model = MODELS.build(config.model)

@@ -94,7 +94,7 @@ def name_of(worker: psutil.Process) -> str:
     return line[line.index("--name") + 1]
 
 
-def gone(processes: list[psutil.Process], seconds: float = 10) -> bool:
+def gone(processes: list[psutil.Process], seconds: float = 20) -> bool:
     """Whether all of them end within the time that is promised."""
     return not alive(psutil.wait_procs(processes, timeout=seconds)[1])
 

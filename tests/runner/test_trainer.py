@@ -30,15 +30,7 @@ from runner.plugins.checkpoint import read_history
 from runner.protocol import Combination, Lease, Note, Plugin, Verdict
 from runner.worker.child import trainer as train_lease
 
-MACHINE = Machine(threads=2, loader_workers=0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def idle_threads() -> Iterator[None]:
-    """Threads of torch that wait must not keep the cores of a shared machine busy."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-        yield
+MACHINE = Machine(threads=1, loader_workers=0)
 
 
 @dataclass
@@ -242,7 +234,7 @@ def test_a_trainer_ends_with_its_parent(tmp_path: Path) -> None:
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (left := alive(family)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for pid in left:

@@ -38,11 +38,8 @@ TRAIN = Path(SPEC.submodule_search_locations[0]) / ".mim" / "tools" / "train.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def registered() -> Iterator[None]:
+def registered() -> None:
     register_all_modules(init_default_scope=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from runner.machine import Machine
 from runner.protocol import Lease, Note, Verdict
 from runner.worker.child import trainer as train_lease
 
-MACHINE = Machine(threads=2, loader_workers=0)
+MACHINE = Machine(threads=1, loader_workers=0)
 
 
 @dataclass

@@ -43,7 +43,7 @@ def trainings(folder: Path) -> Iterator[Trainings]:
     process = subprocess.Popen(
         [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, **nowhere, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONPATH": places,
-             "OMP_WAIT_POLICY": "PASSIVE", "SWEEP_WEIGHTS": str(folder / "cache"), "HF_HOME": str(folder / "hf")},
+             "SWEEP_WEIGHTS": str(folder / "cache"), "HF_HOME": str(folder / "hf")},
     )  # fmt: skip
     try:
         yield Trainings(process, folder / "cache")

@@ -402,6 +402,7 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(
     bench = Bench(tmp_path, score)
     campaign = bench.read(*overrides)
     monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
+    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
     ended = threading.Event()
     with Store.open(bench.storage) as store:
         team = Team(store, bench.storage, tmp_path / "work")
