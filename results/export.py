@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ResultsError
-from results.files import copy_atomically, write_atomically
+from results.files import copy_atomically
 from results.ranking import tried
 from results.ranking.confirmation import leader
 from results.ranking.rows import finite
 from results.ranking.standings import Standing
 from results.records import StudyRecord, TrialRecord
-
-__all__ = [
-    "config_text", "copy_checkpoint", "imported", "params_document", "pick", "write_atomically",
-]  # fmt: skip
 
 MACHINE = ("device", "threads", "loader_workers")  # in versions, but no packages
 

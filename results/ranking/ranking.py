@@ -14,8 +14,6 @@ from results.ranking.rows import METRICS, Baseline, Ranking, Row, finite
 from results.ranking.standings import Standings, stand
 from results.records import StudyRecord, TrialRecord
 
-__all__ = ["BY", "METRICS", "Baseline", "Ranking", "Row", "finite", "rank", "ranked"]
-
 BY = ("model", "backbone", "augmentation", "optimizer", "owner", "schedule")
 
 

@@ -15,8 +15,8 @@ import pytest
 from mmengine.config import Config
 
 from results.errors import ResultsError
-from results.export import config_text, copy_checkpoint, imported, params_document, pick, write_atomically
-from results.files import replacing
+from results.export import config_text, copy_checkpoint, imported, params_document, pick
+from results.files import replacing, write_atomically
 from results.records import StudyRecord, TrialRecord
 
 TrialMaker = Callable[..., TrialRecord]
