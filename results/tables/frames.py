@@ -72,7 +72,7 @@ def _full_frame(ranking: Ranking) -> pd.DataFrame:
         for name in ("interval", "group"):
             flat[name] = " to ".join(map(str, flat[name])) if flat[name] else None
         rows.append({name: _harmless(value) for name, value in {**flat, **params}.items()})
-    names = [field.name for field in fields(Row) if field.name not in ("params", "label")]
+    names = [field.name for field in fields(Row) if field.name not in ("params", "label", "what")]
     at = names.index("metrics")
     columns = dict.fromkeys([*names[:at], *METRICS, *names[at + 1 :], *(name for row in rows for name in row)])
     return pd.DataFrame(rows, columns=list(columns), dtype=object)
