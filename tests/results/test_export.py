@@ -49,6 +49,14 @@ def test_the_header(study: StudyRecord, trial_of: TrialMaker) -> None:
     assert text == HEADER + "\n" + CONFIG
 
 
+def test_of_a_gpu_no_last_digit_is_promised(study: StudyRecord, trial_of: TrialMaker) -> None:
+    trial = trial_of(3, device="cuda:0", versions={"torch": "2.13.0", "device": "NVIDIA H200", "threads": "1"})
+    lines = config_text(study, trial, CONFIG, "python train.py best_models.py").splitlines()
+    assert "# machine:    device NVIDIA H200, threads 1, loader workers unknown" in lines
+    assert "# On a GPU of this type kernels that add atomically may change the last digits of the score." in lines
+    assert not any("CPU" in line for line in lines)
+
+
 def test_a_standalone_config_says_what_it_leaves_out(study: StudyRecord, trial_of: TrialMaker) -> None:
     text = config_text(study, trial_of(0), "model = 1\n", "python train.py x.py", ["left out: our metric"])
     assert "# imports:    MMDetection only\n" in text
