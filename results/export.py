@@ -124,7 +124,7 @@ def params_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "data_hash": trial.data_hash,
         "seed": trial.seed,
         "epochs": trial.epochs,
-        "parts": trial.parts,
+        "parts": trial.trained,
         "params": trial.params,
     }
     return {name: finite(value) for name, value in document.items()}

@@ -74,6 +74,7 @@ def rank(
         every=tuple(row for row in everything.values() if row.rank is not None),
         against=goal,
         promising=_promising(trials, scores or {}),
+        rescued=tuple(trial for trial in trials if ranked(trial) and trial.adjusted),
     )
 
 
@@ -155,6 +156,7 @@ def _row(trial: TrialRecord, names: Sequence[str], baseline: Baseline | None, st
         interval=standing.interval if standing else None,
         group=standing.group if standing else None,
         seconds_per_image=finite(trial.seconds_per_image),
+        adjusted=trial.adjusted,
     )
 
 

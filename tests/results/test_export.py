@@ -101,6 +101,12 @@ def test_parameters_for_another_program(study: StudyRecord, trial_of: TrialMaker
     json.dumps(document, allow_nan=False)
 
 
+def test_what_ran_out_of_memory_is_handed_on_as_it_was_trained(study: StudyRecord, trial_of: TrialMaker) -> None:
+    trial = trial_of(3, adjusted={"batch_size": 1, "accumulate": 2})
+    settings = params_document(study, trial)["parts"]["settings"]
+    assert settings == {**trial.parts["settings"], "batch_size": 1, "accumulate": 2}
+
+
 def test_pick_the_best(trial_of: TrialMaker) -> None:
     trials = [
         trial_of(0, 0.4), trial_of(1, 0.5), trial_of(2, 0.5), trial_of(3, 0.9, state="pruned"),

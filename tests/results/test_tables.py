@@ -146,7 +146,7 @@ CSV_HEADER = [
     *("rank", "trial", "combination", "state", "owner", "model", "backbone", "augmentation", "optimizer", "seed"),
     *("epochs", "score", "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s", "segm_mAP_m", "segm_mAP_l"),
     *("bbox_mAP", "best_score", "best_epoch", "delta_baseline", "parameters", "peak_memory_mb", "seconds", "reason"),
-    *("mean", "seeds", "interval", "group", "seconds_per_image", "front"),
+    *("mean", "seeds", "interval", "group", "seconds_per_image", "front", "adjusted"),
     *("optimizer.lr", "augmentation.flip.probability"),
 ]
 
