@@ -42,7 +42,7 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True)
-class HeldRecord:
+class TrialArtifact:
     """An artifact of a trial, and how that trial stands."""
 
     artifact: ArtifactRecord
@@ -87,12 +87,12 @@ class ArtifactIndex:
             return list(_records(session, _artifacts(study).where(ArtifactRow.trial == _number(trial))))
 
     @waited_out
-    def held(self) -> list[HeldRecord]:
+    def held(self) -> list[TrialArtifact]:
         """All artifacts of trials, of every study, each with the state, the score and the failure of its trial."""
         query = _artifacts().add_columns(TrialRow.state, TrialRow.score, TrialRow.failure)
         query = query.join(TrialRow, (TrialRow.study_id == StudyRow.id) & (TrialRow.number == ArtifactRow.trial))
         with self._database.read() as session:
-            return [HeldRecord(_record(row, name), *trial) for row, name, *trial in session.execute(query)]
+            return [TrialArtifact(_record(row, name), *trial) for row, name, *trial in session.execute(query)]
 
     @waited_out
     def total(self) -> int:

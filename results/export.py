@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ResultsError
-from results.files import copy_atomically, write_atomically
+from results.files import copy_atomically
 from results.ranking import tried
 from results.ranking.confirmation import leader
 from results.ranking.rows import finite
 from results.ranking.standings import Standing
 from results.records import StudyRecord, TrialRecord
-
-__all__ = [
-    "config_text", "copy_checkpoint", "imported", "params_document", "pick", "write_atomically",
-]  # fmt: skip
 
 MACHINE = ("device", "threads", "loader_workers")  # in versions, but no packages
 
@@ -93,7 +89,7 @@ def config_text(study: StudyRecord, trial: TrialRecord, config: str, command: st
     lines = ["MMDetection config, exported by sweep", ""]
     lines += [f"{name + ':':<12}{_line(value)}" for name, value in header.items()]
     if not notes:
-        lines.append("On a CPU of this type, with these threads and workers, the score comes out to the last digit.")
+        lines.append(_digits(trial))
     lines += [_line(note) for note in notes]
     # The first two lines of a file could name an encoding; the first two here are ours and name none.
     comment = "".join(f"# {line}".rstrip() + "\n" for line in lines)
@@ -128,7 +124,7 @@ def params_document(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "data_hash": trial.data_hash,
         "seed": trial.seed,
         "epochs": trial.epochs,
-        "parts": trial.parts,
+        "parts": trial.trained,
         "params": trial.params,
     }
     return {name: finite(value) for name, value in document.items()}
@@ -155,6 +151,13 @@ def copy_checkpoint(source: Path, target: Path, option: str = "") -> None:
 def _machine(trial: TrialRecord) -> list[str]:
     known = {"device": trial.device, **trial.versions}
     return [f"{name.replace('_', ' ')} {known.get(name) or 'unknown'}" for name in MACHINE]
+
+
+def _digits(trial: TrialRecord) -> str:
+    """How exactly the score comes out again."""
+    if trial.device and trial.device.startswith("cuda"):
+        return "On a GPU of this type kernels that add atomically may change the last digits of the score."
+    return "On a CPU of this type, with these threads and workers, the score comes out to the last digit."
 
 
 def _plugins(study: StudyRecord) -> dict[str, str]:

@@ -71,8 +71,8 @@ class TrialRecord:
 
     Attributes:
         combination: eight hex digits that name the parts and parameters (no seed).
-        parts: ``model``, ``backbone``, ``optimizer``, ``schedule`` as ``{"name", "params"}`` (schedule may be
-            None), ``augmentation`` as a list of those, ``settings`` and ``config``.
+        parts: as proposed: ``model``, ``backbone``, ``optimizer``, ``schedule`` as ``{"name", "params"}`` (schedule
+            may be None), ``augmentation`` as a list of those, ``settings`` and ``config``.
         params: flat, dotted: ``{"optimizer.lr": 0.001}``.
         optuna_params: what the sampler proposed, under its own names.
         epochs: how many were planned.

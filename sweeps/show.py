@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TextIO, cast
 import click
 
 from results.ranking.confirmation import confirmed
-from results.ranking.ranking import Ranking, rank
+from results.ranking.ranking import rank
+from results.ranking.rows import Ranking
 from results.ranking.standings import judge
 from results.reader import Reader
 from results.records import StudyRecord

@@ -14,8 +14,6 @@ from results.ranking.rows import METRICS, Baseline, Ranking, Row, finite
 from results.ranking.standings import Standings, stand
 from results.records import StudyRecord, TrialRecord
 
-__all__ = ["BY", "METRICS", "Baseline", "Ranking", "Row", "finite", "rank", "ranked"]
-
 BY = ("model", "backbone", "augmentation", "optimizer", "owner", "schedule")
 
 
@@ -76,6 +74,7 @@ def rank(
         every=tuple(row for row in everything.values() if row.rank is not None),
         against=goal,
         promising=_promising(trials, scores or {}),
+        rescued=tuple(trial for trial in trials if ranked(trial) and trial.adjusted),
     )
 
 
@@ -157,6 +156,7 @@ def _row(trial: TrialRecord, names: Sequence[str], baseline: Baseline | None, st
         interval=standing.interval if standing else None,
         group=standing.group if standing else None,
         seconds_per_image=finite(trial.seconds_per_image),
+        adjusted=trial.adjusted,
     )
 
 

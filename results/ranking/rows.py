@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from results.records import ImportRecord, StudyRecord
+from results.records import ImportRecord, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     from results.ranking.standings import Standings
@@ -31,6 +31,7 @@ class Row:
         group: places that the combination may have, None where the noise between seeds is not known.
         seconds_per_image: that the model takes, None where it was not measured.
         front: whether no other row has a higher score at no higher cost; None where a study has but one goal.
+        adjusted: settings that it trained with instead of those proposed, None where there are none.
         label: what was tried (not part of the document).
         what: the same without the seed (not part of it either).
     """
@@ -64,6 +65,7 @@ class Row:
     group: tuple[int, int] | None = None
     seconds_per_image: float | None = None
     front: bool | None = None
+    adjusted: dict[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """The row as JSON has it: the metrics stand beside the score, no NaN anywhere."""
@@ -103,6 +105,7 @@ class Ranking:
         against: what is minimised beside the score (``parameters``), None where there is one goal.
         confirmed: the combination that is exported as the best because it was confirmed, None where none is.
         promising: trials that a pruner stopped, and that stood higher then than the first three did at that epoch.
+        rescued: ranked trials that ran out of memory and trained with a smaller batch.
         option: what command lines that are suggested need to find the study's database or server.
     """
 
@@ -124,6 +127,7 @@ class Ranking:
     against: str | None = None
     promising: tuple[int, ...] = ()
     confirmed: str | None = None
+    rescued: tuple[TrialRecord, ...] = ()
     option: str = ""
 
     @property

@@ -98,7 +98,7 @@ class Stage:
             "complete": self.complete,
             "best": self.best.document() if self.best else None,
             "label": self.label,
-            "parts": trial.parts if trial else None,
+            "parts": trial.trained if trial else None,
             "gain": self.gain.document() if self.gain else None,
             "leads": self.leads,
             "seconds": sum(one.seconds or 0.0 for one in self.trials),

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,11 @@ class Standings:
 
     def of(self, combination: str) -> Standing | None:
         """The standing of a combination."""
-        return next((one for one in self.standings if one.combination == combination), None)
+        return self._by_combination.get(combination)
+
+    @cached_property
+    def _by_combination(self) -> dict[str, Standing]:
+        return {one.combination: one for one in self.standings}
 
     @property
     def repeated(self) -> bool:

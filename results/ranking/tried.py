@@ -13,7 +13,11 @@ PARTS = ("model", "backbone", "augmentation", "optimizer", "schedule")
 _UNSAID = {"train_share": 1.0}  # what a combination names only where it is something else
 
 Facts = dict[str, Any]
-"""Everything a trial is made of, under dotted names: ``model``, ``epochs``, ``optimizer.lr``, ``seed``."""
+"""Everything a trial is made of, under dotted names: ``model``, ``epochs``, ``optimizer.lr``, ``seed``.
+
+As proposed: that is what a combination is known by, also where one of its trials ran out of memory and trained with a
+smaller batch (`TrialRecord.trained`). The ranking has those apart (`Ranking.rescued`).
+"""
 
 
 def part_name(trial: TrialRecord, part: str) -> str | None:

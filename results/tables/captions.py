@@ -14,6 +14,7 @@ def captions(ranking: Ranking) -> list[str]:
     lines = [_measured(ranking)]
     if ranking.rows and ranking.common:
         lines.append("all with: " + ", ".join(_pairs(ranking)))
+    lines += _rescued(ranking)
     lines += _trust(ranking)
     if ranking.against:
         lines.append(f"front: no other row has at least this score for less {ranking.against.replace('_', ' ')}")
@@ -36,6 +37,20 @@ def captions(ranking: Ranking) -> list[str]:
         noun = "trial is" if total == 1 else "trials are"
         lines.append(f"{total} {noun} not complete ({states}); see them with: {_command(ranking, 'rank --all')}")
     return lines + _imported(ranking)
+
+
+def _rescued(ranking: Ranking) -> list[str]:
+    """What ranked trials trained with that had run out of memory; those alike share a line."""
+    alike: dict[str, list[str]] = {}
+    for trial in ranking.rescued:
+        proposed, trained = trial.parts["settings"], trial.trained["settings"]
+        before, after = proposed.get("batch_size"), trained.get("batch_size")
+        what = f"batch_size {before} and trained with {after}, accumulated {trained.get('accumulate')}"
+        alike.setdefault(what, []).append(str(trial.number))
+    return [
+        f"trial{'s' * (len(numbers) > 1)} {', '.join(numbers)} ran out of memory with {what}"
+        for what, numbers in alike.items()
+    ]
 
 
 def _command(ranking: Ranking, words: str) -> str:

@@ -71,8 +71,9 @@ def _full_frame(ranking: Ranking) -> pd.DataFrame:
         flat["augmentation"] = " + ".join(flat["augmentation"])
         for name in ("interval", "group"):
             flat[name] = " to ".join(map(str, flat[name])) if flat[name] else None
+        flat["adjusted"] = ", ".join(f"{name} {value}" for name, value in (flat["adjusted"] or {}).items()) or None
         rows.append({name: _harmless(value) for name, value in {**flat, **params}.items()})
-    names = [field.name for field in fields(Row) if field.name not in ("params", "label")]
+    names = [field.name for field in fields(Row) if field.name not in ("params", "label", "what")]
     at = names.index("metrics")
     columns = dict.fromkeys([*names[:at], *METRICS, *names[at + 1 :], *(name for row in rows for name in row)])
     return pd.DataFrame(rows, columns=list(columns), dtype=object)

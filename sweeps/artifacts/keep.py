@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from results.artifacts import ArtifactRecord, HeldRecord
+from results.artifacts import ArtifactRecord, TrialArtifact
 from results.records import TrialState
 from runner.wire.transfer import CHECKPOINTS
 from sweeps.leases.failures import resumable
@@ -34,7 +34,7 @@ class Decision:
 
 
 def decide(
-    held: Sequence[HeldRecord],
+    held: Sequence[TrialArtifact],
     best: Mapping[str, int] | None = None,
     budget: int | None = None,
     others: int = 0,
@@ -82,11 +82,11 @@ def decide(
     return Decision(tuple(doomed), max(0, over), _line(over, budget))
 
 
-def _trial(one: HeldRecord) -> tuple[str, int | None]:
+def _trial(one: TrialArtifact) -> tuple[str, int | None]:
     return one.artifact.study, one.artifact.trial
 
 
-def _ranks(held: Sequence[HeldRecord], leading: Leading) -> dict[tuple[str, int | None], int]:
+def _ranks(held: Sequence[TrialArtifact], leading: Leading) -> dict[tuple[str, int | None], int]:
     """Rank, from 0, of each trial that may keep its checkpoint here, among those of its study that ended alike."""
     scores: dict[tuple[str, TrialState], dict[int, float]] = defaultdict(dict)
     for one in held:

@@ -29,7 +29,7 @@ def report(out: Path | None, form: str, source: Source, study: str | None) -> No
     tried, each with the mean of its seeds. The page adds pictures, among them the score against the size of the model
     and the strength of its augmentations.
     """
-    from results.export import write_atomically
+    from results.files import write_atomically
     from sweeps.report import report as reported
     from sweeps.run.session import reopened
 

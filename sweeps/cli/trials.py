@@ -94,11 +94,12 @@ def _lines(record: StudyRecord, trial: TrialRecord) -> list[str]:
     ]
     if trial.reason and not trial.failure:
         lines.append(f"reason       {trial.reason}")
+    proposed, settings = trial.parts["settings"], trial.trained["settings"]
     if trial.adjusted:
-        lines.append("adjusted     " + ", ".join(f"{key} {value}" for key, value in trial.adjusted.items()))
+        changed = [f"{key} {value} (proposed: {proposed.get(key)})" for key, value in trial.adjusted.items()]
+        lines.append("adjusted     " + ", ".join(changed))
     lines += [f"{part:<12} {name}" for part in tried.PARTS if (name := tried.part_name(trial, part))]
     lines += [f"  {name} {tried.show(value)}" for name, value in trial.params.items() if value is not None]
-    settings = trial.parts.get("settings") or {}
     lines.append("settings     " + ", ".join(f"{k} {tried.show(v)}" for k, v in settings.items() if v is not None))
     return lines
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from results.artifacts import ArtifactRecord, HeldRecord
+from results.artifacts import ArtifactRecord, TrialArtifact
 from results.ranking.confirmation import Order, leader
 from results.ranking.ranking import ranked
 from results.ranking.standings import stand
@@ -100,12 +100,12 @@ def _spared(study: Study, trials: Sequence[TrialRecord], confirmation: Mapping[s
 def _tidy_folder(study: Study, trials: Sequence[TrialRecord], leading: Leading, spared: Spared) -> None:
     """The same for checkpoints in the study's own folder."""
     name = study.record.name
-    held: list[HeldRecord] = []
+    held: list[TrialArtifact] = []
     for trial in trials:
         folder = TrialPaths.of(study.record.work_dir, name, trial.number).folder
         for file in CHECKPOINTS:
             if found := _record(name, trial.number, folder / file):
-                held.append(HeldRecord(found, trial.state, trial.score, trial.failure))
+                held.append(TrialArtifact(found, trial.state, trial.score, trial.failure))
     for artifact in decide(held, {name: study.space.keep}, leading=leading, spared=spared).delete:
         Path(artifact.artifact_id).unlink(missing_ok=True)
 

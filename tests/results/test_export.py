@@ -15,8 +15,8 @@ import pytest
 from mmengine.config import Config
 
 from results.errors import ResultsError
-from results.export import config_text, copy_checkpoint, imported, params_document, pick, write_atomically
-from results.files import replacing
+from results.export import config_text, copy_checkpoint, imported, params_document, pick
+from results.files import replacing, write_atomically
 from results.records import StudyRecord, TrialRecord
 
 TrialMaker = Callable[..., TrialRecord]
@@ -47,6 +47,14 @@ def test_the_header(study: StudyRecord, trial_of: TrialMaker) -> None:
     trial = trial_of(3, 0.58612912331234, owner="김철수", data_hash="0123abcd")
     text = config_text(study, trial, CONFIG, "python train.py best_models.py")
     assert text == HEADER + "\n" + CONFIG
+
+
+def test_of_a_gpu_no_last_digit_is_promised(study: StudyRecord, trial_of: TrialMaker) -> None:
+    trial = trial_of(3, device="cuda:0", versions={"torch": "2.13.0", "device": "NVIDIA H200", "threads": "1"})
+    lines = config_text(study, trial, CONFIG, "python train.py best_models.py").splitlines()
+    assert "# machine:    device NVIDIA H200, threads 1, loader workers unknown" in lines
+    assert "# On a GPU of this type kernels that add atomically may change the last digits of the score." in lines
+    assert not any("CPU" in line for line in lines)
 
 
 def test_a_standalone_config_says_what_it_leaves_out(study: StudyRecord, trial_of: TrialMaker) -> None:
@@ -91,6 +99,12 @@ def test_parameters_for_another_program(study: StudyRecord, trial_of: TrialMaker
     assert document["params"]["optimizer.lr"] == 0.001
     assert (document["study"], document["trial"], document["seed"]) == ("models", 3, 0)
     json.dumps(document, allow_nan=False)
+
+
+def test_what_ran_out_of_memory_is_handed_on_as_it_was_trained(study: StudyRecord, trial_of: TrialMaker) -> None:
+    trial = trial_of(3, adjusted={"batch_size": 1, "accumulate": 2})
+    settings = params_document(study, trial)["parts"]["settings"]
+    assert settings == {**trial.parts["settings"], "batch_size": 1, "accumulate": 2}
 
 
 def test_pick_the_best(trial_of: TrialMaker) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from results.errors import ResultsError
 from results.ranking.ranking import BY, rank
+from results.ranking.stages import weigh
 from results.records import StudyRecord, TrialRecord
 from results.tables.captions import captions
 
@@ -23,6 +24,7 @@ ROW_KEYS = [
     *("params", "seed", "epochs", "score", "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s"),
     *("segm_mAP_m", "segm_mAP_l", "bbox_mAP", "best_score", "best_epoch", "delta_baseline", "parameters"),
     *("peak_memory_mb", "seconds", "reason", "mean", "seeds", "interval", "group", "seconds_per_image", "front"),
+    "adjusted",
 ]
 
 
@@ -183,6 +185,48 @@ def test_settings_and_config_paths_that_differ(study: StudyRecord, trial_of: Tri
     ranking = rank(study, trials)
     assert ranking.varied == ("image_size", "train_cfg.max_iters")
     assert ranking.rows[1].label == "image_size 512x384, train_cfg.max_iters 6"
+
+
+def rescued(trial: TrialRecord) -> TrialRecord:
+    """The trial, had it run out of memory with its batch of 2 and trained with half of it."""
+    return replace(trial, adjusted={"batch_size": 1, "accumulate": 2})
+
+
+def test_what_ran_out_of_memory_keeps_its_name_and_a_line_says_what_it_trained_with(
+    study: StudyRecord, trial_of: TrialMaker
+) -> None:
+    trials = [
+        trial_of(0, 0.4, seed=0, combination="a"),
+        rescued(trial_of(1, 0.5, seed=1, combination="a")),
+        rescued(trial_of(2, 0.6, model="solov2")),
+        rescued(trial_of(3, None, model="htc", state="infeasible")),
+    ]
+    ranking = rank(study, trials)
+    assert ranking.varied == ("model", "seed")
+    assert [(row.what, row.mean, row.adjusted) for row in ranking.rows] == [
+        ("solov2", 0.6, {"batch_size": 1, "accumulate": 2}),
+        ("mask_rcnn", 0.45, {"batch_size": 1, "accumulate": 2}),
+        ("mask_rcnn", 0.45, None),
+    ]
+    lines = captions(ranking)
+    assert lines[1].startswith("all with: ") and "batch_size 2" in lines[1]
+    assert lines[2] == "trials 1, 2 ran out of memory with batch_size 2 and trained with 1, accumulated 2"
+    assert not any("out of memory" in line for line in captions(rank(study, trials[:1])))
+
+
+def test_a_batch_size_that_is_searched_names_the_combination(study: StudyRecord, trial_of: TrialMaker) -> None:
+    trials = [trial_of(n, 0.4 + n / 10) for n in range(2)]
+    settings = {**trials[1].parts["settings"], "batch_size": 4}
+    larger = replace(trials[1], parts={**trials[1].parts, "settings": settings})
+    ranking = rank(study, [trials[0], replace(larger, adjusted={"batch_size": 2, "accumulate": 2})])
+    assert [row.label for row in ranking.rows] == ["batch_size 4", "batch_size 2"]
+    assert "trial 1 ran out of memory with batch_size 4 and trained with 2, accumulated 2" in captions(ranking)
+
+
+def test_a_stage_says_what_its_best_was_trained_with(study: StudyRecord, trial_of: TrialMaker) -> None:
+    stages = weigh("weeks", [(study, [rescued(trial_of(0))])], lambda name, numbers: {}).document()["stages"]
+    settings = stages[0]["parts"]["settings"]
+    assert (settings["batch_size"], settings["accumulate"], settings["epochs"]) == (1, 2, 12)
 
 
 def test_all_images_are_said_beside_a_share_of_them(study: StudyRecord, trial_of: TrialMaker) -> None:

@@ -6,15 +6,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from evidence import packed, training
 
+from results.ranking.merged import merged
 from results.ranking.ranking import rank
-from results.ranking.standings import MOST, judge, stand
+from results.ranking.standings import MOST, Standing, judge, stand
 from results.records import StudyRecord, TrialRecord
 from results.tables.tables import render
 
@@ -185,6 +186,23 @@ def test_by_a_part_the_best_mean_counts_not_the_luckiest_seed(study: StudyRecord
     assert [row.trial for row in ranking.rows] == [1, 4]
     text = render(ranking, "table", 120)
     assert "0.5100000000" in text and "0.6" not in text.splitlines()[1]
+
+
+def test_ranking_walks_over_the_combinations_a_few_times_not_once_a_trial(
+    study: StudyRecord, trial_of: TrialMaker
+) -> None:
+    walks: list[int] = []
+
+    class Watched(tuple[Standing, ...]):
+        def __iter__(self) -> Iterator[Standing]:
+            walks.append(len(self))
+            return super().__iter__()
+
+    trials = [trial_of(n, n / 100, combination=str(n // 2), seed=n % 2) for n in range(100)]
+    known = stand(trials)
+    ranking = rank(study, trials, standings=replace(known, standings=Watched(known.standings)))
+    assert [row.seeds for row in merged(ranking).rows] == [2] * 50
+    assert len(walks) < 10
 
 
 def test_only_the_best_are_compared(study: StudyRecord, trial_of: TrialMaker) -> None:

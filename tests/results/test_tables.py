@@ -142,9 +142,20 @@ def test_markdown(study: StudyRecord, trials: list[TrialRecord]) -> None:
     )
 
 
+CSV_HEADER = [
+    *("rank", "trial", "combination", "state", "owner", "model", "backbone", "augmentation", "optimizer", "seed"),
+    *("epochs", "score", "segm_mAP", "segm_mAP_50", "segm_mAP_75", "segm_mAP_s", "segm_mAP_m", "segm_mAP_l"),
+    *("bbox_mAP", "best_score", "best_epoch", "delta_baseline", "parameters", "peak_memory_mb", "seconds", "reason"),
+    *("mean", "seeds", "interval", "group", "seconds_per_image", "front", "adjusted"),
+    *("optimizer.lr", "augmentation.flip.probability"),
+]
+
+
 def test_csv_has_all_digits(study: StudyRecord, trials: list[TrialRecord]) -> None:
     changed = [replace(trials[0], owner='=1+1,"x"'), *trials[1:]]
-    rows = list(csv.DictReader(io.StringIO(render(rank(study, changed, all_states=True), "csv"))))
+    text = render(rank(study, changed, all_states=True), "csv")
+    assert text.splitlines()[0].split(",") == CSV_HEADER
+    rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["rank"] for row in rows] == ["1", "2", "3", "", ""]
     assert (rows[2]["score"], rows[2]["trial"], rows[2]["parameters"]) == ("0.58612912331234", "0", "123456")
     assert rows[2]["owner"] == '\'=1+1,"x"'

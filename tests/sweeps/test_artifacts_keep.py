@@ -11,7 +11,7 @@ from depot import STUDY, Depot, add_trial, last, noise, read, send, sha256, stud
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.artifacts import ArtifactRecord, HeldRecord
+from results.artifacts import ArtifactRecord, TrialArtifact
 from results.records import STATES, TrialState
 from runner.wire.transfer import CHECKPOINTS
 from sweeps.artifacts import Limits, Place
@@ -25,9 +25,9 @@ ALWAYS = ("config.py", "train.log", "curve.png")
 def held(
     trial: int, state: TrialState = "complete", score: float | None = 0.5, name: str = "last.pth", size: int = 10,
     study: str = "s", age: int = 0, failure: str | None = None,
-) -> HeldRecord:  # fmt: skip
+) -> TrialArtifact:  # fmt: skip
     artifact = ArtifactRecord(study, trial, name, size, "", f"{study}/{trial}/{name}", START - timedelta(hours=age))
-    return HeldRecord(artifact, state, score, failure)
+    return TrialArtifact(artifact, state, score, failure)
 
 
 def gone(*args: object, **kwargs: object) -> list[tuple[str, int | None, str]]:
@@ -152,7 +152,7 @@ def test_rules_hold_for_any_trials(
     deleted = {one.artifact_id for one in decision.delete}
     assert len(deleted) == len(decision.delete)
     kept = [one for one in files if one.artifact.artifact_id not in deleted]
-    by_study: dict[str, list[HeldRecord]] = defaultdict(list)
+    by_study: dict[str, list[TrialArtifact]] = defaultdict(list)
     for one in files:
         if one.state == "complete" and one.score is not None and one.artifact.name in CHECKPOINTS:
             by_study[one.artifact.study].append(one)

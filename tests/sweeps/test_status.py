@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -61,6 +63,38 @@ def test_status_and_rank_name_the_best_that_is_exported(
     assert main(["rank", "--format", "json"]) == 0
     ranking = json.loads(capsys.readouterr().out)
     assert ranking["confirmed"] == best["combination"] != ranking["combinations"][0]["combination"]
+
+
+def test_what_was_trained_is_said_of_a_trial_that_ran_out_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bench(tmp_path).study("fixed.batch_size=4") as study:
+        coordinator = Coordinator(study)
+        lease = coordinator.lease(ASK).lease
+        assert lease
+        failed = result(outcome="failed", failure="out_of_memory", reason="out of memory")
+        coordinator.finish(lease.trial, lease.fence, failed)
+        run(coordinator, lambda trial, epoch: 0.5 - trial / 10)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_STORAGE", raising=False)
+    adjusted = {"batch_size": 2, "accumulate": 2}
+
+    def said(*command: str) -> str:
+        assert main(list(command)) == 0
+        return capsys.readouterr().out
+
+    line = "trial 0 ran out of memory with batch_size 4 and trained with 2, accumulated 2"
+    assert line in said("rank").splitlines() and line in said("rank", "--format", "markdown")
+    rows = json.loads(said("rank", "--format", "json"))["rows"]
+    assert [row["adjusted"] for row in rows] == [adjusted, None, None, None]
+    cells = [row["adjusted"] for row in csv.DictReader(io.StringIO(said("rank", "--format", "csv")))]
+    assert cells == ["batch_size 2, accumulate 2", "", "", ""]
+    best = json.loads(said("best", "--export", "params"))
+    assert best["trial"] == 0 and best["parts"]["settings"].items() >= adjusted.items()
+    shown = said("trials", "show", "0").splitlines()
+    assert "adjusted     batch_size 2 (proposed: 4), accumulate 2 (proposed: 1)" in shown
+    settings = next(one for one in shown if one.startswith("settings"))
+    assert "batch_size 2," in settings and "accumulate 2," in settings
 
 
 def test_without_a_confirmation_the_best_is_the_one_with_the_best_mean(tmp_path: Path) -> None:
