@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from results.database.outage import Notice
+from results.database.urls import named
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from sweeps.access.source import read_token
@@ -68,7 +69,7 @@ def serve_until_stopped(house: House) -> int:
         run = runfile.read(house.storage)
         who = f"process {run.pid}" if run else "another process"
         raise UserError(
-            f"the database {runfile.named(house.storage)} is in use: {who} serves it; end it with: sweep stop"
+            f"the database {named(house.storage)} is in use: {who} serves it; end it with: sweep stop"
         )
     try:
         token = _token(house)

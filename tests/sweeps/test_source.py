@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from made_up import ASK, Bench, run
 
+from results.database.urls import named
 from runner.protocol import EpochReport
 from sweeps.access.remote import Remote, server_option
 from sweeps.access.source import Source
@@ -58,8 +59,8 @@ def test_a_study_that_is_finished_stays_so_when_it_is_resumed_or_paused(
 
 def test_messages_show_no_password(tmp_path: Path) -> None:
     at = "@db:5432/sweeps"
-    assert runfile.named(f"postgresql+psycopg://kim:secret{at}") == f"postgresql+psycopg://kim:***{at}"
-    assert runfile.named(f"sqlite:///{tmp_path}/sweeps.db") == f"sqlite:///{tmp_path}/sweeps.db"
+    assert named(f"postgresql+psycopg://kim:secret{at}") == f"postgresql+psycopg://kim:***{at}"
+    assert named(f"sqlite:///{tmp_path}/sweeps.db") == f"sqlite:///{tmp_path}/sweeps.db"
 
 
 def test_the_url_of_a_server_is_shown_as_it_was_written_without_its_password(
