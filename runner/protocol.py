@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from runner.printable import printable
+
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
 MOST_EVIDENCE = 4 * 2**20  # characters; a message has at most 9 MiB
@@ -25,7 +27,7 @@ _LARGEST = 2**31 - 1  # what a whole number of the database holds
 
 def _one_line(text: str) -> str:
     """What is shown on other people's terminals: no control characters, no line ends, not without end."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text[:_MOST_LETTERS])
+    return printable(text[:_MOST_LETTERS])
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
