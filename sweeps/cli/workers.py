@@ -24,9 +24,7 @@ def workers(form: str, source: Source, study: str | None) -> None:
     from sweeps.show import print_table
 
     if source.server is None and runfile.read(source.storage) is None:
-        raise UserError(
-            f"nothing runs on {named(source.storage)}, so nobody works; start it with: sweep start SPACE"
-        )
+        raise UserError(f"nothing runs on {named(source.storage)}, so nobody works; start it with: sweep start SPACE")
     with source.owner() as owner:
         found = [one for one in owner.workers() if study in (None, one["study"])]
     if form == "json":

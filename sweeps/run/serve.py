@@ -68,9 +68,7 @@ def serve_until_stopped(house: House) -> int:
     if lock is None:
         run = runfile.read(house.storage)
         who = f"process {run.pid}" if run else "another process"
-        raise UserError(
-            f"the database {named(house.storage)} is in use: {who} serves it; end it with: sweep stop"
-        )
+        raise UserError(f"the database {named(house.storage)} is in use: {who} serves it; end it with: sweep stop")
     try:
         token = _token(house)
         with Store.open(house.storage) as store:
