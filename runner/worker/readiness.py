@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.data.files import write_bytes
 from runner.data.guard import evidence, moved, root_for
 from runner.errors import UserError
+from runner.paths import replace_with
 from runner.protocol import DataPaths, Lease, Needs, Plugin
 from runner.wire.artifacts import Transfer
 from runner.wire.client import Client
@@ -162,5 +162,5 @@ class Readiness:
     def _keep(self, study: str, name: str, content: bytes, *below: str) -> Path:
         path = self._folder(study).joinpath(*below, name)
         if not path.is_file() or path.read_bytes() != content:
-            write_bytes(path, content)
+            replace_with(path, content)
         return path

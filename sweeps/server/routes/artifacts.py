@@ -9,8 +9,7 @@ from functools import partial
 from typing import Annotated, Any, BinaryIO, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
@@ -19,20 +18,18 @@ from results.artifacts import ArtifactRecord
 from runner.wire.transfer import PIECE_BYTES, Begin, Held, Sha256, Standing
 from sweeps.artifacts import ArtifactError, Artifacts, Place, UnknownArtifactError
 from sweeps.artifacts.errors import TooLargeError
+from sweeps.server.routes.answers import LARGEST, LARGEST_FILE, Study, Trial
 
 _BLOCK = 2**20  # bytes that are held in memory for one request
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
-_LARGEST_INT = 2**31 - 1
 _THREADS = 32  # of their own: a slow disk or bucket never keeps a heartbeat waiting
 
 T = TypeVar("T")
 
 Holds = Callable[[str, int, int], object]
-Study = Annotated[str, InPath(max_length=255)]
-Trial = Annotated[int, InPath(ge=0, le=_LARGEST_INT)]
-Fence = Annotated[int, Query(ge=0, le=_LARGEST_INT)]
-Named = Annotated[Sha256, InPath()]
-Bytes = Annotated[int, Query(ge=0, lt=2**50)]
+Fence = Annotated[int, Query(ge=0, le=LARGEST)]
+Named = Annotated[Sha256, Path()]
+Bytes = Annotated[int, Query(ge=0, lt=LARGEST_FILE)]
 
 
 class _Route(APIRoute):
