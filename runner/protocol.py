@@ -167,7 +167,7 @@ class DataPaths(Message):
         validation_images: how many images each validation scores.
         root: folder of the data file, which ``--data-root`` of a worker replaces.
         labels: SHA-256 of the label files, train and val; a worker fetches those it lacks.
-        check: what a worker must find on its own disk (`runner.data.guard.evidence`).
+        check: what a worker must find on its own disk (`runner.data.guard.data_proof`).
         holdout: images held out, None where there are none.
     """
 

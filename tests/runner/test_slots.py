@@ -13,7 +13,7 @@ from runner.errors import UserError
 from runner.machine import slots
 from runner.pool.claims import Claims
 from runner.pool.gpus import Gpu, allowed, auto_slots, choose, found, given_back
-from runner.pool.telling import Ear, Mouth, Told
+from runner.pool.telling import Receiver, Sender, Told
 from runner.pool.workers import Capacity
 from runner.protocol import Failure
 from runner.worker.breaker import Breaker
@@ -189,17 +189,17 @@ def test_a_folder_of_somebody_elses_must_keep_our_locks(tmp_path: Path) -> None:
 
 
 def test_the_pool_hears_what_a_worker_tells() -> None:
-    ear = Ear()
+    receiver = Receiver()
     told = [Told(peak_mb=812.5), Told(short=True), Told(fault="a full disk: größer")]
-    assert ear.hear() == []
-    mouth = Mouth(os.dup(ear.mouth))
-    ear.started()
+    assert receiver.receive() == []
+    sender = Sender(os.dup(receiver.descriptor))
+    receiver.started()
     for one in told[:2]:
-        mouth.tell(one)
-    assert ear.hear() == told[:2]
-    mouth.tell(told[2])
-    assert ear.hear() == told[2:]
-    Mouth().tell(told[0])  # nobody listens
+        sender.send(one)
+    assert receiver.receive() == told[:2]
+    sender.send(told[2])
+    assert receiver.receive() == told[2:]
+    Sender().send(told[0])  # nobody listens
 
 
 def test_three_failures_in_the_first_minute_stop_a_worker() -> None:
