@@ -33,9 +33,10 @@ from made_up import Bench, result
 from results.records import TrialRecord, now
 from runner.catalog import AUGMENTATIONS, BACKBONES, MODELS, OPTIMIZERS
 from runner.protocol import EpochReport
+from sweeps.space.exclusion import Assignment, forbidden
 from sweeps.space.opening import opening
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment, assignments, count, forbidden
+from sweeps.space.walk import assignments, count
 from sweeps.study.forms import distributions
 from sweeps.study.proposer import Proposer
 from sweeps.study.study import Study

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from table import SPACE, Row, Table, save, table
 
+from sweeps.space.exclusion import Assignment
 from sweeps.space.loader import load
-from sweeps.space.walk import Assignment, assignments
+from sweeps.space.walk import assignments
 
 EPOCHS, SEEDS = 9, 3
 TOP = 0.3  # mask mAP that the best could reach

@@ -21,8 +21,8 @@ from pathlib import Path
 import optuna
 
 from results.records import TrialRecord, now
+from sweeps.space.exclusion import Assignment
 from sweeps.space.loader import load
-from sweeps.space.walk import Assignment
 from sweeps.study.proposer import Proposer
 from sweeps.study.stagnation import End, stagnation
 

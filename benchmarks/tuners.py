@@ -20,9 +20,10 @@ from table import Row, Table, key
 
 from runner.protocol import EpochReport, Lease, LeaseRequest, Result
 from sweeps.leases.coordinator import Coordinator
+from sweeps.space.exclusion import Assignment
 from sweeps.space.opening import opening
 from sweeps.space.schema import PRUNERS, Budget, Choice, PrunerKind, PrunerSpec, SamplerKind, SamplerSpec, SearchSpace
-from sweeps.space.walk import Assignment, suggest
+from sweeps.space.walk import suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results.errors import ResultsError
-from results.tables.columns import clean
+from results.text import clean
 
 HEADINGS = {
     "owner": ("owner", "who", "member", "담당", "담당자", "팀원", "작성자"),

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from runner.printable import printable
+
 HEARTBEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
 MOST_EVIDENCE = 4 * 2**20  # characters; a message has at most 9 MiB
@@ -25,7 +27,7 @@ _LARGEST = 2**31 - 1  # what a whole number of the database holds
 
 def _one_line(text: str) -> str:
     """What is shown on other people's terminals: no control characters, no line ends, not without end."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text[:_MOST_LETTERS])
+    return printable(text[:_MOST_LETTERS])
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
@@ -165,7 +167,7 @@ class DataPaths(Message):
         validation_images: how many images each validation scores.
         root: folder of the data file, which ``--data-root`` of a worker replaces.
         labels: SHA-256 of the label files, train and val; a worker fetches those it lacks.
-        check: what a worker must find on its own disk (`runner.data.guard.evidence`).
+        check: what a worker must find on its own disk (`runner.data.guard.data_proof`).
         holdout: images held out, None where there are none.
     """
 

@@ -72,7 +72,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from results.tables.columns import clean
+    from results.text import clean
 
     console = Console(highlight=False)
     if not console.is_terminal:

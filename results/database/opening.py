@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
-from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
 from results.database import outage, schema, sqlite
 from results.database.claim import Claims
-from results.database.urls import named
+from results.database.urls import named, parse, sqlite_file
 from results.errors import ResultsError
 
 CONNECT_SECONDS = 5  # for a connection to a database's server
-EXAMPLES = "sqlite:///sweeps.db or postgresql+psycopg://USER@HOST/DATABASE"
 
 
 class Database:
@@ -28,9 +26,9 @@ class Database:
 
     def __init__(self, url: str, readonly: bool = False) -> None:
         """Open the database; see `Store.open` for what is raised."""
-        parsed = _parse(url)
+        parsed = parse(url)
         self.readonly = readonly
-        self.path = _file(parsed)
+        self.path = sqlite_file(url)
         self.shown = str(self.path) if self.path else named(url)
         if readonly and self.path and not self.path.exists():
             raise ResultsError(
@@ -163,25 +161,6 @@ class Database:
 def _hasty(url: URL) -> URL:
     """A machine that answers nothing is given up soon, unless the URL says when."""
     return url if "connect_timeout" in url.query else url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-        backend = parsed.get_backend_name()
-    except (ArgumentError, ValueError) as error:
-        raise ResultsError(f"not a storage URL: {url!r}; write {EXAMPLES}") from error
-    if backend not in ("sqlite", "postgresql"):
-        raise ResultsError(f"storage of the kind {backend} is not supported; write {EXAMPLES}")
-    if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
-        raise ResultsError("a storage in memory would be lost; name a file: sqlite:///sweeps.db")
-    if backend == "sqlite" and parsed.database and parsed.database.startswith("file:"):
-        raise ResultsError(f"name the file of the storage plainly: sqlite:///sweeps.db, not {url!r}")
-    return parsed
-
-
-def _file(url: URL) -> Path | None:
-    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
 
 def _first_line(error: BaseException) -> str:

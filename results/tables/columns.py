@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from results.ranking.rows import Ranking, Row
+from results.text import clean
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,6 @@ class Column:
     value: Callable[[Row], str]
     keep: int | None = None
     right: bool = True
-
-
-def clean(text: str) -> str:
-    """One printable line: Hangul composed so that it aligns, control characters and line ends as spaces."""
-    composed = unicodedata.normalize("NFC", text)
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in composed)).strip()
 
 
 _COSTS = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from results.ranking.compare import Comparison, Image, Part
 from results.ranking.standings import Standing
-from results.tables.columns import clean
+from results.text import clean
 
 _SHOWN = 5  # images that speak most for each side
 

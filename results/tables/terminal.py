@@ -12,7 +12,8 @@ from rich.text import Text
 
 from results.ranking.rows import Ranking
 from results.tables.captions import captions
-from results.tables.columns import Column, clean, weekly
+from results.tables.columns import Column, weekly
+from results.text import clean
 
 FOLDED = {"owner": 12, "tried": 16, "state": 16}  # columns that go on in the next line, and their least width
 

@@ -1,13 +1,14 @@
-"""Pictures and label files on disk: names in any script, and never half a file."""
+"""Pictures and label files on disk, whose names may be in any script."""
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from runner.paths import replace_with
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,24 +23,9 @@ class BrokenPictureError(Exception):
     """A file that is no picture, or only part of one."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file or none: to a temporary name beside it, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        part.chmod(0o644)  # mkstemp gives 0600, but a team shares these folders
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON document as UTF-8, whole or not at all."""
-    write_bytes(path, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
+    replace_with(path, json.dumps(document, ensure_ascii=False, separators=(",", ":")))
 
 
 def unreadable(error: OSError) -> tuple[str, str | None]:
@@ -122,4 +108,4 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     done, buffer = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ValueError(f"{path}: the picture could not be encoded as PNG")
-    write_bytes(path, buffer.tobytes())
+    replace_with(path, buffer.tobytes())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from runner.data import files
 from runner.data.instances import Instance, coco, instance_of
 from runner.errors import UserError
+from runner.paths import replace_with
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +93,7 @@ def write_dataset(
                 files.write_json(part / f"{split}_truth.json", coco(entries, found, complete=True))
                 if split != "test":
                     files.write_json(part / f"{split}.json", coco(entries, found, complete=False))
-            files.write_bytes(part / "data.yaml", _data_file(folder.name, counts, size, seed, unlabelled).encode())
+            replace_with(part / "data.yaml", _data_file(folder.name, counts, size, seed, unlabelled))
             part.chmod(0o755)  # mkdtemp gives 0700, but a team shares its data
             part.replace(folder)  # an empty folder of that name is replaced, a filled one refuses
         except BaseException:

@@ -14,7 +14,7 @@ from runner.protocol import DataPaths
 _HALVES = (("train_images", "train_annotations"), ("val_images", "val_annotations"))
 
 
-def evidence(data: DataPaths) -> str:
+def data_proof(data: DataPaths) -> str:
     """SHA-256 over both label files and over name and size in bytes of every image they name.
 
     Equal on two machines exactly where a training reads the same labels and images of the same sizes. Pictures

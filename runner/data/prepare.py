@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.data import files, statistics
 from runner.data.datafile import DataFile, LabelledImages, Split
-from runner.data.guard import evidence, fingerprint
+from runner.data.guard import data_proof, fingerprint
 from runner.data.labels import Labels
 from runner.data.report import Progress, Report, check_data
 from runner.data.split import part_of
@@ -65,7 +65,7 @@ def prepare(data: DataFile, folder: Path, progress: Progress | None = None) -> D
         root=str(data.path.parent.absolute()) if data.path else "",
         holdout=holdout,
     )
-    return paths.model_copy(update={"check": evidence(paths)})
+    return paths.model_copy(update={"check": data_proof(paths)})
 
 
 def _holdout(report: Report, folder: Path, name: str) -> Holdout | None:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 # mmengine resumes from it. Its own holds the log's smoothing windows, of classes that torch refuses to read unless
 # `getattr` is trusted, which would let a hostile file run code. The windows fill again after a few iterations.
 _EMPTY_HUB: dict[str, dict[str, Any]] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
+_OTHER = ".other.pth"  # suffix of a checkpoint of another training
 
 
 def save(
@@ -20,7 +21,7 @@ def save(
     """Saves model, optimizer, schedulers and the validations so far, under a temporary name, then renames.
 
     The layout is mmengine's (Runner.save_checkpoint), so its tools read it. Called after a validation, so that an
-    epoch on disk has its figures with it.
+    epoch on disk has its figures with it. One of another training, put aside by `read_history`, goes then.
 
     Args:
         runner: in training; its epoch counts finished epochs.
@@ -56,6 +57,7 @@ def save(
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
+        target.with_suffix(_OTHER).unlink(missing_ok=True)
     except RuntimeError as error:
         # torch's zip writer lays its own complaint ("unexpected pos") over the disk's
         if isinstance(error.__context__, OSError):
@@ -68,14 +70,15 @@ def save(
 def read_history(path: Path, training: str) -> list[dict[str, Any]]:
     """The validations stored in a checkpoint by `save`; an empty list where there is no file.
 
-    A checkpoint of another training (a database that was deleted, a folder that two databases share) is put aside
-    under another name: its weights and figures are not ours.
+    A checkpoint of another training (a database that was deleted, a folder that two databases share, a batch that was
+    too large) is put aside under another name until this training has saved its own: its weights and figures are not
+    ours.
     """
     if not path.exists():
         return []
     meta = torch.load(path, map_location="cpu", weights_only=True)["meta"]
     if meta.get("training") != training:
-        path.replace(path.with_suffix(".other.pth"))
+        path.replace(path.with_suffix(_OTHER))
         return []
     history: list[dict[str, Any]] = meta["history"]
     return history

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +33,7 @@ class Claims:
         """Takes the GPUs that nobody has, of those that CUDA_VISIBLE_DEVICES names so; says which are left out.
 
         Raises:
-            UserError: others have them all.
+            UserError: others have them all; the folder of the locks is not to be trusted.
         """
         cards = {name: gpu for name, gpu in choose(found(), names) if gpu}
         mine, others = [], []
@@ -48,7 +50,11 @@ class Claims:
         return mine
 
     def _lock(self, key: str) -> str | None:
-        """Takes one lock; None, or who has it. A folder that can't be written locks nothing."""
+        """Takes one lock; None, or who has it. A folder that can't be written locks nothing.
+
+        Raises:
+            UserError: the folder is not to be trusted.
+        """
         path = self._folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', key)}.lock"
         try:
             descriptor = _opened(path)
@@ -69,16 +75,48 @@ class Claims:
 
 def _opened(path: Path) -> int:
     """The lock file, made if it is not there. Others' files are opened as they are, links never followed."""
-    path.parent.mkdir(exist_ok=True)
-    with contextlib.suppress(PermissionError):
-        path.parent.chmod(0o1777)
+    folder = _opened_folder(path.parent)
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
-    for mode in (os.O_RDWR, os.O_RDONLY):
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            return os.open(path, mode | flags)
+    try:
+        for mode in (os.O_RDWR, os.O_RDONLY):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                return os.open(path.name, mode | flags, dir_fd=folder)
+        with contextlib.suppress(FileExistsError):
+            return os.open(path.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644, dir_fd=folder)
+        return os.open(path.name, os.O_RDONLY | flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _opened_folder(path: Path) -> int:
+    """The folder of the locks. If it is not there it is made, for everybody; one that is there stays as it is.
+
+    Raises:
+        UserError: it is a link, or somebody else's who may exchange the locks in it.
+    """
+    made = False
     with contextlib.suppress(FileExistsError):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o644)
-    return os.open(path, os.O_RDONLY | flags)
+        path.mkdir(0o1777)
+        made = True
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        raise UserError(f"{path}: expected the folder of the GPUs' locks, found a link or a file; remove it") from error
+    try:
+        if made:
+            os.fchmod(folder, 0o1777)  # the process's mask may have taken something
+        status = os.fstat(folder)
+        if status.st_uid != os.geteuid() and not status.st_mode & stat.S_ISVTX:
+            raise UserError(
+                f"{path}: the folder of the GPUs' locks belongs to user {status.st_uid}, who may exchange them; "
+                "remove it, or have it made safe: chmod 1777"
+            )
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
 
 
 def _folder() -> Path:

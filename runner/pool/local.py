@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runner.machine import Slot, cores, share
 from runner.pool.gpus import choose, found
-from runner.pool.telling import Ear
+from runner.pool.telling import Receiver
 from runner.pool.workers import Capacity, Worker, surplus
 from runner.worker.interrupts import LEAVE, STOP
 
@@ -105,7 +105,7 @@ class LocalPool:
             worker.retired = True
 
     def _hear(self, worker: Worker) -> None:
-        for told in worker.ear.hear():
+        for told in worker.receiver.receive():
             worker.said = told.fault or worker.said
             if worker.slot.gpu in self._capacity.memory:
                 self._capacity.learn(str(worker.slot.gpu), told, worker.slot.sharing)
@@ -146,20 +146,20 @@ class LocalPool:
                 worker.probe = False
 
     def _worker(self, slot: Slot, probe: bool = False) -> Worker:
-        ear = Ear()
-        return Worker(slot, self._start(slot, ear, probe), ear, time.monotonic(), probe=probe)
+        receiver = Receiver()
+        return Worker(slot, self._start(slot, receiver, probe), receiver, time.monotonic(), probe=probe)
 
     def _again(self, worker: Worker) -> None:
-        worker.ear, worker.said = Ear(), None
-        worker.process, worker.started = self._start(worker.slot, worker.ear, worker.probe), time.monotonic()
+        worker.receiver, worker.said = Receiver(), None
+        worker.process, worker.started = self._start(worker.slot, worker.receiver, worker.probe), time.monotonic()
 
-    def _start(self, slot: Slot, ear: Ear, probe: bool) -> subprocess.Popen[bytes]:
+    def _start(self, slot: Slot, receiver: Receiver, probe: bool) -> subprocess.Popen[bytes]:
         machine = slot.machine
         command = [
             sys.executable, "-m", "runner.worker.agent", "--server", self._url, "--name", slot.name,
             "--owner", self._owner, "--device", "cpu" if slot.gpu is None else f"cuda:{slot.gpu}",
             "--threads", str(machine.threads), "--loader-workers", str(machine.loader_workers),
-            "--sharing", str(slot.sharing), "--tell", str(ear.mouth), "--parent", str(os.getpid()),
+            "--sharing", str(slot.sharing), "--tell", str(receiver.descriptor), "--parent", str(os.getpid()),
             *(["--trials", "1"] if probe else []), *self._options,
         ]  # fmt: skip
         environment = {**os.environ, **slot.environment, "SWEEP_TOKEN": self._token}
@@ -171,8 +171,8 @@ class LocalPool:
                 stdin=subprocess.DEVNULL,
                 stdout=log or sys.stderr,
                 stderr=log or sys.stderr,
-                pass_fds=(ear.mouth,),
+                pass_fds=(receiver.descriptor,),
                 start_new_session=True,
             )
-        ear.started()
+        receiver.started()
         return process

@@ -25,7 +25,7 @@ _MAX_DEATHS = 5  # of one actor that never came to work; then its node's install
 State = Literal["working", "ended", "faulty"]
 
 
-class Outpost:
+class NodeWorker:
     """What an actor is: one slot of the node it was placed on, kept by a LocalPool of one worker.
 
     The worker is a process of its own, as on one machine: it ends with the actor, its trainer with it.
@@ -207,7 +207,7 @@ class RayPool:
 
     def _begin(self, name: str) -> Any:
         needs = {"num_gpus": self.share.gpus, "num_cpus": self.share.cpus}
-        actor = self._ray.remote(**needs, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(Outpost)
+        actor = self._ray.remote(**needs, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD")(NodeWorker)
         return actor.remote(*self._given, name, self.share.machine, self.share.sharing, self._options)
 
     def _note(self, line: str) -> None:

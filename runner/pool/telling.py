@@ -24,37 +24,37 @@ class Told:
     fault: str | None = None
 
 
-class Mouth:
+class Sender:
     """The worker's end; without a descriptor nobody listens."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = descriptor
 
-    def tell(self, told: Told) -> None:
-        """Sends a message; a pool that has gone hears nothing."""
+    def send(self, told: Told) -> None:
+        """Sends a message; a pool that has gone gets nothing."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.write(self._descriptor, json.dumps(asdict(told)).encode() + b"\n")
 
 
-class Ear:
+class Receiver:
     """The pool's end.
 
     Attributes:
-        mouth: descriptor for the worker.
+        descriptor: the worker's end, until it has it.
     """
 
     def __init__(self) -> None:
-        ours, self.mouth = os.pipe()
+        ours, self.descriptor = os.pipe()
         os.set_blocking(ours, False)
         self._pipe = io.FileIO(ours)
         self._left = b""
 
     def started(self) -> None:
         """The worker has its end."""
-        os.close(self.mouth)
+        os.close(self.descriptor)
 
-    def hear(self) -> list[Told]:
+    def receive(self) -> list[Told]:
         """What was told since the last call."""
         while piece := self._pipe.read(65536):
             self._left += piece

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from runner.machine import Slot
 from runner.pool.gpus import auto_slots
-from runner.pool.telling import Ear, Told
+from runner.pool.telling import Receiver, Told
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Worker:
 
     slot: Slot
     process: subprocess.Popen[bytes]
-    ear: Ear
+    receiver: Receiver
     started: float
     deaths: int = 0
     probe: bool = False

@@ -23,7 +23,7 @@ from runner.errors import DISK, UserError
 from runner.lifeline import die_with_parent
 from runner.machine import Machine
 from runner.pool.gpus import Card, own_card
-from runner.pool.telling import Mouth, Told
+from runner.pool.telling import Sender, Told
 from runner.protocol import Lease, LeaseReply, LeaseRequest, Needs
 from runner.wire.client import Client, LeaseLostError
 from runner.worker.attempt import Attempt, Ended, NodeFaultError
@@ -41,21 +41,21 @@ LEFT = 4  # exit code: it has trained what it was to train, and there may be mor
 
 
 @dataclass(frozen=True)
-class Berth:
+class SlotSetup:
     """What belongs to a slot besides threads.
 
     Attributes:
         card: its GPU, None for a CPU or where NVML shows none.
         sharing: how many slots are on that GPU.
         trials: how many to train; None for as many as there are.
-        mouth: tells the pool.
+        sender: tells the pool.
         trainer: module whose ``main`` trains (see `runner.training.trainer.main`).
     """
 
     card: Card | None = None
     sharing: int = 1
     trials: int | None = None
-    mouth: Mouth = field(default_factory=Mouth)
+    sender: Sender = field(default_factory=Sender)
     trainer: str = TRAINER
 
 
@@ -70,7 +70,7 @@ class Worker:
         machine: threads and loader workers of each training.
         place: where it finds data and keeps trials; by default where the server does.
         study: takes trials of this one only.
-        berth: what else belongs to the slot.
+        setup: what else belongs to the slot.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class Worker:
         machine: Machine,
         place: Place = Place(plugins=True),  # noqa: B008  frozen
         study: str | None = None,
-        berth: Berth = Berth(),
+        setup: SlotSetup = SlotSetup(),
     ) -> None:
-        self.client, self.machine, self.berth = client, machine, berth
+        self.client, self.machine, self.setup = client, machine, setup
         self.interrupts = Interrupts()
         self.breaker = Breaker()
         self.readiness = Readiness(client, place)
@@ -94,7 +94,7 @@ class Worker:
         )
         self._asked = 0
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["runner.worker.tied", berth.trainer])
+        self.context.set_forkserver_preload(["runner.worker.tied", setup.trainer])
 
     def run(self) -> int:
         """Works until the server says that nothing is left, or it has trained as many trials as it was to.
@@ -109,7 +109,7 @@ class Worker:
         """
         self._warm_up()
         trained = 0
-        while not self.interrupts.leaving and trained != self.berth.trials:
+        while not self.interrupts.leaving and trained != self.setup.trials:
             self.interrupts.hold()  # the answer may be a lease, which nobody would hold if it got lost
             try:
                 reply = self._ask()
@@ -158,16 +158,16 @@ class Worker:
             NodeFaultError: it is not, or too much has failed here.
         """
         self.breaker.begins(time.monotonic())
-        berth = self.berth
-        memory = Memory(berth.card, berth.sharing == 1)
+        setup = self.setup
+        memory = Memory(setup.card, setup.sharing == 1)
         attempt = Attempt(
-            self.client, self.context, self.machine, lease, self.interrupts, memory, self.staging, berth.trainer
+            self.client, self.context, self.machine, lease, self.interrupts, memory, self.staging, setup.trainer
         )
         ended = attempt.run()
-        if berth.card:
+        if setup.card:
             # one that failed early says nothing about what a training takes
             peaks = [peak for peak in (memory.peak_mb, ended.peak_memory_mb) if peak and ended.epochs]
-            self.berth.mouth.tell(Told(max(peaks, default=None), short=ended.failure == "out_of_memory"))
+            self.setup.sender.send(Told(max(peaks, default=None), short=ended.failure == "out_of_memory"))
             if fault := memory.returned(attempt.process.pid):
                 raise NodeFaultError(fault)
         self._look_at(ended)
@@ -233,17 +233,17 @@ def main(trainer: str = TRAINER) -> int:
     # on the server's own machine the user who started the study runs its code anyway
     work_dir = options.work_dir.expanduser().absolute() if options.work_dir else None
     place = Place(work_dir, roots, options.allow_plugins or options.work_dir is None)
-    mouth = Mouth(options.tell)
+    sender = Sender(options.tell)
     card = own_card() if options.device.startswith("cuda") else None
-    berth = Berth(card, options.sharing, options.trials, mouth, trainer)
+    setup = SlotSetup(card, options.sharing, options.trials, sender, trainer)
     try:
         with Client(options.server, os.environ.pop("SWEEP_TOKEN")) as client:
-            worker = Worker(client, options.name, options.owner, options.device, machine, place, options.study, berth)
+            worker = Worker(client, options.name, options.owner, options.device, machine, place, options.study, setup)
             worker.interrupts.install()
             return worker.run()
     except (NodeFaultError, UserError) as error:
         log.error("%s", error)
-        mouth.tell(Told(fault=str(error)))
+        sender.send(Told(fault=str(error)))
         return NODE_FAULT
     except Stopped:
         return 0

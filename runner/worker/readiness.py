@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.data.files import write_bytes
-from runner.data.guard import evidence, moved, root_for
+from runner.data.guard import data_proof, moved, root_for
 from runner.errors import UserError
+from runner.paths import replace_with
 from runner.protocol import DataPaths, Lease, Needs, Plugin
 from runner.wire.artifacts import Transfer
 from runner.wire.client import Client
@@ -114,7 +114,7 @@ class Readiness:
             update={name: self._labels(needs, name, sha256) for name, sha256 in zip(_LABELS, data.labels, strict=True)}
         )
         try:
-            found = evidence(data)
+            found = data_proof(data)
         except UserError as error:
             raise UserError(f"data {data.name}: {error}; name the folder that holds them with --data-root") from error
         if found != data.check:
@@ -162,5 +162,5 @@ class Readiness:
     def _keep(self, study: str, name: str, content: bytes, *below: str) -> Path:
         path = self._folder(study).joinpath(*below, name)
         if not path.is_file() or path.read_bytes() != content:
-            write_bytes(path, content)
+            replace_with(path, content)
         return path

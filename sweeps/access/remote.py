@@ -15,7 +15,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from results.errors import NotFoundError
 from results.reader import Reader
 from results.records import AttemptRecord, EpochRecord, HeldRecord, ImportRecord, StudyRecord, TrialRecord, TrialState
-from results.tables.columns import clean
+from results.text import clean_lines
 from runner.errors import UserError
 from runner.protocol import StudyName
 from runner.wire.client import Client, ServerTroubleError, in_trouble, no_tls, shown
@@ -251,8 +251,7 @@ def _detail(response: httpx.Response) -> str:
         detail = response.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = response.text
-    lines = [clean(line) for line in str(detail)[:20_000].splitlines()]
-    return "\n".join(lines) or f"the study server answers {response.status_code}"
+    return clean_lines(str(detail)[:20_000]) or f"the study server answers {response.status_code}"
 
 
 def tame(document: bytes) -> bytes:

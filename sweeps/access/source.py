@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from results.database.urls import named
 from results.reader import Reader
 from runner.errors import UserError
 from sweeps.access.remote import Remote, server_option
@@ -40,7 +41,7 @@ class Source:
             return server_option(self.server)
         if self.storage in (_DEFAULT, os.environ.get("SWEEP_STORAGE")):
             return ""
-        return f" --storage {shlex.quote(runfile.named(self.storage))}"
+        return f" --storage {shlex.quote(named(self.storage))}"
 
     def reader(self, patience: float = 0.0) -> Reader | Remote:
         """Reads studies and trials; use as a context manager. `patience`: as for `Remote`.
@@ -117,7 +118,7 @@ def _own_for_a_moment(storage: str, study: str | None) -> Iterator[Remote]:
 
     lock = runfile.own(storage)
     if lock is None:
-        raise UserError(f"the database {runfile.named(storage)} is in use by another process; try again in a moment")
+        raise UserError(f"the database {named(storage)} is in use by another process; try again in a moment")
     try:
         with Store.open(storage, readonly=True):
             pass  # a clear line where no sweep has run yet

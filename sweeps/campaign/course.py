@@ -11,10 +11,10 @@ from results.reader import Reader
 from results.records import TrialRecord
 from runner.protocol import Combination, Scalar, Scale
 from sweeps.access.remote import Remote
-from sweeps.space.exclusion import first_allowed
+from sweeps.space.exclusion import Assignment, first_allowed
 from sweeps.space.resolve import resolve, written
 from sweeps.space.schema import Choice, SearchSpace
-from sweeps.space.walk import Assignment, Given, first, suggest
+from sweeps.space.walk import Given, first, suggest
 
 _ANY_IMAGES = 100  # training images: only the default number of epochs follows them, which is never handed on
 

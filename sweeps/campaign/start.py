@@ -9,6 +9,7 @@ from typing import Protocol
 
 import click
 
+from results.database.urls import named
 from results.ranking.stages import Stages, finalists
 from results.reader import Reader
 from results.records import StudyRecord
@@ -307,7 +308,7 @@ def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
     assert run
     if run.study not in map(campaign.study, campaign.stages):
         raise UserError(
-            f"the database {runfile.named(plan.storage)} is in use: process {run.pid} runs study {run.study}; "
+            f"the database {named(plan.storage)} is in use: process {run.pid} runs study {run.study}; "
             "wait, end it with `sweep stop`, or name another database with --storage"
         )
     click.echo(f"campaign {campaign.name} runs already (process {run.pid}); watching it", err=True)

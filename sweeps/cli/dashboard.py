@@ -26,10 +26,10 @@ def dashboard(host: str, port: int, storage: str) -> None:
     import optuna_dashboard
     from optuna.storages import get_storage
 
+    from results.database.urls import named
     from results.store import Store
     from runner.errors import UserError
     from sweeps.artifacts import access, open_backend
-    from sweeps.run import runfile
     from sweeps.server.listening import listening
 
     class Threads(ThreadingMixIn, WSGIServer):
@@ -49,7 +49,7 @@ def dashboard(host: str, port: int, storage: str) -> None:
     with listening(host, port):
         server = make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet)
     with server:
-        shown = runfile.named(storage)
+        shown = named(storage)
         click.echo(f"http://{host}:{server.server_port}/ shows {shown}, for reading; Ctrl-C ends it", err=True)
         server.serve_forever()
 

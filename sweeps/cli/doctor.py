@@ -12,7 +12,6 @@ import click
 from runner.doctor import NO_GPU, Check
 
 DEFAULT_STORAGE = "sqlite:///sweeps.db"
-SQLITE = "sqlite:///"
 
 
 @click.command(epilog="Example:  sweep doctor --storage sqlite:///team.db")
@@ -79,13 +78,14 @@ def database(storage: str) -> Check:
     Args:
         storage: its URL.
     """
+    from results.database.urls import sqlite_file
     from results.errors import ResultsError
     from results.store import Store
 
-    file = Path(storage.removeprefix(SQLITE)) if storage.startswith(SQLITE) else None
-    if file and not file.exists():
-        return _new_database(file)
     try:
+        file = sqlite_file(storage)
+        if file and not file.exists():
+            return _new_database(file)
         with Store.open(storage, readonly=True) as store:
             studies = len(store.studies())
     except ResultsError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import codecs
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sweeps.access.source import Source
 
 _POLL_SECONDS = 1.0
-_OBEYED = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")  # by a terminal; \r draws bars of progress
+_KEPT = "\t\n\r"  # \r draws bars of progress
 
 
 @click.command(epilog="Example:  sweep logs 3 -f")
@@ -28,7 +28,7 @@ def logs(number: int, follow: bool, source: Source, study: str | None) -> None:
     from results.records import FINAL
     from sweeps.access.logs import piece
 
-    offset = 0
+    offset, decoder = 0, codecs.getincrementaldecoder("utf-8")("replace")  # a character may lie in two pieces
     with source.reader() as reader:
         record = options.choose_study(reader, study)
         while True:
@@ -36,7 +36,7 @@ def logs(number: int, follow: bool, source: Source, study: str | None) -> None:
             if trial is None:
                 raise NotFoundError(f"study {record.name} has no trial {number}")
             while found := piece(source.storage, reader, record, number, offset):
-                click.echo(_shown(found), nl=False)
+                click.echo(_shown(found, decoder), nl=False)
                 offset += len(found)
             if not follow or trial.state in FINAL:
                 break
@@ -45,6 +45,10 @@ def logs(number: int, follow: bool, source: Source, study: str | None) -> None:
         raise NotFoundError(f"trial {number} of study {record.name} has no log yet")
 
 
-def _shown(text: bytes) -> bytes:
-    """A piece of a log; on a terminal without what would move its cursor, since anybody's worker may have sent it."""
-    return _OBEYED.sub(b"?", text) if sys.stdout.isatty() else text
+def _shown(found: bytes, decoder: codecs.IncrementalDecoder) -> bytes:
+    """A piece of a log; on a terminal without what it would obey, since anybody's worker may have sent it."""
+    if not sys.stdout.isatty():
+        return found
+    from runner.printable import printable
+
+    return printable(decoder.decode(found), _KEPT).encode()

@@ -37,7 +37,7 @@ def report(out: Path | None, form: str, source: Source, study: str | None) -> No
         record = options.choose_study(store, study)
         trials = store.trials(record.name)
     with tempfile.TemporaryDirectory() as folder:
-        space = reopened(record, Path(folder))
+        space = reopened(record, Path(folder), own=source.server is None)
     found = reported(record, trials, space)
     if form == "json":
         click.echo(json.dumps(found.document(), ensure_ascii=False, indent=2, allow_nan=False))

@@ -46,8 +46,10 @@ def serve(
     Started again, everything goes on. People submit with `sweep start SPACE --server URL`, workers come with `sweep
     worker --server URL`. Without a token of your own one is made and kept beside the database, readable by you alone.
     """
-    from sweeps.run.serve import House, serve_until_stopped
+    from sweeps.run.serve import ServeOptions, serve_until_stopped
     from sweeps.server.app import Address
 
     address = Address(host, port, certificate, key)
-    return serve_until_stopped(House(storage, work_dir, address, token_file, allow_plugins, artifacts, disk_budget))
+    return serve_until_stopped(
+        ServeOptions(storage, work_dir, address, token_file, allow_plugins, artifacts, disk_budget)
+    )

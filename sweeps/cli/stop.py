@@ -19,6 +19,7 @@ def stop(storage: str, study: str | None) -> None:
 
     Trials go on from their last epoch at the next start. A study of a team's server is halted with `sweep pause`.
     """
+    from results.database.urls import named
     from results.ranking.stages import campaign_of
     from runner.errors import UserError
     from sweeps.access.remote import Remote
@@ -26,7 +27,7 @@ def stop(storage: str, study: str | None) -> None:
 
     run = runfile.read(storage)
     if run is None or study not in (None, run.study, campaign_of(run.study)):  # a campaign's stage
-        raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {runfile.named(storage)}")
+        raise UserError(f"no sweep{f' of study {study}' if study else ''} runs on {named(storage)}")
     with Remote(run.url, run.token, run.certificate or None) as owner:
         owner.order("stop")
     what = f"study {run.study}" if run.study else "the server"

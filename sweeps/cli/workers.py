@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 @options.source
 def workers(form: str, source: Source, study: str | None) -> None:
     """List the workers: who, where, on what, training what."""
+    from results.database.urls import named
     from runner.errors import UserError
     from sweeps.run import runfile
     from sweeps.show import print_table
 
     if source.server is None and runfile.read(source.storage) is None:
-        raise UserError(
-            f"nothing runs on {runfile.named(source.storage)}, so nobody works; start it with: sweep start SPACE"
-        )
+        raise UserError(f"nothing runs on {named(source.storage)}, so nobody works; start it with: sweep start SPACE")
     with source.owner() as owner:
         found = [one for one in owner.workers() if study in (None, one["study"])]
     if form == "json":

@@ -16,7 +16,7 @@ from results.ranking.confirmation import Entry, Order
 from results.ranking.heldout import Outcome
 from results.ranking.standings import Standing, stand
 from results.records import StudyRecord, TrialRecord
-from results.tables.columns import clean
+from results.text import clean
 from sweeps.confirm import heldout
 from sweeps.show import print_table as print_columns
 

@@ -26,10 +26,10 @@ from runner.protocol import Combination, DataPaths, Lease, Scalar, Scale, digest
 from runner.share import share_of, shared
 from runner.training.timing import Answer, Timer
 from sweeps.forecast.forecast import COUNTED, Forecast, Levels, Point, levels
-from sweeps.space.exclusion import first_allowed, forbidden
+from sweeps.space.exclusion import Assignment, first_allowed, forbidden
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import FloatRange, Form, IntRange, SearchSpace
-from sweeps.space.walk import Assignment, Given, assignments, count, suggest, values
+from sweeps.space.walk import Given, assignments, count, suggest, values
 
 _VARIED = (
     "model", "backbone", "augmentation", "optimizer", "image_size", "batch_size", "accumulate", "amp", "ema",

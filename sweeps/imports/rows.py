@@ -12,11 +12,11 @@ from runner.catalog.spellings import plain
 from runner.protocol import Combination, Scalar, Scale, digest
 from runner.share import share_of
 from sweeps.imports.cells import same
-from sweeps.space.exclusion import forbidden
+from sweeps.space.exclusion import Assignment, forbidden
 from sweeps.space.opening import left_open, opening
 from sweeps.space.resolve import DEFAULT_AUGMENTATION, resolve
 from sweeps.space.schema import Choice, SearchSpace
-from sweeps.space.walk import Assignment, suggest
+from sweeps.space.walk import suggest
 
 _FIRST = f"{DEFAULT_AUGMENTATION} + "  # MMDetection's own pipelines begin so, and nobody writes it
 

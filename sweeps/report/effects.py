@@ -19,7 +19,7 @@ from scipy import stats
 
 from results.ranking import tried
 from sweeps.report.points import Point
-from sweeps.space.walk import Assignment
+from sweeps.space.exclusion import Assignment
 
 _MANY = 6  # values of a number: with more it counts as low or high, parted at its median
 

@@ -10,7 +10,7 @@ from results.ranking.standings import stand
 from results.records import TrialRecord
 from runner.catalog import AUGMENTATIONS
 from runner.catalog.augmentations import list_strength
-from sweeps.space.walk import Assignment
+from sweeps.space.exclusion import Assignment
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import httpx
 
+from results.database.urls import named
 from results.store import Store
 from runner.errors import UserError
 from runner.wire.client import Client
@@ -51,10 +52,10 @@ def owner(storage: str) -> runfile.RunFile:
             break
         time.sleep(0.25)
     if run is None:
-        raise UserError(f"the database {runfile.named(storage)} is in use by another process; try again in a moment")
+        raise UserError(f"the database {named(storage)} is in use by another process; try again in a moment")
     if not run.study:
         raise UserError(
-            f"the database {runfile.named(storage)} is in use: a server (process {run.pid}) has it; "
+            f"the database {named(storage)} is in use: a server (process {run.pid}) has it; "
             f"hand the study to that with: sweep start SPACE --server {run.url}"
         )
     return run

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from results.database.outage import Notice
+from results.database.urls import named
 from results.records import StudyRecord, StudyState
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
@@ -112,7 +113,7 @@ def attach_or_run(plan: Plan) -> int:
     with owning(plan.storage, plan.work_dir) as store:
         if store is None and plan.confirm:
             raise UserError(
-                f"the database {runfile.named(plan.storage)} is in use by another process; wait, or end it: sweep stop"
+                f"the database {named(plan.storage)} is in use by another process; wait, or end it: sweep stop"
             )
         if store is None:
             return _watch(plan)
@@ -283,7 +284,7 @@ def _watch(plan: Plan) -> int:
     run = owner(plan.storage)
     if run.study != plan.space.study:
         raise UserError(
-            f"the database {runfile.named(plan.storage)} is in use: process {run.pid} runs study {run.study}; "
+            f"the database {named(plan.storage)} is in use: process {run.pid} runs study {run.study}; "
             "wait, end it with `sweep stop`, or name another database with --storage"
         )
     click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)

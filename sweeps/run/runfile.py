@@ -10,12 +10,9 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from results.database.urls import named as named
-from results.database.urls import without_password
+from results.database.urls import sqlite_file, without_password
 from runner.errors import UserError
 from runner.protocol import digest
-
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,16 @@ class RunFile:
 
 
 def beside(storage: str, suffix: str) -> Path:
-    """Beside an SQLite file; for a database server in the user's state folder, wherever its password is kept."""
-    if storage.startswith(_SQLITE):
-        path = Path(storage.removeprefix(_SQLITE)).absolute()
+    """Beside an SQLite file; for a database server in the user's state folder, wherever its password is kept.
+
+    However an SQLite file is named, by a link or with options of the driver, it is beside the file itself: one
+    database has one owner.
+
+    Raises:
+        ResultsError: not the URL of a database.
+    """
+    if file := sqlite_file(storage):
+        path = file.resolve()
         return path.with_name(path.name + suffix)
     folder = platformdirs.user_state_path("sweep", ensure_exists=True)
     return folder / (digest(without_password(storage))[:16] + suffix)

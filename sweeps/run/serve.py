@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from results.database.outage import Notice
+from results.database.urls import named
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from sweeps.access.source import read_token
@@ -31,7 +32,7 @@ log = logging.getLogger("sweep.server")
 
 
 @dataclass(frozen=True)
-class House:
+class ServeOptions:
     """What ``sweep serve`` was told.
 
     Attributes:
@@ -49,7 +50,7 @@ class House:
     disk_budget: int | None = None
 
 
-def serve_until_stopped(house: House) -> int:
+def serve_until_stopped(options: ServeOptions) -> int:
     """Serves until SIGTERM, Ctrl-C or ``sweep stop``. Workers go on training meanwhile and find the next server.
 
     Returns:
@@ -61,25 +62,23 @@ def serve_until_stopped(house: House) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     for noisy in ("httpx", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    _check(house.address)
+    _check(options.address)
     _allow_many_connections()
-    lock = runfile.own(house.storage)
+    lock = runfile.own(options.storage)
     if lock is None:
-        run = runfile.read(house.storage)
+        run = runfile.read(options.storage)
         who = f"process {run.pid}" if run else "another process"
-        raise UserError(
-            f"the database {runfile.named(house.storage)} is in use: {who} serves it; end it with: sweep stop"
-        )
+        raise UserError(f"the database {named(options.storage)} is in use: {who} serves it; end it with: sweep stop")
     try:
-        token = _token(house)
-        with Store.open(house.storage) as store:
-            return _serve(house, store, token)
+        token = _token(options)
+        with Store.open(options.storage) as store:
+            return _serve(options, store, token)
     finally:
-        runfile.remove(house.storage)
+        runfile.remove(options.storage)
         lock.release()
 
 
-def _serve(house: House, store: Store, token: str) -> int:
+def _serve(options: ServeOptions, store: Store, token: str) -> int:
     ended = threading.Event()
     caught: list[int] = []
 
@@ -89,18 +88,18 @@ def _serve(house: House, store: Store, token: str) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    with access.opened(store, house.storage, house.artifacts, house.disk_budget) as artifacts:
-        team = Team(store, house.storage, house.work_dir, house.plugins, artifacts)
+    with access.opened(store, options.storage, options.artifacts, options.disk_budget) as artifacts:
+        team = Team(store, options.storage, options.work_dir, options.plugins, artifacts)
         team.reopen()
-        _answer(house, team, token, ended)
+        _answer(options, team, token, ended)
     return INTERRUPTED if signal.SIGINT in caught else 0
 
 
-def _answer(house: House, team: Team, token: str, ended: threading.Event) -> None:
+def _answer(options: ServeOptions, team: Team, token: str, ended: threading.Event) -> None:
     housekeeper, notice = Housekeeper(team.registry, team.artifacts), Notice(log.error)
     told: str | None = None
-    with Server(create_app(team.registry, token, team, team.artifacts), house.address) as server:
-        runfile.write(house.storage, _run_file(house, server, token))
+    with Server(create_app(team.registry, token, team, team.artifacts), options.address) as server:
+        runfile.write(options.storage, _run_file(options, server, token))
         names = ", ".join(study.name for study in team.registry.studies())
         click.echo(f"{server.url} serves {names or 'no study yet'}; Ctrl-C ends it", err=True)
         while not ended.wait(_TICK_SECONDS) and not team.registry.stopping:
@@ -118,8 +117,8 @@ def _answer(house: House, team: Team, token: str, ended: threading.Event) -> Non
             told = fault
 
 
-def _run_file(house: House, server: Server, token: str) -> runfile.RunFile:
-    certificate = str(house.address.certificate.absolute()) if house.address.certificate else ""
+def _run_file(options: ServeOptions, server: Server, token: str) -> runfile.RunFile:
+    certificate = str(options.address.certificate.absolute()) if options.address.certificate else ""
     return runfile.RunFile(server.url, token, os.getpid(), "", certificate)
 
 
@@ -146,11 +145,11 @@ def _check(address: Address) -> None:
         )
 
 
-def _token(house: House) -> str:
+def _token(options: ServeOptions) -> str:
     """The token that was given; else the one beside the database, made at the first start."""
-    if house.token_file or os.environ.get("SWEEP_TOKEN"):
-        return read_token(house.token_file)
-    path = runfile.beside(house.storage, ".token")
+    if options.token_file or os.environ.get("SWEEP_TOKEN"):
+        return read_token(options.token_file)
+    path = runfile.beside(options.storage, ".token")
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -174,21 +174,28 @@ def open_study(store: Store, space: SearchSpace, scale: Scale, data: DataPaths, 
     return found
 
 
-def reopened(record: StudyRecord, folder: Path) -> SearchSpace:
+def reopened(record: StudyRecord, folder: Path, own: bool = True) -> SearchSpace:
     """The space of a study that the database holds.
 
     Args:
         record: the study.
         folder: takes a copy of the space as a file.
+        own: whether the record comes from a database of this machine's. A server never says which file is run here.
 
     Raises:
-        UserError: it was begun by another version, or its plugins have changed; those that have do not run.
+        UserError: it was begun by another version, or its plugins have changed; those that have do not run. It has
+            plugins, and is not our own.
     """
     path = travel.keep(record.space_text, folder / "space.yaml")
     known = record.identity.get("plugins") or {}
     files = {Path(file).stem: file for file in read(path).data.get("plugins", [])}
     if set(files) != set(known):
         raise UserError("its space names other plugins than it began with")
+    if files and not own:
+        raise UserError(
+            f"study {record.name} brings code of its own ({', '.join(files)}), which is not run on a server's word: "
+            "do this where the database lies"
+        )
     load_all(Plugin(path=file, sha256=known[module]) for module, file in files.items())
     space = load(path, ["data=demo"], scale=lambda _: record.scale)  # its data may lie elsewhere now
     different = differences(record.identity, identity(space, record.scale, record.data_hash))

@@ -18,6 +18,7 @@ from fastapi_offline import FastAPIOffline
 
 from results.database.outage import AwayError
 from results.errors import NotFoundError, ResultsError
+from results.text import clean_lines
 from runner.errors import UserError
 from runner.wire.client import tls_line
 from sweeps.artifacts import Artifacts
@@ -28,7 +29,7 @@ from sweeps.server.listening import listening
 from sweeps.server.registry import Registry, UnknownError
 from sweeps.server.routes import artifacts as files
 from sweeps.server.routes import studies, work
-from sweeps.server.routes.answers import BEARER, RESPONSES, misfit, readable
+from sweeps.server.routes.answers import BEARER, RESPONSES, misfit
 from sweeps.server.team import Team
 
 _STATUS: dict[type[Exception], int] = {
@@ -76,7 +77,7 @@ def _told(registry: Registry, status: int) -> Callable[[Request, Exception], Res
         # a full disk, say: whoever runs the server must see it; that the database is away, the server's loop tells
         if status == 503 and not isinstance(error, AwayError):
             registry.fault = str(error)
-        return JSONResponse({"detail": readable(str(error))}, status_code=status)
+        return JSONResponse({"detail": clean_lines(str(error))}, status_code=status)
 
     return answer
 

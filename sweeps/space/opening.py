@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.catalog import PARTS, SETTINGS
 from runner.protocol import Combination, Part, Scalar, Scale
-from sweeps.space.exclusion import first_allowed
+from sweeps.space.exclusion import Assignment, first_allowed
 from sweeps.space.resolve import (
     DEFAULT_AUGMENTATION,
     DEFAULT_MODEL,
@@ -19,7 +19,7 @@ from sweeps.space.resolve import (
     resolve,
 )
 from sweeps.space.schema import Choice, FloatRange, IntRange, Option, Pick, SearchSpace
-from sweeps.space.walk import Assignment, on_step, suggest
+from sweeps.space.walk import on_step, suggest
 
 
 def opening(space: SearchSpace, scale: Scale, n_train: int) -> Assignment:

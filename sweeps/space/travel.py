@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from runner.data.files import write_bytes
+from runner.paths import replace_with
 from sweeps.space.identity import plain
 from sweeps.space.repeats import written
 from sweeps.space.schema import Budget, SearchSpace
@@ -59,7 +59,7 @@ def to_text(entries: dict[str, Any]) -> str:
 
 def keep(text: str, path: Path) -> Path:
     """Writes the document to a file, which the loader reads; an older one is replaced."""
-    write_bytes(path, text.encode())
+    replace_with(path, text)
     return path
 
 

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Iterator
 
 from runner.protocol import Scalar, Scale
+from sweeps.space.exclusion import Assignment, forbidden
 from sweeps.space.problems import SpaceProblem, shown
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import Choice, Option, SearchSpace
-from sweeps.space.walk import Assignment, first, forbidden, values
+from sweeps.space.walk import first, values
 
 _ANY_IMAGES = 100  # training images: their number changes no two options alike
 _MANY = 500  # assignments below one key; nobody writes more by hand

@@ -26,11 +26,6 @@ from sweeps.space.schema import (
     SearchSpace,
 )
 
-__all__ = [
-    "Assignment", "Given", "assignments", "count", "first", "forbidden", "on_step", "planned", "size", "stopping",
-    "suggest", "values",
-]  # fmt: skip
-
 _SHORT = 30  # combinations: as many as a person would write a list of
 MANY = 1000  # a range of more values counts as infinite: nobody tries them all
 

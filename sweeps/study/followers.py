@@ -14,10 +14,11 @@ from results.errors import ResultsError
 from results.records import FINAL, TrialRecord
 from results.store import Store
 from runner.protocol import Scale
+from sweeps.space.exclusion import Assignment
 from sweeps.space.opening import opening
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment, first, stopping
+from sweeps.space.walk import first, stopping
 from sweeps.study.forms import distributions
 from sweeps.study.further import FURTHER, is_further, shown
 from sweeps.study.goals import goals

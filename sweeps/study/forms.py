@@ -8,8 +8,9 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from sweeps.space.exclusion import Assignment
 from sweeps.space.schema import Choice, FloatRange, Form, SearchSpace
-from sweeps.space.walk import Assignment, on_step, suggest
+from sweeps.space.walk import on_step, suggest
 
 Refused = Callable[[Assignment], bool]
 """Whether an assignment was tried already, or is forbidden."""

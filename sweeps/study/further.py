@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from results.records import TrialRecord
+from sweeps.space.exclusion import Assignment
 from sweeps.space.resolve import seed_of
 from sweeps.space.schema import Choice, IntRange, SearchSpace
-from sweeps.space.walk import Assignment
 
 T = TypeVar("T")
 FURTHER = "further_seed_of"  # user attribute in Optuna's tables: the trial whose combination it trains again

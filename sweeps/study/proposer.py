@@ -13,8 +13,9 @@ from optuna.trial import TrialState
 
 from results.records import TrialRecord
 from sweeps.space import pairwise
+from sweeps.space.exclusion import Assignment, forbidden
 from sweeps.space.schema import Choice, SearchSpace
-from sweeps.space.walk import Assignment, assignments, count, forbidden, on_step, planned, suggest
+from sweeps.space.walk import assignments, count, on_step, planned, suggest
 from sweeps.study.goals import goals
 from sweeps.study.repeating import Repeating
 from sweeps.study.sampler import Sampler

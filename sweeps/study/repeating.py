@@ -21,8 +21,8 @@ from statistics import fmean
 from typing import Any
 
 from results.records import TrialRecord
+from sweeps.space.exclusion import Assignment
 from sweeps.space.schema import Choice, SearchSpace
-from sweeps.space.walk import Assignment
 
 SHARE = 1 / 3  # of a sampler's trials that are kept for further seeds
 _LEVEL = 0.95

@@ -10,8 +10,9 @@ import optuna
 from optuna.samplers import BaseGASampler, BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.space.exclusion import Assignment
 from sweeps.space.schema import SamplerKind, SearchSpace
-from sweeps.space.walk import Assignment, suggest
+from sweeps.space.walk import suggest
 from sweeps.study import kinds
 from sweeps.study.forms import OptunaSuggester, Refused, distributions
 from sweeps.study.goals import directions

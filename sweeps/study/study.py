@@ -17,9 +17,10 @@ from results.records import FINAL, EpochRecord, ImportRecord, StudyRecord, Study
 from results.store import Store
 from runner.errors import UserError
 from runner.protocol import Combination, DataPaths, EpochReport, Lease, Result, Scale
+from sweeps.space.exclusion import Assignment
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment, suggest
+from sweeps.space.walk import suggest
 from sweeps.study.evidence import each_image, keep_evidence
 from sweeps.study.followers import Followers
 from sweeps.study.forms import OptunaSuggester

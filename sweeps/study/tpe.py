@@ -18,8 +18,9 @@ from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_gamma_multiobjective
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.space.exclusion import Assignment
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment, assignments, count
+from sweeps.space.walk import assignments, count
 from sweeps.study.forms import Refused, every_distribution
 
 _LISTED = 1_000  # combinations of a space that are all weighed at every question

@@ -80,7 +80,18 @@ def test_what_is_saved_is_there_and_nothing_else(trained: Runner, tmp_path: Path
     assert checkpoint.read_history(folder / "last.pth", "mine") == HISTORY
     assert checkpoint.read_history(folder / "none.pth", "mine") == []
     assert checkpoint.read_history(folder / "last.pth", "another training") == []
-    assert (folder / "last.other.pth").exists() and not (folder / "last.pth").exists()
+    assert [p.name for p in folder.iterdir()] == ["last.other.pth"]
+
+
+def test_what_was_put_aside_goes_once_the_new_training_can_be_resumed(trained: Runner, tmp_path: Path) -> None:
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    checkpoint.save(trained, folder / "last.pth", "full batch", HISTORY)
+    assert checkpoint.read_history(folder / "last.pth", "half batch") == []
+    checkpoint.save(trained, folder / "best.pth", "half batch", HISTORY)
+    assert sorted(p.name for p in folder.iterdir()) == ["best.pth", "last.other.pth"]
+    checkpoint.save(trained, folder / "last.pth", "half batch", HISTORY)
+    assert sorted(p.name for p in folder.iterdir()) == ["best.pth", "last.pth"]
 
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(trained: Runner, full_disk: Path) -> None:

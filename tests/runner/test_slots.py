@@ -13,7 +13,7 @@ from runner.errors import UserError
 from runner.machine import slots
 from runner.pool.claims import Claims
 from runner.pool.gpus import Gpu, allowed, auto_slots, choose, found, given_back
-from runner.pool.telling import Ear, Mouth, Told
+from runner.pool.telling import Receiver, Sender, Told
 from runner.pool.workers import Capacity
 from runner.protocol import Failure
 from runner.worker.breaker import Breaker
@@ -152,18 +152,54 @@ def test_a_lock_is_no_way_to_write_elsewhere(tmp_path: Path) -> None:
     assert victim.read_text() == "mine"
 
 
+def test_the_folder_of_the_locks_is_made_for_everybody_whatever_the_mask(tmp_path: Path) -> None:
+    old = os.umask(0o077)
+    try:
+        Claims(tmp_path / "locks").take(["0"])
+    finally:
+        os.umask(old)
+    assert (tmp_path / "locks").stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_folder_that_was_there_stays_as_it_is(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o700)
+    assert Claims(victim).take(["0"]) == ["0"]
+    link = tmp_path / "locks"
+    link.symlink_to(victim)
+    with pytest.raises(UserError) as refused:
+        Claims(link).take(["1"])
+    assert str(refused.value) == f"{link}: expected the folder of the GPUs' locks, found a link or a file; remove it"
+    assert victim.stat().st_mode & 0o7777 == 0o700
+    assert [file.name for file in victim.iterdir()] == ["0.lock"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_elses_must_keep_our_locks(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    os.chown(tmp_path, 12345, -1)
+    with pytest.raises(UserError) as refused:
+        Claims(tmp_path).take(["0"])
+    assert str(refused.value) == (
+        f"{tmp_path}: the folder of the GPUs' locks belongs to user 12345, who may exchange them; "
+        "remove it, or have it made safe: chmod 1777"
+    )
+    tmp_path.chmod(0o1777)
+    assert Claims(tmp_path).take(["0"]) == ["0"]
+
+
 def test_the_pool_hears_what_a_worker_tells() -> None:
-    ear = Ear()
+    receiver = Receiver()
     told = [Told(peak_mb=812.5), Told(short=True), Told(fault="a full disk: größer")]
-    assert ear.hear() == []
-    mouth = Mouth(os.dup(ear.mouth))
-    ear.started()
+    assert receiver.receive() == []
+    sender = Sender(os.dup(receiver.descriptor))
+    receiver.started()
     for one in told[:2]:
-        mouth.tell(one)
-    assert ear.hear() == told[:2]
-    mouth.tell(told[2])
-    assert ear.hear() == told[2:]
-    Mouth().tell(told[0])  # nobody listens
+        sender.send(one)
+    assert receiver.receive() == told[:2]
+    sender.send(told[2])
+    assert receiver.receive() == told[2:]
+    Sender().send(told[0])  # nobody listens
 
 
 def test_three_failures_in_the_first_minute_stop_a_worker() -> None:

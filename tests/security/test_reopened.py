@@ -12,7 +12,10 @@ from results.store import Store
 from runner import userparts
 from runner.errors import UserError
 from sweeps.cli import main
+from sweeps.leases.coordinator import Coordinator
 from sweeps.run.session import reopened
+from sweeps.server.app import Server, create_app
+from sweeps.server.registry import Registry
 from sweeps.server.team import Team
 
 SPACE = """\
@@ -117,3 +120,21 @@ def test_a_space_that_names_another_file_is_refused(left: Left) -> None:
     with pytest.raises(UserError, match=r"^its space names other plugins than it began with$"):
         reopened(changed, left.folder / "server")
     assert not other.with_suffix(".ran").exists()
+
+
+def test_a_server_does_not_say_which_file_a_report_runs(
+    left: Left, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEP_TOKEN", "secret")
+    with left.study(workers_survive=True) as study:
+        registry = Registry(stays=True)
+        registry.add(Coordinator(study))
+        left.forget()
+        assert left.ran()
+        with Server(create_app(registry, "secret")) as server:
+            assert main(["report", "--server", server.url]) == 1
+    assert not left.ran()
+    line = "study made_up brings code of its own (mine), which is not run on a server's word"
+    assert capsys.readouterr().err == f"sweep: {line}: do this where the database lies\n"
+    assert main(["report", "--storage", left.storage]) == 1 and left.ran()
+    assert capsys.readouterr().err.startswith("sweep: no trial of study made_up is complete yet")

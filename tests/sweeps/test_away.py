@@ -62,8 +62,8 @@ def until(what: Callable[[], object]) -> None:
 def serving(bench: Bench, team: Team) -> Iterator[threading.Thread]:
     """What `sweep serve` does once it has opened the studies."""
     ended = threading.Event()
-    house = serve.House(bench.storage, bench.folder, Address(), None, False)
-    answering = threading.Thread(target=serve._answer, args=(house, team, "token", ended))
+    options = serve.ServeOptions(bench.storage, bench.folder, Address(), None, False)
+    answering = threading.Thread(target=serve._answer, args=(options, team, "token", ended))
     answering.start()
     try:
         until(lambda: runfile.beside(bench.storage, ".run").exists())

@@ -90,6 +90,7 @@ def test_database_of_ours(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/sweeps.db"
     Store.open(storage).close()
     assert database(storage) == Check("database", "0 studies")
+    assert database(f"{storage}?timeout=5") == Check("database", "0 studies")
 
 
 def test_database_of_another_program(tmp_path: Path) -> None:

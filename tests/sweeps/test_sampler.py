@@ -13,8 +13,8 @@ from made_up import record as trial
 from optuna.trial import TrialState
 
 from results.records import TrialRecord
+from sweeps.space.exclusion import Assignment
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import Assignment
 from sweeps.study import kinds
 from sweeps.study.proposer import Proposer
 

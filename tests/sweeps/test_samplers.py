@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from made_up import Bench, record
 
 from results.records import TrialRecord
+from sweeps.space.exclusion import Assignment, forbidden
 from sweeps.space.opening import opening
-from sweeps.space.walk import Assignment, count, forbidden
+from sweeps.space.walk import count
 from sweeps.study.proposer import Proposer
 
 SPACE = """\

@@ -369,6 +369,28 @@ def test_the_run_file_is_for_its_user_alone_and_goes_with_the_run(storage: str, 
     lock.release()
 
 
+def test_a_database_has_one_owner_however_its_file_is_named(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "link.db").symlink_to("sweeps.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    names = [
+        storage, f"{storage}?timeout=5", storage.replace("sqlite:", "sqlite+pysqlite:"),
+        "sqlite:///../sweeps.db", "sqlite+pysqlite:///../sweeps.db?timeout=5", f"sqlite:///{tmp_path}/link.db",
+    ]  # fmt: skip
+    for suffix in (".lock", ".run", ".token", ".artifacts", ".incoming"):
+        assert {runfile.beside(name, suffix) for name in names} == {tmp_path / f"sweeps.db{suffix}"}
+    lock = runfile.own(storage)
+    assert lock
+    Store.open(storage).close()
+    for name in names:
+        with Store.open(name, readonly=True):
+            assert runfile.own(name) is None
+    lock.release()
+
+
 def test_what_belongs_to_a_database_server_is_found_wherever_its_password_is_kept(
     tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from made_up import ASK, Bench, run
 
+from results.database.urls import named
 from runner.protocol import EpochReport
 from sweeps.access.remote import Remote, server_option
 from sweeps.access.source import Source
 from sweeps.artifacts import Place, access
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run import runfile
 
 
 def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
@@ -58,8 +63,8 @@ def test_a_study_that_is_finished_stays_so_when_it_is_resumed_or_paused(
 
 def test_messages_show_no_password(tmp_path: Path) -> None:
     at = "@db:5432/sweeps"
-    assert runfile.named(f"postgresql+psycopg://kim:secret{at}") == f"postgresql+psycopg://kim:***{at}"
-    assert runfile.named(f"sqlite:///{tmp_path}/sweeps.db") == f"sqlite:///{tmp_path}/sweeps.db"
+    assert named(f"postgresql+psycopg://kim:secret{at}") == f"postgresql+psycopg://kim:***{at}"
+    assert named(f"sqlite:///{tmp_path}/sweeps.db") == f"sqlite:///{tmp_path}/sweeps.db"
 
 
 def test_the_url_of_a_server_is_shown_as_it_was_written_without_its_password(
@@ -92,3 +97,29 @@ def test_the_log_of_a_trial_that_was_trained_elsewhere_is_read_on_the_servers_ma
     assert main(["logs", "0", "--storage", bench.storage]) == 1
     line = f"sweep: {tmp_path / 'others'} has no train.log of trial 0; SWEEP_ARTIFACTS names another place\n"
     assert capsys.readouterr().err == line
+
+
+def on_a_terminal(*command: str) -> bytes:
+    """What a command line of ours writes to a terminal."""
+    ours, theirs = pty.openpty()
+    code = "import sys; from sweeps.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen([sys.executable, "-c", code, *command], stdout=theirs)
+    os.close(theirs)
+    found = b""
+    with contextlib.suppress(OSError):  # the end
+        while block := os.read(ours, 2**16):
+            found += block
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return found
+
+
+def test_a_log_moves_no_cursor_and_turns_no_text(tmp_path: Path) -> None:
+    bench, sent = Bench(tmp_path), tmp_path / "sent"
+    cut = "x" * (2**20 - 1) + "\u202e"  # lies in two pieces
+    sent.write_bytes(f"{cut}\x1b[2J\x9b\u2066\u200f\ttrained, \ud55c\r\n".encode() + b"\x9b\n")
+    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+        study.ask()
+        artifacts.add(Place("made_up", 0, "train.log"), sent)
+    shown = on_a_terminal("logs", "0", "--storage", bench.storage).decode().lstrip("x").replace("\r\n", "\n")
+    assert shown == "??[2J???\ttrained, \ud55c\r\n\ufffd\n"

@@ -21,7 +21,8 @@ from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport
 from sweeps.leases.coordinator import Coordinator
-from sweeps.space.walk import assignments, count, forbidden
+from sweeps.space.exclusion import forbidden
+from sweeps.space.walk import assignments, count
 from sweeps.study.proposer import Proposer
 
 IN_ORDER = [

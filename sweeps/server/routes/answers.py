@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
-from results.tables.columns import clean
+from results.text import clean
 
 LARGEST = 2**31 - 1  # what a whole number of the database holds
 LARGEST_FILE = 2**50  # bytes
@@ -58,11 +58,6 @@ def misfit(error: RequestValidationError) -> str:
     return "; ".join([*lines, *more])
 
 
-def readable(text: str) -> str:
-    """Text that JSON and a terminal can hold, line by line: no control characters, no halves of characters."""
-    return "\n".join(clean(line.encode("utf-8", "replace").decode()) for line in text.splitlines())
-
-
 def _place(where: Sequence[Any]) -> str:
     names = [str(part)[:60] for part in where]
-    return readable(".".join(names[1:] if names[0] == "body" and len(names) > 1 else names))
+    return clean(".".join(names[1:] if names[0] == "body" and len(names) > 1 else names))

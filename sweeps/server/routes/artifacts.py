@@ -9,8 +9,7 @@ from functools import partial
 from typing import Annotated, Any, BinaryIO, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
@@ -19,20 +18,18 @@ from results.artifacts import ArtifactRecord
 from runner.wire.transfer import PIECE_BYTES, Begin, Held, Sha256, Standing
 from sweeps.artifacts import ArtifactError, Artifacts, Place, UnknownArtifactError
 from sweeps.artifacts.errors import TooLargeError
+from sweeps.server.routes.answers import LARGEST, LARGEST_FILE, Study, Trial
 
 _BLOCK = 2**20  # bytes that are held in memory for one request
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
-_LARGEST_INT = 2**31 - 1
 _THREADS = 32  # of their own: a slow disk or bucket never keeps a heartbeat waiting
 
 T = TypeVar("T")
 
 Holds = Callable[[str, int, int], object]
-Study = Annotated[str, InPath(max_length=255)]
-Trial = Annotated[int, InPath(ge=0, le=_LARGEST_INT)]
-Fence = Annotated[int, Query(ge=0, le=_LARGEST_INT)]
-Named = Annotated[Sha256, InPath()]
-Bytes = Annotated[int, Query(ge=0, lt=2**50)]
+Fence = Annotated[int, Query(ge=0, le=LARGEST)]
+Named = Annotated[Sha256, Path()]
+Bytes = Annotated[int, Query(ge=0, lt=LARGEST_FILE)]
 
 
 class _Route(APIRoute):
@@ -51,7 +48,7 @@ class _Route(APIRoute):
         return telling
 
 
-class _Desk:
+class _Files:
     """Artifacts, answered from threads of their own."""
 
     def __init__(self, artifacts: Artifacts) -> None:
@@ -70,19 +67,19 @@ def router(artifacts: Artifacts, holds: Holds) -> APIRouter:
         holds: called with study, trial and fencing number of a lease; renews it, or raises the server's own error.
     """
     routes = APIRouter(tags=["artifacts"], route_class=_Route)
-    desk = _Desk(artifacts)
-    _of_trials(routes, desk, holds)
-    _of_data(routes, desk)
+    files = _Files(artifacts)
+    _of_trials(routes, files, holds)
+    _of_data(routes, files)
     return routes
 
 
-def _of_trials(routes: APIRouter, desk: _Desk, holds: Holds) -> None:
+def _of_trials(routes: APIRouter, files: _Files, holds: Holds) -> None:
     path = "/studies/{study}/trials/{trial}/artifacts"
 
     @routes.get(path)
     def listing(study: Study, trial: Trial) -> list[Held]:
         """What a trial has here."""
-        index = desk.artifacts.index
+        index = files.artifacts.index
         index.require(study, trial)
         return [Held(name=one.name, size=one.size, sha256=one.sha256) for one in index.of_trial(study, trial)]
 
@@ -93,7 +90,7 @@ def _of_trials(routes: APIRouter, desk: _Desk, holds: Holds) -> None:
             raise HTTPException(422, "the fencing number of a lease is needed")
         still = partial(holds, study, trial, file.fence)
         place = Place(study, trial, name)
-        return await desk.run(desk.artifacts.begin, place, file.size, file.sha256, still)
+        return await files.run(files.artifacts.begin, place, file.size, file.sha256, still)
 
     @routes.put(path + "/{name}", openapi_extra=_BYTES)
     async def piece(
@@ -102,8 +99,8 @@ def _of_trials(routes: APIRouter, desk: _Desk, holds: Holds) -> None:
     ) -> Standing:  # fmt: skip
         """The next bytes of a file, 8 MiB at most; what arrived of a request that was cut counts too."""
         still = partial(holds, study, trial, fence)
-        await desk.run(still)
-        return await _take(request, desk, Place(study, trial, name), size, sha256, offset, still)
+        await files.run(still)
+        return await _take(request, files, Place(study, trial, name), size, sha256, offset, still)
 
     @routes.get(path + "/{name}", response_class=Response)
     async def content(
@@ -114,22 +111,22 @@ def _of_trials(routes: APIRouter, desk: _Desk, holds: Holds) -> None:
     ) -> Response:  # fmt: skip
         """A file, or what a Range of it asks for; the ETag is its SHA-256. With a fencing number a lease is renewed."""
         if fence is not None:
-            await desk.run(holds, study, trial, fence)
-        return await _give(desk, Place(study, trial, name), range_, if_range)
+            await files.run(holds, study, trial, fence)
+        return await _give(files, Place(study, trial, name), range_, if_range)
 
 
-def _of_data(routes: APIRouter, desk: _Desk) -> None:
+def _of_data(routes: APIRouter, files: _Files) -> None:
     path = "/studies/{study}/data/{sha256}"
 
     @routes.post(path)
     async def begin_labels(study: Study, sha256: Named, file: Begin) -> Standing:
         """Announces a label file, or asks how far it got."""
-        return await desk.run(desk.artifacts.begin, Place(study, None, sha256), file.size, file.sha256)
+        return await files.run(files.artifacts.begin, Place(study, None, sha256), file.size, file.sha256)
 
     @routes.put(path, openapi_extra=_BYTES)
     async def piece_of_labels(request: Request, study: Study, sha256: Named, size: Bytes, offset: Bytes) -> Standing:
         """The next bytes of a label file."""
-        return await _take(request, desk, Place(study, None, sha256), size, sha256, offset, lambda: None)
+        return await _take(request, files, Place(study, None, sha256), size, sha256, offset, lambda: None)
 
     @routes.get(path, response_class=Response)
     async def labels(
@@ -138,7 +135,7 @@ def _of_data(routes: APIRouter, desk: _Desk) -> None:
         if_range: Annotated[str, Header(alias="If-Range")] = "",
     ) -> Response:  # fmt: skip
         """A label file, or what a Range of it asks for."""
-        return await _give(desk, Place(study, None, sha256), range_, if_range)
+        return await _give(files, Place(study, None, sha256), range_, if_range)
 
 
 _BYTES = {
@@ -150,7 +147,7 @@ _BYTES = {
 
 
 async def _take(
-    request: Request, desk: _Desk, place: Place, size: int, sha256: str, offset: int, still: Callable[[], object]
+    request: Request, files: _Files, place: Place, size: int, sha256: str, offset: int, still: Callable[[], object]
 ) -> Standing:
     """Adds a body to a file as it arrives: little of it is in memory, and a cut loses little."""
     taken, block, standing = 0, bytearray(), None
@@ -160,16 +157,18 @@ async def _take(
             if taken + len(block) > PIECE_BYTES:
                 raise TooLargeError(f"a piece may have {PIECE_BYTES:,} bytes")
             if len(block) >= _BLOCK:
-                standing = await desk.run(desk.artifacts.put, place, size, sha256, offset + taken, bytes(block), still)
+                standing = await files.run(
+                    files.artifacts.put, place, size, sha256, offset + taken, bytes(block), still
+                )
                 taken, block = taken + len(block), bytearray()
     if block or standing is None:
-        standing = await desk.run(desk.artifacts.put, place, size, sha256, offset + taken, bytes(block), still)
+        standing = await files.run(files.artifacts.put, place, size, sha256, offset + taken, bytes(block), still)
     return standing
 
 
-async def _give(desk: _Desk, place: Place, range_: str, if_range: str) -> Response:
+async def _give(files: _Files, place: Place, range_: str, if_range: str) -> Response:
     for attempt in (1, 2):
-        found = await desk.run(desk.artifacts.find, place)
+        found = await files.run(files.artifacts.find, place)
         wanted = _wanted(found, range_, if_range)
         headers = {"ETag": _etag(found), "Accept-Ranges": "bytes"}
         if wanted is None:
@@ -177,7 +176,7 @@ async def _give(desk: _Desk, place: Place, range_: str, if_range: str) -> Respon
             return JSONResponse({"detail": f"it has {found.size:,} bytes"}, status_code=416, headers=headers)
         start, stop = wanted
         try:
-            reader = await desk.run(desk.artifacts.open, found, start)
+            reader = await files.run(files.artifacts.open, found, start)
         except UnknownArtifactError:  # replaced between two lines: then there is another one now
             if attempt == 2:
                 raise
@@ -188,7 +187,7 @@ async def _give(desk: _Desk, place: Place, range_: str, if_range: str) -> Respon
     if partial_:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{found.size}"
     kind = "application/octet-stream"
-    return StreamingResponse(_blocks(desk, reader, stop - start), 206 if partial_ else 200, headers, kind)
+    return StreamingResponse(_blocks(files, reader, stop - start), 206 if partial_ else 200, headers, kind)
 
 
 def _etag(found: ArtifactRecord) -> str:
@@ -206,9 +205,9 @@ def _wanted(found: ArtifactRecord, range_: str, if_range: str) -> tuple[int, int
     return (start, min(last + 1, found.size)) if start < found.size else None
 
 
-async def _blocks(desk: _Desk, reader: BinaryIO, size: int) -> AsyncIterator[bytes]:
+async def _blocks(files: _Files, reader: BinaryIO, size: int) -> AsyncIterator[bytes]:
     try:
-        while size and (block := await desk.run(reader.read, min(size, _BLOCK))):
+        while size and (block := await files.run(reader.read, min(size, _BLOCK))):
             size -= len(block)
             yield block
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.data.datafile import parse
-from runner.data.guard import evidence, moved, root_for
+from runner.data.guard import data_proof, moved, root_for
 from runner.data.prepare import prepare
 from runner.errors import UserError
 from runner.protocol import DataPaths
@@ -30,7 +30,7 @@ def test_data_that_were_copied_are_the_same(data: DataPaths, tmp_path: Path) -> 
     shutil.copytree(data.root, tmp_path / "here")
     here = moved(data, tmp_path / "here")
     assert here.train_images == str(tmp_path / "here" / "train")
-    assert evidence(here) == data.check == evidence(data)
+    assert data_proof(here) == data.check == data_proof(data)
 
 
 @pytest.mark.parametrize("change", ["a picture", "a label", "one picture fewer"])
@@ -44,9 +44,9 @@ def test_what_differs_is_seen(data: DataPaths, change: str) -> None:
     else:
         picture.unlink()
         with pytest.raises(UserError, match=f"{picture.name}: no such file or directory"):
-            evidence(data)
+            data_proof(data)
         return
-    assert evidence(data) != data.check
+    assert data_proof(data) != data.check
 
 
 def test_images_outside_the_data_file_s_folder_have_no_place_elsewhere(data: DataPaths, tmp_path: Path) -> None:

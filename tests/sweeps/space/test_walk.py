@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from runner.protocol import Scalar
+from sweeps.space.exclusion import forbidden
 from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors
 from sweeps.space.resolve import resolve
 from sweeps.space.schema import SearchSpace
-from sweeps.space.walk import assignments, count, first, forbidden, planned, stopping, suggest
+from sweeps.space.walk import assignments, count, first, planned, stopping, suggest
 
 Load = Callable[[str], SearchSpace]
 
