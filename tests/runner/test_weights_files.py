@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import random
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -134,7 +135,7 @@ def test_nothing_in_a_download_is_run(shelf: Shelf, tmp_path: Path) -> None:
         ("w.pth", b"PK\x03\x04 half a zip"),
         ("w.safetensors", b"\x10\0\0\0\0\0\0\0{"),
         ("w.safetensors", b"text"),
-        ("w.npz", os.urandom(100)),
+        ("w.npz", random.Random(0).randbytes(100)),
     ],
 )
 def test_what_is_no_checkpoint(tmp_path: Path, name: str, content: bytes) -> None:
