@@ -94,10 +94,10 @@ def serve(url: str, space: Path, pipe: Any) -> None:
     from made_up import data
 
     from sweeps.leases.coordinator import Coordinator
-    from sweeps.run.session import open_study
     from sweeps.server.app import Server, create_app
     from sweeps.server.registry import Registry
     from sweeps.space.loader import load as read
+    from sweeps.study.setup import open_study
     from sweeps.study.study import Study
 
     searched = read(space, ())

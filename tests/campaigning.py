@@ -17,8 +17,8 @@ from sweeps.campaign.stages import Options, look_ahead
 from sweeps.campaign.start import conduct
 from sweeps.leases.coordinator import Coordinator
 from sweeps.run.run import Outcome
-from sweeps.run.session import open_study
 from sweeps.space.schema import SearchSpace
+from sweeps.study.setup import open_study
 from sweeps.study.study import Study
 
 TWO_STAGES = """\

@@ -18,9 +18,9 @@ from results.records import TrialRecord, now
 from results.store import Store
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result, Scale
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import open_study
 from sweeps.space.loader import load
 from sweeps.space.schema import SearchSpace
+from sweeps.study.setup import open_study
 from sweeps.study.study import Study
 
 FOUR = """\

@@ -16,7 +16,7 @@ from made_up import Bench, run
 
 from runner.catalog import MODELS
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import locate_data
+from sweeps.study.setup import locate_data
 
 PICTURES, LABELS = NUCLEI.parent / "val", NUCLEI.parent / "val.json"
 DATA = f"""\

@@ -23,9 +23,9 @@ from runner.worker import breaker
 from runner.worker.agent import Worker
 from runner.worker.attempt import NodeFaultError
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import locate_data
 from sweeps.server.app import Server, create_app
 from sweeps.server.registry import Registry
+from sweeps.study.setup import locate_data
 
 HERE = Path(__file__).parent
 ONE = Machine(threads=1, loader_workers=0)

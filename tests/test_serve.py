@@ -17,8 +17,8 @@ import pytest
 from desk import NUCLEI, Desk, alive, family
 
 from runner.protocol import HEARTBEAT_SECONDS, LEASE_SECONDS
+from sweeps.access import runfile
 from sweeps.access.remote import Remote
-from sweeps.run import runfile
 
 EPOCHS = 8  # enough for a restart of the server in the middle
 SPACE = """\

@@ -15,9 +15,10 @@ from results.records import StudyRecord
 from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.wire.artifacts import Transfer
+from sweeps.access import artifact_store
 from sweeps.access.remote import Remote
 from sweeps.access.source import Source
-from sweeps.artifacts import Place, access
+from sweeps.artifacts import Place
 
 
 def checkpoint(storage: str, reader: Reader | Remote, record: StudyRecord, numbers: Sequence[int], target: Path) -> int:
@@ -80,7 +81,7 @@ def _sent(storage: str, reader: Reader | Remote, record: StudyRecord, number: in
     name = _file(record, number).name
     if isinstance(reader, Remote):
         return _download(reader, record.name, number, name, target)
-    return access.copied(reader, storage, Place(record.name, number, name), target)
+    return artifact_store.copied(reader, storage, Place(record.name, number, name), target)
 
 
 def _download(server: Remote, study: str, number: int, name: str, target: Path) -> bool:

@@ -14,8 +14,8 @@ from pathlib import Path
 from results.database.urls import named
 from results.reader import Reader
 from runner.errors import UserError
+from sweeps.access import runfile
 from sweeps.access.remote import Remote, server_option
-from sweeps.run import runfile
 
 _DEFAULT = "sqlite:///sweeps.db"  # where the command line looks
 

@@ -11,13 +11,13 @@ from runner.protocol import Scale
 from sweeps.campaign.course import Course, imagined
 from sweeps.campaign.document import Campaign, prefixed, rules_for, stage_document
 from sweeps.campaign.relative import expand, is_relative
-from sweeps.run.session import check_config, choose_scale
 from sweeps.space.exclusion import everything_forbidden
 from sweeps.space.limits import contradictions, limits
 from sweeps.space.loader import build
 from sweeps.space.problems import Report, SpaceErrors, SpaceProblem, in_order
 from sweeps.space.schema import Choice, FloatRange, Form, IntRange, SearchSpace
 from sweeps.space.twins import twins
+from sweeps.study.setup import check_config, choose_scale
 
 Choose = Callable[[SearchSpace], Scale]
 

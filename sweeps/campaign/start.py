@@ -17,22 +17,23 @@ from results.store import Store
 from runner.errors import INTERRUPTED, UserError
 from runner.machine import gpus
 from runner.protocol import DataPaths, Scale
+from sweeps.access import runfile
 from sweeps.access.remote import Remote
 from sweeps.access.source import Source
+from sweeps.access.watch import PATIENCE, watch
 from sweeps.campaign.course import Course, found
 from sweeps.campaign.document import TOTAL, Campaign
 from sweeps.campaign.show import print_stages, stages_of
 from sweeps.campaign.stages import Options, stage_space
 from sweeps.campaign.total import capped, left_of, spent
 from sweeps.confirm.heldout import Scorer
-from sweeps.run import runfile
 from sweeps.run.interrupts import Interrupts, let_interrupt
 from sweeps.run.owning import follow, owner, owning
 from sweeps.run.run import Outcome, Plan, run_study
-from sweeps.run.session import check_identity
-from sweeps.run.submit import PATIENCE, submit, watch
+from sweeps.run.submit import submit
 from sweeps.space.schema import Budget, SearchSpace
 from sweeps.space.walk import planned
+from sweeps.study.setup import check_identity
 from sweeps.study.study import Study
 
 _LOOK_SECONDS = 0.5  # between two looks for the next stage

@@ -44,8 +44,8 @@ def check(space_file: Path, data: Path | None, scale: str | None, overrides: tup
 def _space(path: Path, overrides: tuple[str, ...], data: Path | None, scale: str | None) -> tuple[list[str], str]:
     """Notes on a space, and what it holds."""
     from runner.machine import gpus
-    from sweeps.run.session import load_space
     from sweeps.space import walk
+    from sweeps.study.setup import load_space
 
     space, _ = load_space(path, overrides, data, scale, len(gpus()))
     number, (_, trials) = walk.count(space, seeds=False), walk.planned(space)

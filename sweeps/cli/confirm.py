@@ -39,12 +39,12 @@ def confirm(
     from results.ranking.stages import campaign_of
     from runner.machine import gpus
     from sweeps.access.remote import Remote
+    from sweeps.access.watch import PATIENCE
     from sweeps.campaign.finals import finals
     from sweeps.campaign.show import campaigns, print_stages, stages_of
     from sweeps.cli.start import command_line, user_name
     from sweeps.confirm.confirm import Confirm, Confirmation, confirm_there
     from sweeps.run.run import again, attach_or_run
-    from sweeps.run.submit import PATIENCE
 
     if source.server and (workers or owner):
         raise click.UsageError("--workers and --owner belong to a confirmation without --server: its workers train")

@@ -29,7 +29,8 @@ def dashboard(host: str, port: int, storage: str) -> None:
     from results.database.urls import named
     from results.store import Store
     from runner.errors import UserError
-    from sweeps.artifacts import access, open_backend
+    from sweeps.access import artifact_store
+    from sweeps.artifacts import open_backend
     from sweeps.server.listening import listening
 
     class Threads(ThreadingMixIn, WSGIServer):
@@ -44,7 +45,7 @@ def dashboard(host: str, port: int, storage: str) -> None:
     # a storage object, not the URL: with the URL every refresh reads the whole study anew
     backend = None
     with contextlib.suppress(UserError):  # without its artifacts it shows all else
-        backend = open_backend(access.where(storage))
+        backend = open_backend(artifact_store.where(storage))
     app = optuna_dashboard.wsgi(get_storage(storage), artifact_store=backend)
     with listening(host, port):
         server = make_server(host, port, read_only(app), server_class=Threads, handler_class=Quiet)

@@ -50,7 +50,7 @@ def import_(file: Path, metric: str, dry_run: bool, form: str, source: Source, s
     from results.errors import NotFoundError
     from runner.errors import UserError
     from sweeps.imports.imports import deaf, read, taken
-    from sweeps.run.session import reopened
+    from sweeps.study.setup import reopened
 
     table = read(file, metric, keep=not dry_run)
     with source.reader() as store:

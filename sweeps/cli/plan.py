@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from results.records import TrialRecord
     from runner.protocol import DataPaths, Scale
     from sweeps.campaign.document import Campaign
-    from sweeps.run.session import Fit
     from sweeps.space.schema import SearchSpace
+    from sweeps.study.setup import Fit
 
 
 @click.command(epilog="Example:  sweep plan search_spaces/models.yaml --data my_data.yaml --measure")
@@ -45,7 +45,7 @@ def plan(
     from sweeps.forecast import calibration
     from sweeps.forecast.forecast import points
     from sweeps.forecast.outlook import outlook
-    from sweeps.run.session import fit, load_space, locate_data
+    from sweeps.study.setup import fit, load_space, locate_data
 
     found = gpus()
     campaign = None

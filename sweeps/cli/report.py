@@ -31,7 +31,7 @@ def report(out: Path | None, form: str, source: Source, study: str | None) -> No
     """
     from results.files import write_atomically
     from sweeps.report import report as reported
-    from sweeps.run.session import reopened
+    from sweeps.study.setup import reopened
 
     with source.reader() as store:
         record = options.choose_study(store, study)

@@ -71,7 +71,7 @@ def start(
     from sweeps.campaign.stages import Options, look_ahead
     from sweeps.cli.data_report import progress
     from sweeps.imports.imports import read
-    from sweeps.run.session import load_space, locate_data
+    from sweeps.study.setup import load_space, locate_data
 
     if pool == "local" and (address or data_root or gpus_per_trial is not None):
         raise click.UsageError("--address, --gpus-per-trial and --data-root belong to --pool ray")

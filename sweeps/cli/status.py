@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @options.source
 def status(watch: bool, form: str, source: Source, study: str | None) -> None:
     """Show how a study stands: trials, best, workers, time left."""
-    from sweeps.run.submit import PATIENCE
+    from sweeps.access.watch import PATIENCE
 
     with source.reader(PATIENCE if watch else 0.0) as reader:
         _show(source, reader, options.choose_study(reader, study).name, watch, form)
@@ -47,9 +47,9 @@ def _show(source: Source, reader: Reader | Remote, study: str, watch: bool, form
 def current(source: Source, reader: Reader | Remote, study: str) -> dict[str, Any]:
     """The status document, from the running server if there is one, else from the database."""
     from runner.errors import UserError
+    from sweeps.access import runfile
     from sweeps.access.remote import Remote
-    from sweeps.access.status import document
-    from sweeps.run import runfile
+    from sweeps.leases.status import document
 
     if isinstance(reader, Remote):
         return reader.status(study)
@@ -68,7 +68,7 @@ def current(source: Source, reader: Reader | Remote, study: str) -> dict[str, An
 
 def table(document: dict[str, Any]) -> str:
     """The document in a few aligned lines."""
-    from sweeps.access.status import counted, shown
+    from sweeps.leases.status import counted, shown
 
     counts = counted(document)
     lines = [f"study    {document['study']}: {document['state']}", f"trials   {counts or 'none yet'}"]

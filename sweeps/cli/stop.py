@@ -22,8 +22,8 @@ def stop(storage: str, study: str | None) -> None:
     from results.database.urls import named
     from results.ranking.stages import campaign_of
     from runner.errors import UserError
+    from sweeps.access import runfile
     from sweeps.access.remote import Remote
-    from sweeps.run import runfile
 
     run = runfile.read(storage)
     if run is None or study not in (None, run.study, campaign_of(run.study)):  # a campaign's stage

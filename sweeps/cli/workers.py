@@ -20,7 +20,7 @@ def workers(form: str, source: Source, study: str | None) -> None:
     """List the workers: who, where, on what, training what."""
     from results.database.urls import named
     from runner.errors import UserError
-    from sweeps.run import runfile
+    from sweeps.access import runfile
     from sweeps.show import print_table
 
     if source.server is None and runfile.read(source.storage) is None:

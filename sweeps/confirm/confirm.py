@@ -19,9 +19,9 @@ from runner import scoring
 from runner.errors import INTERRUPTED, UserError
 from runner.protocol import DataPaths, Plugin
 from sweeps.access.remote import Remote
+from sweeps.access.watch import watch
 from sweeps.confirm import confirmed
 from sweeps.confirm.heldout import Scorer, check_trusted, trained
-from sweeps.run.submit import watch
 from sweeps.server.confirmation import Asked
 from sweeps.study.study import Study
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from results.records import HeldRecord, ImportRecord, StudyRecord
 from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
-from sweeps.access.status import document
 from sweeps.leases import events
 from sweeps.leases.progress import Progress
+from sweeps.leases.status import document
 from sweeps.leases.steps import CANCELLED, ENDED, RefusedError, Steps
 from sweeps.space.schema import SearchSpace
 from sweeps.study.study import Study

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from results.records import StudyRecord
-from sweeps.access.status import counted, shown
+from sweeps.leases.status import counted, shown
 
 if TYPE_CHECKING:
     from sweeps.leases.coordinator import Coordinator

@@ -15,8 +15,8 @@ from results.database.urls import named
 from results.store import Store
 from runner.errors import UserError
 from runner.wire.client import Client
-from sweeps.access.status import counted
-from sweeps.run import runfile
+from sweeps.access import runfile
+from sweeps.leases.status import counted
 
 
 @contextlib.contextmanager

@@ -21,23 +21,23 @@ from runner.pool import Pool
 from runner.pool.claims import Claims
 from runner.pool.local import LocalPool
 from runner.protocol import DataPaths, Scale, digest
+from sweeps.access import artifact_store, runfile
 from sweeps.access.remote import Remote
 from sweeps.access.source import Source
-from sweeps.artifacts import Artifacts, Place, access
+from sweeps.artifacts import Artifacts, Place
 from sweeps.confirm.confirm import Confirmation, begin
 from sweeps.confirm.heldout import Scorer
 from sweeps.imports.imports import ImportedTable, announce, taken
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run import runfile
 from sweeps.run.interrupts import Interrupts, let_interrupt
 from sweeps.run.live import Live
 from sweeps.run.owning import check_writable, follow, owner, owning
-from sweeps.run.session import check_identity, open_study, reopened
 from sweeps.server.app import Address, Server, create_app
 from sweeps.server.housekeeping import Housekeeper
 from sweeps.server.registry import Registry
 from sweeps.show import print_standing
 from sweeps.space.schema import SearchSpace
+from sweeps.study.setup import check_identity, open_study, reopened
 from sweeps.study.study import Study
 
 _TICK_SECONDS = 0.5
@@ -163,7 +163,7 @@ def run_study(plan: Plan, store: Store, interrupts: Interrupts) -> Outcome:
     registry.add(coordinator)
     token = secrets.token_urlsafe(32)
     with (
-        access.opened(store, plan.storage) as artifacts,
+        artifact_store.opened(store, plan.storage) as artifacts,
         Server(create_app(registry, token, None, artifacts), _address(plan)) as server,
     ):
         runfile.write(plan.storage, runfile.RunFile(server.url, token, os.getpid(), record.name))
@@ -232,7 +232,7 @@ def _address(plan: Plan) -> Address:
 
 def _keep(plan: Plan, study: Study, artifacts: Artifacts) -> None:
     """Pictures of trials for the dashboard; and, for workers on other nodes, the label files."""
-    study.before_end = lambda number: access.add_picture(artifacts, study.record, number)
+    study.before_end = lambda number: artifact_store.add_picture(artifacts, study.record, number)
     if plan.ray:
         files = (plan.data.train_annotations, plan.data.val_annotations)
         for sha256, path in zip(plan.data.labels, files, strict=True):

@@ -19,9 +19,8 @@ from results.database.outage import Notice
 from results.database.urls import named
 from results.store import Store
 from runner.errors import INTERRUPTED, UserError
+from sweeps.access import artifact_store, runfile
 from sweeps.access.source import read_token
-from sweeps.artifacts import access
-from sweeps.run import runfile
 from sweeps.server.app import Address, Server, create_app
 from sweeps.server.housekeeping import Housekeeper
 from sweeps.server.team import Team
@@ -88,7 +87,7 @@ def _serve(options: ServeOptions, store: Store, token: str) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    with access.opened(store, options.storage, options.artifacts, options.disk_budget) as artifacts:
+    with artifact_store.opened(store, options.storage, options.artifacts, options.disk_budget) as artifacts:
         team = Team(store, options.storage, options.work_dir, options.plugins, artifacts)
         team.reopen()
         _answer(options, team, token, ended)

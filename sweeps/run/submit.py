@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,15 +13,12 @@ from runner.protocol import DataPaths, Scale
 from runner.wire.artifacts import Transfer
 from sweeps.access.remote import Remote
 from sweeps.access.source import Source
-from sweeps.access.status import counted, shown
+from sweeps.access.watch import PATIENCE, watch
 from sweeps.imports.imports import ImportedTable, announce
 from sweeps.server.submission import AWAITED, PluginText, Submission
 from sweeps.show import print_standing
 from sweeps.space import travel
 from sweeps.space.schema import SearchSpace
-
-_POLL_SECONDS = 2.0
-PATIENCE = 600.0  # seconds for which a server may be away from whoever watches: a restart, a network that is cut
 
 
 def submit_and_watch(
@@ -83,32 +78,6 @@ def _send_labels(server: Remote, study: str, data: DataPaths) -> None:
             server.insist(partial(Transfer(server.http).upload_labels, study, Path(path)))
         except httpx.HTTPError as error:
             raise UserError(f"{path} cannot be sent: {error}; start again to go on") from error
-
-
-def watch(server: Remote, study: str, enough: Callable[[], bool] = lambda: False) -> str:
-    """Prints a line for every change of a study until it runs no more; returns its state.
-
-    Args:
-        enough: asked after each change; once it says so, what runs on is of no interest.
-
-    Raises:
-        UserError: the server is away for longer than its patience, or refuses the question.
-    """
-    told = ""
-    while True:
-        document = server.status(study)
-        counts = counted(document)
-        best = document["best"]
-        line = f"{counts or 'no trial yet'}; {len(document['workers'])} workers"
-        line += f"; best {shown(best)}" if best else ""
-        if line != told:
-            click.echo(line, err=True)
-            told = line
-            if enough():
-                return str(document["state"])
-        if document["state"] != "running":
-            return str(document["state"])
-        time.sleep(_POLL_SECONDS)
 
 
 def _submission(space: SearchSpace, scale: Scale, data: DataPaths) -> Submission:

@@ -20,13 +20,13 @@ from runner.errors import UserError
 from runner.protocol import DataPaths, StudyName
 from sweeps.artifacts import Artifacts
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import open_study, reopened
 from sweeps.server.registry import Registry
 from sweeps.server.submission import AWAITED, PluginText, Submission
 from sweeps.space import travel
 from sweeps.space.document import parse
 from sweeps.space.loader import load
 from sweeps.space.schema import SearchSpace
+from sweeps.study.setup import open_study, reopened
 from sweeps.study.study import Study
 
 log = logging.getLogger("sweep.server")

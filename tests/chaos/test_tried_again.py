@@ -16,9 +16,9 @@ from made_up import ASK, Bench
 from runner.paths import TrialPaths
 from runner.protocol import EpochReport, Result
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import locate_data
 from sweeps.server.app import Server, create_app
 from sweeps.server.registry import Registry
+from sweeps.study.setup import locate_data
 
 HERE = Path(__file__).parent
 SPACE = """\

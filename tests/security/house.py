@@ -17,14 +17,14 @@ from results.store import Store
 from runner.paths import TrialPaths
 from runner.protocol import DataPaths, EpochReport, Lease, LeaseRequest, Result
 from runner.wire.client import Client
+from sweeps.access import artifact_store
 from sweeps.access.remote import Remote
-from sweeps.artifacts import access
-from sweeps.run.session import locate_data
 from sweeps.run.submit import _send_labels, _submission
 from sweeps.server.app import Server, create_app
 from sweeps.server.submission import Submission
 from sweeps.server.team import Team
 from sweeps.space.loader import load
+from sweeps.study.setup import locate_data
 
 TOKEN = "x3Kq-the-right-token-77f0"
 SPACE = """\
@@ -98,7 +98,7 @@ def house(folder: Path, **options: Any) -> Iterator[House]:
     storage, work_dir = f"sqlite:///{folder / 'sweeps.db'}", folder / "work_dirs"
     data = locate_data(str(NUCLEI), "tiny", folder / "data")
     with Store.open(storage) as store, contextlib.ExitStack() as stack:
-        artifacts = stack.enter_context(access.opened(store, storage, None, None))
+        artifacts = stack.enter_context(artifact_store.opened(store, storage, None, None))
         team = Team(store, storage, work_dir, artifacts=artifacts, **options)
         team.submit(submission(folder, data))
         server = stack.enter_context(Server(create_app(team.registry, TOKEN, team, artifacts)))

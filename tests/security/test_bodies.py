@@ -15,7 +15,7 @@ import pytest
 from desk import Desk
 from security.house import AUTHORIZED, TOKEN, House, ask, house
 
-from sweeps.run import runfile
+from sweeps.access import runfile
 from sweeps.server.app import Server, create_app
 from sweeps.server.deadline import PunctualProtocol
 from sweeps.server.guard import MAX_BODY, Guard

@@ -13,10 +13,10 @@ from runner import userparts
 from runner.errors import UserError
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import reopened
 from sweeps.server.app import Server, create_app
 from sweeps.server.registry import Registry
 from sweeps.server.team import Team
+from sweeps.study.setup import reopened
 
 SPACE = """\
 study: made_up

@@ -14,7 +14,7 @@ from desk import Desk
 from runner.errors import UserError
 from runner.protocol import LeaseRequest
 from runner.wire.client import Client
-from sweeps.run import runfile
+from sweeps.access import runfile
 
 TOKEN = "k7-token-of-a-team"
 ASK = LeaseRequest(worker="w", owner="Ann", device="cpu")

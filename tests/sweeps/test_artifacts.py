@@ -21,7 +21,8 @@ from results.errors import NotFoundError
 from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS, largest
-from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, access, open_backend
+from sweeps.access import artifact_store
+from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, open_backend
 from sweeps.artifacts.backends import Folder
 from sweeps.artifacts.errors import NoRoomError, TooLargeError, WrongContentError, WrongOffsetError
 from sweeps.artifacts.quota import Quota
@@ -367,7 +368,7 @@ def test_a_folder_of_files_on_their_way_in_that_can_not_be_made(depot: Depot, tm
         depot.store() as store,
         pytest.raises(UserError, match=r"/team.db.incoming .+: file exists; move it, or name another --storage$"),
     ):
-        access.opened(store, storage)
+        artifact_store.opened(store, storage)
 
 
 # files of this machine

@@ -21,9 +21,10 @@ from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import EpochReport
 from runner.wire.client import Client, ServerTroubleError
+from sweeps.access import runfile
 from sweeps.leases import steps
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run import run, runfile, serve
+from sweeps.run import run, serve
 from sweeps.run.interrupts import Interrupts
 from sweeps.run.live import Live
 from sweeps.run.run import Plan, run_study

@@ -15,8 +15,8 @@ from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import Lease
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import open_study
 from sweeps.server.registry import Registry
+from sweeps.study.setup import open_study
 from sweeps.study.study import Study
 
 NAMES = ("old", "new")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from desk import NUCLEI
 
-from sweeps.run.session import check_config, choose_scale
 from sweeps.space.loader import load
 from sweeps.space.problems import SpaceErrors
+from sweeps.study.setup import check_config, choose_scale
 
 
 @pytest.mark.parametrize(

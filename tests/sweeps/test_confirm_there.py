@@ -80,7 +80,7 @@ def working(there: There, figures: Figures = figure) -> Iterator[None]:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("SWEEP_TOKEN", "secret")
-    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.access.watch._POLL_SECONDS", 0.05)
     monkeypatch.chdir(tmp_path)
     return Bench(tmp_path)
 

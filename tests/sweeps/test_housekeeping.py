@@ -8,7 +8,8 @@ import pytest
 from made_up import ASK, Bench, Figures, data, result, run, train
 
 from runner.protocol import EpochReport, Holdout
-from sweeps.artifacts import Place, access
+from sweeps.access import artifact_store
+from sweeps.artifacts import Place
 from sweeps.cli import main
 from sweeps.confirm.confirm import Confirm, begin
 from sweeps.leases.coordinator import Coordinator
@@ -74,7 +75,7 @@ def test_where_images_are_held_out_the_baseline_keeps_its_own(tmp_path: Path) ->
 @pytest.mark.parametrize(("failure", "kept"), [("time_out", True), ("nan_loss", False)])
 def test_what_failed_and_would_go_on_keeps_its_own(tmp_path: Path, failure: str, kept: bool) -> None:
     bench = Bench(tmp_path)
-    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, artifact_store.opened(study.store, bench.storage) as artifacts:
         registry = Registry()
         registry.add(coordinator := Coordinator(study))
         lease = coordinator.lease(ASK).lease
@@ -114,7 +115,7 @@ def repeated(study: Study) -> dict[float, int]:
 @pytest.mark.parametrize("travels", [False, True])
 def test_the_leading_combination_keeps_one_before_better_single_seeds(tmp_path: Path, travels: bool) -> None:
     bench = Bench(tmp_path, REPEATED)
-    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, artifact_store.opened(study.store, bench.storage) as artifacts:
         numbers = repeated(study)
         files = {score: checkpoint(bench, number) for score, number in numbers.items()}
         for number in numbers.values() if travels else ():
@@ -197,7 +198,7 @@ def test_an_export_takes_another_seed_where_the_best_ones_is_gone(
 def test_so_does_one_from_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     bench = Bench(tmp_path, REPEATED)
-    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, artifact_store.opened(study.store, bench.storage) as artifacts:
         numbers = repeated(study)
         artifacts.add(Place("made_up", numbers[0.580], "last.pth"), checkpoint(bench, numbers[0.580]))
         registry = Registry()

@@ -18,10 +18,10 @@ from results.store import Store
 from runner.errors import UserError
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import locate_data
 from sweeps.server.app import Server, create_app
 from sweeps.server.registry import Registry
 from sweeps.server.team import Team
+from sweeps.study.setup import locate_data
 from sweeps.study.study import Study
 
 WEEK_2 = """\
@@ -423,7 +423,7 @@ def test_other_mistakes_are_one_line(bench: Bench, capsys: Captured) -> None:
 
 
 def test_a_running_study_is_not_written_into(bench: Bench, capsys: Captured) -> None:
-    from sweeps.run import runfile
+    from sweeps.access import runfile
 
     lock = runfile.own(bench.storage)
     assert lock
@@ -489,7 +489,7 @@ def test_a_study_that_reads_otherwise_today_is_refused(bench: Bench, capsys: Cap
     with Store.open(bench.storage) as store:
         store.touch_study("made_up", space_text=MODELS.replace("0.1]", "0.2]"))
     with pytest.raises(UserError, match="its space reads otherwise today"):
-        from sweeps.run.session import reopened
+        from sweeps.study.setup import reopened
 
         with Store.open(bench.storage, readonly=True) as store:
             record = store.study("made_up")
@@ -529,7 +529,7 @@ def test_a_study_begins_with_a_table_on_a_server(
     small: Bench, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWEEP_TOKEN", "secret")
-    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.access.watch._POLL_SECONDS", 0.05)
     monkeypatch.chdir(small.folder)
     with Store.open(small.storage) as store:
         team = Team(store, small.storage, small.folder / "team")

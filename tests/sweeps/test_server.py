@@ -23,11 +23,11 @@ from results.store import Store
 from runner.errors import UserError
 from runner.protocol import EpochReport, Finish, Lease, LeaseRequest, Renewal
 from runner.wire.client import Client, LeaseLostError, ServerTroubleError
+from sweeps.access import artifact_store, runfile
 from sweeps.access.remote import Remote
-from sweeps.artifacts import Place, access
+from sweeps.access.runfile import RunFile
+from sweeps.artifacts import Place
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run import runfile
-from sweeps.run.runfile import RunFile
 from sweeps.server.app import Server, create_app
 from sweeps.server.registry import Registry
 from sweeps.study.study import Study
@@ -400,12 +400,12 @@ def test_what_belongs_to_a_database_server_is_found_wherever_its_password_is_kep
     assert bare != bench.storage
     place, target = Place("made_up", 0, "train.log"), tmp_path / "copy"
     (tmp_path / "train.log").write_text("a line\n")
-    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, artifact_store.opened(study.store, bench.storage) as artifacts:
         study.ask()
         artifacts.add(place, tmp_path / "train.log")
     monkeypatch.setenv("PGPASSWORD", "secret")
     with Store.open(bare, readonly=True) as store:
-        assert access.copied(store, bare, place, target)
+        assert artifact_store.copied(store, bare, place, target)
     assert target.read_text() == "a line\n"
     assert runfile.beside("postgresql://db:5432/sweep", ".run") != runfile.beside(
         "postgresql://other:5432/sweep", ".run"
@@ -420,7 +420,7 @@ def test_a_broken_run_file_is_none(storage: str, tmp_path: Path, text: str) -> N
 
 _OWNER = """\
 import os, sys, time
-from sweeps.run import runfile
+from sweeps.access import runfile
 lock = runfile.own(sys.argv[1])
 assert lock
 runfile.write(sys.argv[1], runfile.RunFile("http://127.0.0.1:1", "secret", os.getpid(), "made_up"))

@@ -14,9 +14,10 @@ from made_up import ASK, Bench, run
 
 from results.database.urls import named
 from runner.protocol import EpochReport
+from sweeps.access import artifact_store
 from sweeps.access.remote import Remote, server_option
 from sweeps.access.source import Source
-from sweeps.artifacts import Place, access
+from sweeps.artifacts import Place
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
 
@@ -86,7 +87,7 @@ def test_the_log_of_a_trial_that_was_trained_elsewhere_is_read_on_the_servers_ma
 ) -> None:
     bench, sent = Bench(tmp_path), tmp_path / "sent"
     sent.write_text("x" * 2**20 + "the end\n")
-    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, artifact_store.opened(study.store, bench.storage) as artifacts:
         study.ask()
         assert main(["logs", "0", "--storage", bench.storage]) == 1
         assert capsys.readouterr().err == "sweep: trial 0 of study made_up has no log yet\n"
@@ -118,7 +119,7 @@ def test_a_log_moves_no_cursor_and_turns_no_text(tmp_path: Path) -> None:
     bench, sent = Bench(tmp_path), tmp_path / "sent"
     cut = "x" * (2**20 - 1) + "\u202e"  # lies in two pieces
     sent.write_bytes(f"{cut}\x1b[2J\x9b\u2066\u200f\ttrained, \ud55c\r\n".encode() + b"\x9b\n")
-    with bench.study() as study, access.opened(study.store, bench.storage) as artifacts:
+    with bench.study() as study, artifact_store.opened(study.store, bench.storage) as artifacts:
         study.ask()
         artifacts.add(Place("made_up", 0, "train.log"), sent)
     shown = on_a_terminal("logs", "0", "--storage", bench.storage).decode().lstrip("x").replace("\r\n", "\n")

@@ -12,10 +12,10 @@ from made_up import ASK, Bench, result, run
 
 from results.export import pick
 from results.ranking.ranking import rank
-from sweeps.access.status import document, shown
 from sweeps.cli import main
 from sweeps.confirm.confirm import Confirm, begin
 from sweeps.leases.coordinator import Coordinator
+from sweeps.leases.status import document, shown
 
 
 def test_the_best_row_is_that_of_the_ranking(tmp_path: Path) -> None:

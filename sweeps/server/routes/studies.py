@@ -9,8 +9,8 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from results.records import AttemptRecord, EpochRecord, ImportRecord, StudyRecord, TrialRecord
 from runner.errors import UserError
 from runner.protocol import Verdict
-from sweeps.access.logs import read
 from sweeps.artifacts import Artifacts
+from sweeps.artifacts.logs import read
 from sweeps.imports.imports import Imported, ImportedTable, taken
 from sweeps.leases.coordinator import RefusedError
 from sweeps.server.confirmation import Asked, HeldScore

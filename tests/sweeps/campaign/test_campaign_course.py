@@ -402,7 +402,7 @@ def test_a_campaign_goes_to_a_server_stage_by_stage(
     bench = Bench(tmp_path, score)
     campaign = bench.read(*overrides)
     monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
-    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.access.watch._POLL_SECONDS", 0.05)
     ended = threading.Event()
     with Store.open(bench.storage) as store:
         team = Team(store, bench.storage, tmp_path / "work")
@@ -465,7 +465,7 @@ def test_a_campaign_goes_on_while_its_server_is_away_and_says_so(
     campaign = bench.read()
     monkeypatch.setenv("SWEEP_TOKEN", "t" * 40)
     monkeypatch.setattr("sweeps.access.remote._PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("sweeps.run.submit._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.access.watch._POLL_SECONDS", 0.05)
     ended = threading.Event()
     with Store.open(bench.storage) as store:
         team = Team(store, bench.storage, tmp_path / "work")

@@ -21,8 +21,8 @@ from sweeps.campaign.show import stages_of, winning
 from sweeps.campaign.stages import stage_space
 from sweeps.confirm.confirm import begin
 from sweeps.leases.coordinator import Coordinator
-from sweeps.run.session import reopened
 from sweeps.study.further import Proposal
+from sweeps.study.setup import reopened
 from sweeps.study.study import Study
 
 Captured = pytest.CaptureFixture[str]

@@ -17,8 +17,8 @@ from results.reader import Reader
 from results.records import StudyRecord
 from runner.errors import UserError
 from runner.paths import TrialPaths
+from sweeps.access import runfile
 from sweeps.artifacts import ArtifactError, Artifacts, Limits, Place, open_backend
-from sweeps.run import runfile
 
 
 def where(storage: str, artifacts: str | None = None) -> str:

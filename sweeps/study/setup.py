@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import platformdirs
 
-from results.reader import Reader
 from results.records import StudyRecord
 from results.store import Store
 from runner.adapt import adapt, detections, image_size
@@ -32,12 +31,16 @@ from sweeps.space.resolve import resolve
 from sweeps.space.schema import Choice, SearchSpace
 from sweeps.space.walk import Given, first, suggest
 
-if TYPE_CHECKING:
-    from sweeps.access.remote import Remote
-
 RENAME = "name another study with --set study=NAME"
 _MOST_PARTS = 400  # combinations of names whose configs are looked at
 Tell = Callable[[str, int, int], None]  # (what is done, how much, of how much)
+
+
+class Studies(Protocol):
+    """Whatever knows studies: a database, or a server."""
+
+    def study(self, name: str) -> StudyRecord | None:
+        """The study of that name, None if there is none."""
 
 
 def choose_scale(space: SearchSpace, wanted: str | None, gpus: int) -> Scale:
@@ -204,9 +207,7 @@ def reopened(record: StudyRecord, folder: Path, own: bool = True) -> SearchSpace
     return space
 
 
-def check_identity(
-    store: Reader | Remote, space: SearchSpace, scale: Scale, data: DataPaths, rename: str = RENAME
-) -> None:
+def check_identity(store: Studies, space: SearchSpace, scale: Scale, data: DataPaths, rename: str = RENAME) -> None:
     """Checks that a study of this name, where there is one, is about the same.
 
     Args:
