@@ -4,55 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from results.errors import ResultsError
 from results.files import copy_atomically
 from results.ranking import tried
-from results.ranking.confirmation import leader
 from results.ranking.rows import finite
-from results.ranking.standings import Standing
 from results.records import StudyRecord, TrialRecord
 
 MACHINE = ("device", "threads", "loader_workers")  # in versions, but no packages
-
-
-def pick(
-    trials: Sequence[TrialRecord],
-    trial: int | None = None,
-    confirmation: Mapping[str, Any] | None = None,
-    best: Standing | None = None,
-) -> list[TrialRecord]:
-    """The seeds of the combination with the best mean, by score (of equals the first), or the trial of that number.
-
-    Args:
-        trials: all trials of a study.
-        trial: a number; None picks the best.
-        confirmation: the study's last, after which the best is one that was confirmed
-            (`results.ranking.confirmation.leader`).
-        best: the best, where a campaign has decided which one that is.
-
-    Raises:
-        ResultsError: no trial is complete, or the named one does not exist or is not complete.
-    """
-    if trial is None:
-        best = best or leader(trials, confirmation)
-        if best is None:
-            raise ResultsError(f"no trial is complete yet{_states(trials)}; see: sweep status")
-        winners = [one for one in trials if one.number in best.trials]
-        return sorted(winners, key=lambda one: (-(one.score or 0.0), one.number))
-    found = next((one for one in trials if one.number == trial), None)
-    if found is None:
-        numbers = f"; there are 0 to {max(one.number for one in trials)}" if trials else "; there is none yet"
-        raise ResultsError(f"there is no trial {trial}{numbers}")
-    if found.state != "complete":
-        why = f" ({_line(found.reason)})" if found.reason else ""
-        see = f"sweep rank --all --study {found.study}"
-        raise ResultsError(f"trial {trial} is {found.state}, not complete{why}; see: {see}")
-    return [found]
 
 
 def config_text(study: StudyRecord, trial: TrialRecord, config: str, command: str, notes: Sequence[str] = ()) -> str:
@@ -165,12 +127,6 @@ def _plugins(study: StudyRecord) -> dict[str, str]:
     files = study.identity.get("plugins") or {}
     named = ", ".join(f"{module}.py with SHA-256 {sha256[:12]}" for module, sha256 in files.items())
     return {"plugins": f"{named} (PYTHONPATH names the folder)"} if named else {}
-
-
-def _states(trials: Sequence[TrialRecord]) -> str:
-    counts = Counter(trial.state for trial in trials)
-    words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return f" ({words})" if words else ""
 
 
 def _line(value: object) -> str:

@@ -8,6 +8,7 @@ of the validation images.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
@@ -17,6 +18,7 @@ from results.errors import ResultsError
 from results.ranking.heldout import Contender, Outcome, compared, seed_noise
 from results.ranking.standings import Standing, stand
 from results.records import FINAL, HeldRecord, TrialRecord
+from results.text import clean
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,40 @@ def leader(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None
     return confirmed(trials, confirmation) or next(iter(stand(trials).standings), None)
 
 
+def pick(
+    trials: Sequence[TrialRecord],
+    trial: int | None = None,
+    confirmation: Mapping[str, Any] | None = None,
+    best: Standing | None = None,
+) -> list[TrialRecord]:
+    """The seeds of the combination with the best mean, by score (of equals the first), or the trial of that number.
+
+    Args:
+        trials: all trials of a study.
+        trial: a number; None picks the best.
+        confirmation: the study's last, after which the best is one that was confirmed (`leader`).
+        best: the best, where a campaign has decided which one that is.
+
+    Raises:
+        ResultsError: no trial is complete, or the named one does not exist or is not complete.
+    """
+    if trial is None:
+        best = best or leader(trials, confirmation)
+        if best is None:
+            raise ResultsError(f"no trial is complete yet{_states(trials)}; see: sweep status")
+        winners = [one for one in trials if one.number in best.trials]
+        return sorted(winners, key=lambda one: (-(one.score or 0.0), one.number))
+    found = next((one for one in trials if one.number == trial), None)
+    if found is None:
+        numbers = f"; there are 0 to {max(one.number for one in trials)}" if trials else "; there is none yet"
+        raise ResultsError(f"there is no trial {trial}{numbers}")
+    if found.state != "complete":
+        why = f" ({clean(found.reason)})" if found.reason else ""
+        see = f"sweep rank --all --study {found.study}"
+        raise ResultsError(f"trial {trial} is {found.state}, not complete{why}; see: {see}")
+    return [found]
+
+
 def confirmed(trials: Sequence[TrialRecord], confirmation: Mapping[str, Any] | None) -> Standing | None:
     """The best of those that were confirmed; None where none was, or something else was tried since.
 
@@ -255,3 +291,9 @@ def contender(
     fresh = [one.score for one in entry.fresh(trials) if one.score is not None]
     scored = {one.number: held[one.number] for one in looked_at if one.number in held}
     return Contender(entry.combination, entry.promised, fmean(fresh) if fresh else None, scored)
+
+
+def _states(trials: Sequence[TrialRecord]) -> str:
+    counts = Counter(trial.state for trial in trials)
+    words = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return f" ({words})" if words else ""

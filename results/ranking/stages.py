@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from results.export import pick
 from results.ranking import tried
-from results.ranking.confirmation import Entry, Order, contender, leader
+from results.ranking.confirmation import Entry, Order, contender, leader, pick
 from results.ranking.heldout import Contender, Outcome, compared, seed_noise
 from results.ranking.ranking import ranked
 from results.ranking.rows import finite

@@ -30,8 +30,9 @@ def best(export: str, trial: int | None, out: Path | None, standalone: bool, sou
 
     Prints the path of what was written. With the name of a campaign as --study it is the best of all its stages.
     """
-    from results.export import params_document, pick
+    from results.export import params_document
     from results.files import write_atomically
+    from results.ranking.confirmation import pick
     from sweeps.access.exports import checkpoint
     from sweeps.campaign.show import winning
 

@@ -54,7 +54,7 @@ def worker(
     needed: images are looked for under the study's own paths, or below --data-root, and must be the study's;
     checkpoints travel to the server.
     """
-    from runner.worker.attend import Attendance, attend
+    from runner.pool.attend import Attendance, attend
     from sweeps.access.source import read_token
 
     return attend(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from results.export import pick
+from results.ranking.confirmation import pick
 from results.ranking.ranking import rank, ranked
 from results.reader import Reader
 from results.records import StudyRecord, TrialRecord

@@ -12,8 +12,7 @@ from evidence import alike, figure
 from scipy import stats
 
 from results.errors import ResultsError
-from results.export import pick
-from results.ranking.confirmation import Order, judges, leader, order, outcome, owed, winner
+from results.ranking.confirmation import Order, judges, leader, order, outcome, owed, pick, winner
 from results.ranking.heldout import seed_noise
 from results.ranking.standings import stand
 from results.records import HeldRecord, TrialRecord

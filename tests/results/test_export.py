@@ -15,8 +15,9 @@ import pytest
 from mmengine.config import Config
 
 from results.errors import ResultsError
-from results.export import config_text, copy_checkpoint, imported, params_document, pick
+from results.export import config_text, copy_checkpoint, imported, params_document
 from results.files import replacing, write_atomically
+from results.ranking.confirmation import pick
 from results.records import StudyRecord, TrialRecord
 
 TrialMaker = Callable[..., TrialRecord]
@@ -121,7 +122,7 @@ def test_nothing_to_pick(trial_of: TrialMaker) -> None:
     cases = {
         None: "no trial is complete yet (1 failed, 1 running); see: sweep status",
         7: "there is no trial 7; there are 0 to 1",
-        0: "trial 0 is failed, not complete (out of\\nmemory); see: sweep rank --all --study models",
+        0: "trial 0 is failed, not complete (out of memory); see: sweep rank --all --study models",
         1: "trial 1 is running, not complete; see: sweep rank --all --study models",
     }
     for number, expected in cases.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_up import ASK, Bench, result, run
 
-from results.export import pick
+from results.ranking.confirmation import pick
 from results.ranking.ranking import rank
 from sweeps.cli import main
 from sweeps.confirm.confirm import Confirm, begin

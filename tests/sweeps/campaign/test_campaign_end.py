@@ -9,7 +9,7 @@ from campaigning import ALONE, TWO_STAGES, Bench, score, trained, tried
 from evidence import alike, figure
 from made_up import data
 
-from results.export import pick
+from results.ranking.confirmation import pick
 from results.ranking.stages import held_out
 from results.ranking.standings import stand
 from results.records import HeldRecord, now
