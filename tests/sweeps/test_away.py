@@ -16,7 +16,7 @@ from made_up import ASK, Bench, figure, result
 from made_up import run as train
 from postgres import Postgres
 
-from results.database.opening import claim, outage
+from results.database import claim, outage
 from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import EpochReport

@@ -10,7 +10,7 @@ import pytest
 from made_up import ASK, Bench
 from postgres import Postgres
 
-from results.database.opening import claim
+from results.database import claim
 from results.errors import ClaimedError
 from results.store import Store
 from runner.protocol import Lease

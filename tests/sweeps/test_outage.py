@@ -17,7 +17,7 @@ from postgres import Postgres
 from sqlalchemy import create_engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from results.database.opening import claim
+from results.database import claim
 from results.database.outage import AwayError
 from results.errors import ResultsError
 from results.store import Store
