@@ -11,7 +11,7 @@ from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Need
 from sweeps.access.status import document
 from sweeps.leases import events
 from sweeps.leases.progress import Progress
-from sweeps.leases.steps import CANCELLED, ENDED, RefusedError, Steps
+from sweeps.leases.steps import ENDED, RefusedError, Steps
 from sweeps.space.schema import SearchSpace
 from sweeps.study.study import Study
 
@@ -103,7 +103,7 @@ class Coordinator(Steps):
     def cancel(self, trial: int) -> None:
         """Ends a trial that waits or runs; its worker is told at its next word. Raises RefusedError."""
         with self._turn(), self._all_or_nothing():
-            self._apply(events.Cancelled(trial), CANCELLED)
+            self._apply(events.Cancelled(trial), Result(outcome="failed", reason="cancelled by a user"))
 
     def retry(self, trial: int) -> None:
         """Lets a trial that has ended without a score wait again. Raises RefusedError."""
