@@ -318,7 +318,7 @@ def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
             if run.url != told:
                 click.echo(f"study {run.study}", err=True)
                 told = run.url
-                follow(run)
+                follow(plan.storage, run)
             time.sleep(_LOOK_SECONDS)
         so_far = stages_of(store, campaign.name)
         if so_far.winner:

@@ -47,8 +47,8 @@ class Site:
     told: list[str] = field(default_factory=list)
     time: float = 0.0
 
-    def client(self) -> Client:
-        return Client(self.url, TOKEN)
+    def client(self) -> Remote:
+        return Remote(self.url, TOKEN)
 
     def lease(self, worker: str = "w1") -> Lease:
         with self.client() as client:
