@@ -79,7 +79,8 @@ class Steps:
                 with waiting_at_most(0.0 if hopeless else _WAIT_SECONDS):
                     yield
             except AwayError:
-                self._in_vain = time.monotonic()
+                if not hopeless:
+                    self._in_vain = time.monotonic()
                 raise
 
     @contextlib.contextmanager
