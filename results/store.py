@@ -33,7 +33,9 @@ class Store(TrialStore):
 
     @waited_out
     def keep_claims(self) -> set[str]:
-        """Take again the claims that were lost with a connection, but those that another process has by now.
+        """Find out whether the database can be written, to be called every second or so by whoever owns it.
+
+        Claims that were lost with a connection are taken again, but those that another process has by now.
 
         Returns:
             Studies that another process has had meanwhile and has no more: `claim` them, and read them anew.

@@ -44,6 +44,8 @@ class Bench:
 
     Attributes:
         stop_in: a stage that somebody ends after its first trial.
+        stopped: by `sweep stop`, and not by Ctrl-C.
+        fault: what ended it there instead.
         held: what a trial scores on the images held out; None where nothing is held out.
         ran: the stages that were run, in order.
     """
@@ -52,6 +54,8 @@ class Bench:
     scores: Scores
     text: str = TWO_STAGES
     stop_in: str | None = None
+    stopped: bool = False
+    fault: str | None = None
     ran: list[str] = field(default_factory=list)
     data: DataPaths = field(default_factory=data)
     held: Callable[[TrialRecord], HeldRecord] | None = None
@@ -94,7 +98,8 @@ class Bench:
         trained(Coordinator(study), self.scores, 1 if self.ran[-1] == self.stop_in else None)
         state = "stopped" if study.end() is None else "finished"
         self.reader.set_state(space.study, state, study.end())
-        return Outcome(state, state == "stopped", None)
+        ended = state == "stopped"
+        return Outcome(state, ended and not (self.stopped or self.fault), self.fault if ended else None)
 
     def conclude(self, stages: Stages, spaces: Sequence[SearchSpace]) -> None:
         for stage, standing in (finalists(stages) or ()) if self.held else ():

@@ -100,6 +100,8 @@ class Database:
     def keep_claims(self) -> set[str]:
         """See `results.store.Store.keep_claims`."""
         if not self._claims:
+            with self.write() as session:  # nobody can take a study of a file, but another program may have it locked
+                session.connection()
             return set()
         with self.guard():
             return self._claims.keep()
@@ -145,8 +147,7 @@ class Database:
             which = f"the file or its folder {folder} is read-only"
             return f"cannot {what} {self.shown}: {which}; name another --storage"
         if "locked" in line:
-            since = f"another program has had {self.shown} locked for {sqlite.BUSY_SECONDS:.0f} s"
-            return f"{since}; close it and start again"
+            return f"another program has {self.shown} locked; close it, or let it save or undo what it changes there"
         if "full" in line:
             return f"cannot write {self.shown}: the disk is full; make room and start again"
         return f"cannot use {self.shown}: {line}"

@@ -1,10 +1,14 @@
-"""A database that is away for a moment: a restart, a cut connection. Told from other errors, and waited out."""
+"""A database that is away for a moment: a restart, a cut connection, a file that another program has locked.
+
+Told from other errors, and waited out.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import math
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -74,25 +78,30 @@ def database_error(error: BaseException | None) -> SQLAlchemyError | None:
 
 
 def away(error: BaseException) -> bool:
-    """Whether the error says that the database is away (SQLite, a file, never is)."""
+    """Whether the error says that the database is away; SQLite's file is while another program has it locked."""
     if isinstance(error, AwayError):
         return True
     found = None if isinstance(error, ResultsError) else database_error(error)
     if not isinstance(found, DBAPIError):
         return False
     state = getattr(found.orig, "sqlstate", None)
-    return found.connection_invalidated or (state or "").startswith(_STATES) or _unreachable(found)
+    return _locked(found) or found.connection_invalidated or (state or "").startswith(_STATES) or _unreachable(found)
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether the database is away although it can be reached: cut off in the middle, or just starting.
+    """Whether the database is away although it can be reached: cut off in the middle, just starting, or locked.
 
     A server that was never there is rather a mistake in the URL.
     """
     found = database_error(error)
     if not isinstance(found, DBAPIError) or not away(found):
         return False
-    return found.connection_invalidated or "the database system is" in str(found.orig)
+    return _locked(found) or found.connection_invalidated or "the database system is" in str(found.orig)
+
+
+def _locked(error: DBAPIError) -> bool:
+    code: int = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the other bits say more about it
 
 
 def _unreachable(error: DBAPIError) -> bool:
@@ -112,6 +121,11 @@ def waiting_at_most(seconds: float) -> Iterator[None]:
         _until.reset(token)
 
 
+def left_of(seconds: float) -> float:
+    """How much of so many seconds this thread may wait just now (`waiting_at_most`)."""
+    return max(0.0, min(seconds, _until.get() - time.monotonic()))
+
+
 def insist(patience: float, action: Callable[[], T], while_: Callable[[BaseException], bool] = away) -> T:
     """Does something, again and again for ``patience`` seconds while it fails because the database is away.
 
@@ -120,7 +134,7 @@ def insist(patience: float, action: Callable[[], T], while_: Callable[[BaseExcep
     try:
         return action()
     except Exception as error:
-        patience = min(patience, _until.get() - time.monotonic())
+        patience = left_of(patience)
         if patience <= 0 or not while_(error):
             raise
     again = tenacity.Retrying(

@@ -10,16 +10,32 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-BUSY_SECONDS = 60.0
+from results.database.outage import left_of
+
+READER_SECONDS = 60.0  # that who only reads waits for a lock
+WRITER_SECONDS = 5.0  # that who writes does, and tries again (`results.database.outage`); in between Ctrl-C is heard
+_AT_LEAST = 0.1  # who may not wait does so for a commit of this process
 WRITES = "sweep_writes"  # execution option of an engine whose transactions write
 
 
 def open_engine(url: URL, path: Path, readonly: bool) -> Engine:
     """An engine whose connections wait for a lock, keep foreign keys and begin transactions as told."""
-    found = create_engine(_readonly_url(url, path) if readonly else url, connect_args={"timeout": BUSY_SECONDS})
+    seconds = READER_SECONDS if readonly else WRITER_SECONDS
+    found = create_engine(_readonly_url(url, path) if readonly else url, connect_args={"timeout": seconds})
+    wait_for_locks(found, seconds)
     event.listen(found, "connect", _configure)
     event.listen(found, "begin", _begin)
     return found
+
+
+def wait_for_locks(engine: Engine, seconds: float) -> None:
+    """Let the engine's transactions wait so long for a lock, and no longer than their thread may wait."""
+
+    def begin(connection: Connection) -> None:
+        milliseconds = 1000 * max(_AT_LEAST, left_of(seconds))
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds:.0f}")
+
+    event.listen(engine, "begin", begin)
 
 
 def keep_log(engine: Engine) -> None:

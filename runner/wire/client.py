@@ -107,13 +107,6 @@ class Client:
         """
         return checked(received(self.http, path, most)).content
 
-    def status(self, study: str) -> dict[str, Any]:
-        """The study's status document."""
-        response = self.http.get(f"/studies/{study}/status")
-        response.raise_for_status()
-        document: dict[str, Any] = response.json()
-        return document
-
     def _insist(self, path: str, message: Message, patience: float) -> bytes:
         """Repeats while the server is away, for `patience` seconds at most."""
         for attempt in tenacity.Retrying(

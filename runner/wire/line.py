@@ -16,7 +16,7 @@ from runner.wire.client import ServerTroubleError, checked, refusal
 from runner.wire.transfer import PIECE_BYTES, trial_path
 
 _PATIENCE = 20.0  # seconds without a word from the server, where no lease sets a limit
-_TROUBLE_SECONDS = 300.0  # while it answers, but its disk or its artifact store does not serve it
+TROUBLE_SECONDS = 300.0  # while it answers, but its disk or its artifact store does not serve it
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 _SMALLEST_PIECE, _FIRST_PIECE = 64 * 2**10, 2**20
 _SLOW, _FAST = 2.0, 0.5  # seconds of a piece after which the next is smaller, under which it is larger
@@ -75,7 +75,7 @@ class Line:
             try:
                 return self.once(send)
             except ServerTroubleError:
-                if time.monotonic() > began + _TROUBLE_SECONDS:
+                if time.monotonic() > began + TROUBLE_SECONDS:
                     raise
                 self._keep_lease()
             except httpx.TransportError:

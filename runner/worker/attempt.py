@@ -7,10 +7,12 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from typing import TypeVar
 
 import httpx
 
@@ -20,6 +22,7 @@ from runner.machine import Machine
 from runner.paths import TrialPaths
 from runner.protocol import Failure, Lease, Note, Result
 from runner.wire.client import Client, LeaseLostError
+from runner.wire.line import TROUBLE_SECONDS
 from runner.worker.child import TRAINER, kill, trainer
 from runner.worker.interrupts import Interrupts, Stopped
 from runner.worker.memory import Memory
@@ -31,6 +34,7 @@ _POLL_SECONDS = 1.0
 _LAST_BREATH = 5.0  # seconds between a trainer's last word and its end
 _STOP_PATIENCE = 3.0  # whoever stops a worker waits for it
 _SAME_BLOW = 0.2  # seconds: what killed the trainer may be about to end us as well
+_T = TypeVar("_T")
 
 
 class NodeFaultError(Exception):
@@ -172,7 +176,8 @@ class Attempt:
         lease = self.lease
         if note.kind == "report" and note.report:
             renewed = self.staging.send_epoch(lease, renewed)
-            verdict = self.client.report(lease, note.report, _patience(lease, renewed))
+            report = note.report
+            verdict = self._insist(lambda patience: self.client.report(lease, report, patience), renewed)
             self.ended.epochs += 1
             with contextlib.suppress(BrokenPipeError):
                 self.link.send_bytes(verdict.model_dump_json().encode())
@@ -191,7 +196,8 @@ class Attempt:
 
     def _finish(self, result: Result, renewed: float) -> None:
         self._note(result.failure, result.reason)
-        self.client.finish(self.lease, result, self._last_words(renewed))
+        renewed = self.staging.send_rest(self.lease, renewed)
+        self._insist(lambda patience: self.client.finish(self.lease, result, patience), renewed)
         self._over = True
 
     def _died(self, renewed: float) -> None:
@@ -211,6 +217,20 @@ class Attempt:
     def _last_words(self, renewed: float) -> float:
         """Sends config and log; the seconds that are left to say how it ended."""
         return _patience(self.lease, self.staging.send_rest(self.lease, renewed))
+
+    def _insist(self, say: Callable[[float], _T], renewed: float) -> _T:
+        """Says something for so many seconds at a time, and renews the lease in between.
+
+        A server whose database is away, or whose disk is full, cannot take it, but hears that the trial is still ours.
+        """
+        until = time.monotonic() + TROUBLE_SECONDS
+        while True:
+            try:
+                return say(min(self.lease.heartbeat_seconds, _patience(self.lease, renewed)))
+            except httpx.TransportError:
+                if time.monotonic() >= until:
+                    raise
+                renewed = self._renew(renewed)
 
     def _note(self, failure: Failure | None, reason: str | None) -> None:
         self.ended.failure, self.ended.reason = failure, reason

@@ -67,12 +67,13 @@ def own(storage: str) -> filelock.BaseFileLock | None:
 
 
 def write(storage: str, run: RunFile) -> None:
-    """Says how to reach this process (mode 0600)."""
-    path = beside(storage, ".run")
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Says how to reach this process (mode 0600); who reads it meanwhile finds the file of before."""
+    path, new = beside(storage, ".run"), beside(storage, ".run.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(asdict(run), file)
+    new.replace(path)
 
 
 def read(storage: str) -> RunFile | None:

@@ -63,7 +63,7 @@ class Source:
             study: the one that the change is about; all where it is not known yet.
 
         Raises:
-            UserError, ResultsError: it cannot be reached or started, in one line.
+            UserError, ResultsError: it cannot be reached or started, or runs another study; in one line.
         """
         if self.server:
             with Remote(self.server, self.token()) as remote:
@@ -71,11 +71,27 @@ class Source:
             return
         run = runfile.read(self.storage)
         if run:
+            self._check_serves(run, study)
             with Remote(run.url, run.token, run.certificate or None) as remote:
                 yield remote
             return
         with _own_for_a_moment(self.storage, study) as remote:
             yield remote
+
+    def _check_serves(self, run: runfile.RunFile, study: str | None) -> None:
+        """A process that runs one study of the database knows no other; a study that is nowhere is told by who looks.
+
+        Raises:
+            UserError: it runs another one.
+        """
+        if study is None or run.study in ("", study):
+            return
+        with self.reader() as reader:
+            if reader.study(study) is not None:
+                raise UserError(
+                    f"process {run.pid} runs study {run.study} on the database {named(self.storage)}, and only "
+                    f"that one; wait, or end it with: sweep stop{self.option}"
+                )
 
     def token(self) -> str:
         """The server's token.

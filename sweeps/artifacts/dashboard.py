@@ -11,6 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 
 from results.artifacts import ArtifactRecord
+from results.database.outage import insist
 from results.reader import Reader
 from runner.wire.transfer import is_picture
 
@@ -34,6 +35,10 @@ class Pictures:
         if trial is None or not is_picture(new.name):
             return
         number = trial.number if trial.optuna_number is None else trial.optuna_number
+        with self._store.guard():
+            insist(self._store.patience, lambda: self._show(number, new, old))
+
+    def _show(self, number: int, new: ArtifactRecord, old: ArtifactRecord | None) -> None:
         with contextlib.suppress(UpdateFinishedTrialError, KeyError):
             study = self._storage.get_study_id_from_name(new.study)
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(study, number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import threading
 import time
 import uuid
@@ -10,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from results.artifacts import ArtifactIndex, ArtifactRecord
+from results.database.outage import AwayError, waiting_at_most
 from runner.wire.transfer import LARGEST_LABELS, NAMES, Standing, largest
 from sweeps.artifacts.backends import Backend
 from sweeps.artifacts.errors import (
@@ -74,7 +77,8 @@ class Intake:
                 if self._is_there(place, size, sha256):
                     self._spool.drop(place)  # a crash may have left it
                     return Standing(offset=size, done=True)
-                partial = self._open(place, size, sha256)
+                with waiting_at_most(_ANSWER_SECONDS):  # for the database: every other sender waits behind this one
+                    partial = self._open(place, size, sha256)
         return self._standing(place, partial, still)
 
     def put(
@@ -139,7 +143,9 @@ class Intake:
                     raise WrongOffsetError(0)
                 if partial.offset < partial.size:
                     return Standing(offset=partial.offset)
-                partial.storing = self._pool.submit(self._store, place, partial, still)
+                # for a sender that may not wait long for the database, that may not either
+                run = contextvars.copy_context().run
+                partial.storing = self._pool.submit(run, self._store, place, partial, still)
             storing: Future[None] = partial.storing
         wait([storing], _ANSWER_SECONDS)
         if not storing.done():
@@ -206,7 +212,8 @@ class Intake:
     def _remove_loose(self) -> None:
         with self._lock:
             writing = set(self._writing)
-        self._quota.remove_loose(writing)
+        with contextlib.suppress(AwayError):  # the next time will do
+            self._quota.remove_loose(writing)
 
 
 def check(place: Place, size: int, sha256: str) -> None:

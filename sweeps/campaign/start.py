@@ -147,7 +147,8 @@ def start_here(campaign: Campaign, options: Options, plan: Plan) -> int:
     """Owns the database and runs every stage; where another process runs the campaign already, watches that one.
 
     Returns:
-        The exit code: 0 at the end of the last stage, 1 where something stopped it, 130 if interrupted.
+        The exit code: 0 at the end of the last stage, or where `sweep stop` ended it and a trial is complete; 1 where
+        none is, or something kept it from going on; 130 if interrupted.
 
     Raises:
         UserError, ResultsError: what stands in the way, in one line.
@@ -300,7 +301,9 @@ def _stopped(campaign: Campaign, place: Place, outcome: Outcome, command: str) -
     if outcome.fault and not outcome.interrupted:
         click.echo(f"sweep: {outcome.fault}", err=True)
     click.echo(f"campaign {campaign.name} is not finished; go on with: {command}", err=True)
-    return INTERRUPTED if outcome.interrupted else 1
+    if outcome.interrupted:
+        return INTERRUPTED
+    return 0 if so_far.winner and not outcome.fault else 1
 
 
 def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
@@ -320,7 +323,7 @@ def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
             if run.url != told:
                 click.echo(f"study {run.study}", err=True)
                 told = run.url
-                follow(run)
+                follow(plan.storage, run)
             time.sleep(_LOOK_SECONDS)
         so_far = stages_of(store, campaign.name)
         if so_far.winner:

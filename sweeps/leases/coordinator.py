@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from results.records import HeldRecord, ImportRecord, StudyRecord
-from runner.protocol import EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
+from runner.protocol import LEASE_SECONDS, EpochReport, Failure, LeaseReply, LeaseRequest, Needs, Result, Verdict
 from sweeps.leases import events
 from sweeps.leases.progress import Progress
 from sweeps.leases.status import document
-from sweeps.leases.steps import CANCELLED, ENDED, RefusedError, Steps
+from sweeps.leases.steps import ENDED, RefusedError, Steps
 from sweeps.space.schema import SearchSpace
 from sweeps.study.study import Study
 
@@ -43,13 +43,15 @@ class Coordinator(Steps):
         super().__init__(study, announce, clock)
         self.needs = Needs(study=self.name, data=study.data, plugins=study.space.plugins)
         self._stopping, self.looks = False, 0
-        self._workers: dict[str, LeaseRequest] = {}
+        self._workers: dict[str, LeaseRequest] = {}  # that work here now, or wait for a trial
+        self._heard: dict[str, float] = {}  # when each of them said anything last
         self.progress = self._board.running
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """A trial for a worker with a free slot, a new one if none waits."""
         with self._turn():
             self._workers[request.worker], self._status = request, None
+            self._heard[request.worker] = self._clock()
             if self._stopping:
                 return LeaseReply()
             if self.paused:
@@ -69,12 +71,14 @@ class Coordinator(Steps):
         """Renews a lease. Raises RefusedError."""
         with self._turn():
             self._apply(events.Renewed(trial, fence, self._clock()))
+            self._hear(trial)
             return Verdict()
 
     def report(self, trial: int, fence: int, report: EpochReport) -> Verdict:
         """Takes one validation. Raises RefusedError."""
         with self._turn(), self._all_or_nothing():
             action = self._apply(events.Reported(trial, fence, report.epoch, self._clock()))
+            self._hear(trial)
             if not isinstance(action, events.Record):
                 return Verdict()
             prune = self.study.report(trial, report)
@@ -103,7 +107,7 @@ class Coordinator(Steps):
     def cancel(self, trial: int) -> None:
         """Ends a trial that waits or runs; its worker is told at its next word. Raises RefusedError."""
         with self._turn(), self._all_or_nothing():
-            self._apply(events.Cancelled(trial), CANCELLED)
+            self._apply(events.Cancelled(trial), Result(outcome="failed", reason="cancelled by a user"))
 
     def retry(self, trial: int) -> None:
         """Lets a trial that has ended without a score wait again. Raises RefusedError."""
@@ -124,12 +128,6 @@ class Coordinator(Steps):
                 return False
             running = self._leases.running()
             return any(trial not in running for trial in self._unfinished()) or self.study.more_to_try()
-
-    def forget(self, worker: str) -> None:
-        """The worker was not seen for long: it is no longer shown."""
-        with self._turn():
-            if self._workers.pop(worker, None):
-                self._status = None
 
     def running(self) -> list[Progress]:
         """Running trials and who holds them."""
@@ -173,9 +171,13 @@ class Coordinator(Steps):
                 self._apply(events.HandedBack(trial, self._leases.trials[trial].fence, "stopped"), ENDED)
 
     def tick(self) -> None:
-        """Takes back what was not renewed; to be called about once a second."""
+        """Takes back what was not renewed, and forgets who is silent; to be called about once a second."""
         with self._turn(), self._all_or_nothing():
-            self._apply(events.Passed(self._clock()))
+            now = self._clock()
+            self._apply(events.Passed(now))
+            for worker in [one for one, at in self._heard.items() if at + LEASE_SECONDS <= now]:
+                del self._workers[worker], self._heard[worker]
+                self._status = None
 
     def stop(self) -> None:
         """No more leases; running trials may still report."""
@@ -198,6 +200,12 @@ class Coordinator(Steps):
         with self._turn():
             self._status = self._status or self._current_status()
             return self._status
+
+    def _hear(self, trial: int) -> None:
+        """Notes that the holder of a trial has just spoken."""
+        holder = self._leases.running().get(trial)
+        if holder in self._heard:
+            self._heard[holder] = self._clock()
 
     def _unfinished(self) -> list[int]:
         """Trials that have not ended and may be trained now."""

@@ -148,9 +148,10 @@ class Restart:
 
 @dataclass(frozen=True)
 class Close:
-    """Store the trial's end."""
+    """Store the trial's end; `cancelled`: a user wanted it."""
 
     trial: int
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class Leases:
                 return self._lost(trial for trial, held in self.trials.items() if held.worker and held.until <= at)
             case Cancelled(trial):
                 refusal = self._refusal(trial)
-                return (self, (refusal,)) if refusal else (self._end(trial), (Close(trial),))
+                return (self, (refusal,)) if refusal else (self._end(trial), (Close(trial, cancelled=True),))
             case Retried(trial, fence, epoch, shrunk):
                 if not self.has_ended(trial):
                     return self, (Refuse(f"trial {trial} has not ended" if trial in self.trials else _unknown(trial)),)

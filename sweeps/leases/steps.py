@@ -19,7 +19,6 @@ from sweeps.study.study import Study
 
 LOST = Result(outcome="failed", failure="lost_worker", reason="its worker was lost")
 ENDED = Result(outcome="failed", failure="stopped", reason="the workers have ended")
-CANCELLED = Result(outcome="failed", reason="cancelled by a user")
 _WAIT_SECONDS = 5.0  # for the database; far less than a worker waits for the server (`runner.worker.attempt`)
 _HOPELESS_SECONDS = 10.0
 
@@ -80,7 +79,8 @@ class Steps:
                 with waiting_at_most(0.0 if hopeless else _WAIT_SECONDS):
                     yield
             except AwayError:
-                self._in_vain = time.monotonic()
+                if not hopeless:
+                    self._in_vain = time.monotonic()
                 raise
 
     @contextlib.contextmanager
@@ -121,8 +121,8 @@ class Steps:
                 self.study.restart(trial, batch_size, accumulate)
                 smaller = f"batch_size {batch_size} and accumulate {accumulate}"
                 self._board.waits(trial, f"begins anew with {smaller}: {reason}")
-            case events.Close(trial):
-                self._close(trial, result, recovery.CANCELLED if result is CANCELLED else None)
+            case events.Close(trial, cancelled):
+                self._close(trial, result, recovery.CANCELLED if cancelled else None)
             case events.GiveUp(trial, failure, state, note):
                 said = f"{reason}, {note}" if note else reason
                 ended = {"outcome": state, "failure": failure, "reason": said}

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import httpx
 
 from results.database.urls import named
+from results.errors import NotFoundError
 from results.store import Store
 from runner.errors import UserError
-from runner.wire.client import Client
 from sweeps.access import runfile
+from sweeps.access.remote import Remote
 from sweeps.leases.status import counted
 
 
@@ -61,19 +61,19 @@ def owner(storage: str) -> runfile.RunFile:
     return run
 
 
-def follow(run: runfile.RunFile) -> None:
-    """Prints a line whenever the number of trials in a state changes, until the run ends."""
+def follow(storage: str, run: runfile.RunFile) -> None:
+    """Prints a line whenever the number of trials in a state changes, until the run ends.
+
+    That it has ended the run file says: a process that gives no answer may be busy, or wait for its database.
+    """
     told = ""
-    with Client(run.url, run.token) as client:
-        while True:
-            try:
-                document = client.status(run.study)
-            except httpx.HTTPError:
-                return
-            counts = counted(document)
-            if counts != told:
-                click.echo(counts, err=True)
-                told = counts
+    with Remote(run.url, run.token, run.certificate or None) as server:
+        while runfile.read(storage) == run:
+            with contextlib.suppress(UserError, NotFoundError):
+                counts = counted(server.status(run.study))
+                if counts != told:
+                    click.echo(counts, err=True)
+                    told = counts
             time.sleep(1)
 
 

@@ -293,5 +293,5 @@ def _watch(plan: Plan) -> int:
         if plan.table:
             with Remote(run.url, run.token, run.certificate or None) as other:
                 announce(other.bring_in(run.study, plan.table), plan.table, run.study)
-        follow(run)
+        follow(plan.storage, run)
         return 0 if print_standing(store, run.study, Source(plan.storage).option) else 1

@@ -112,9 +112,6 @@ class Registry:
             for name in gone:
                 del self._workers[name]
                 self._turns.forget(name)
-        for name in gone:
-            for study in self.studies():
-                study.forget(name)
 
     def heard(self, study: str, trial: int) -> None:
         """Notes that the holder of a trial has just spoken.

@@ -1,8 +1,8 @@
 """Optuna's tables of one study: what optuna-dashboard shows. Our store is the truth, this follows it.
 
 Only the owner of the study writes them, one call a transaction, so that a call costs the same however many trials
-there are. A database server that is away is waited for, and what it may have done although its answer got lost is
-not done twice.
+there are. A database that is away is waited for, and what it may have done although its answer got lost is not done
+twice.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from results.database.opening import CONNECT_SECONDS
 from results.database.outage import AwayError, insist
-from results.database.sqlite import relax
+from results.database.sqlite import WRITER_SECONDS, relax, wait_for_locks
 from results.reader import Reader
 from results.store import Store
 from runner.protocol import Objective
 from sweeps.study.goals import directions
 from sweeps.study.ledger_change import Change
 
-_LOCK_TIMEOUT = 60  # seconds that SQLite waits for a reader or foreign writer
 _LAG_SECONDS = 1.0
 _OPEN: WeakKeyDictionary[Reader, RDBStorage] = WeakKeyDictionary()
 T = TypeVar("T")
@@ -54,7 +53,7 @@ class Ledger:
 
     def __init__(self, storage: str, store: Store, name: str, objective: Objective) -> None:
         self._store = store
-        self._storage = self._steadily(lambda: open_storage(storage, store))
+        self._storage = open_storage(storage, store)
         self.study = self._steadily(lambda: self._study(name, objective))
         self._study_id = self.study._study_id
         self._ids: dict[int, int] = {}  # number -> id, of trials that have not ended
@@ -238,7 +237,8 @@ class Ledger:
 def open_storage(storage: str, store: Reader) -> RDBStorage:
     """Optuna's own view of a store's database, patient as ours: one for all studies, as each keeps connections open."""
     if store not in _OPEN:
-        _OPEN[store] = _open(storage)
+        with store.guard():
+            _OPEN[store] = insist(store.patience, lambda: _open(storage))
     return _OPEN[store]
 
 
@@ -247,6 +247,7 @@ def _open(storage: str) -> RDBStorage:
     if not storage.startswith("sqlite"):
         args = {} if "connect_timeout=" in storage else {"connect_timeout": CONNECT_SECONDS}
         return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True, "connect_args": args})
-    found = RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": _LOCK_TIMEOUT}})
+    found = RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": WRITER_SECONDS}})
+    wait_for_locks(found.engine, WRITER_SECONDS)
     relax(found.engine)
     return found

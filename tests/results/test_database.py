@@ -6,13 +6,18 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import optuna
 import pytest
+from locking import Editor
 from sqlalchemy import make_url
 
+from results.database import outage
 from results.database.opening import CONNECT_SECONDS, _hasty
+from results.database.outage import AwayError
 from results.database.schema import REVISIONS
 from results.errors import ResultsError
 from results.records import EpochRecord, StudyRecord
@@ -164,17 +169,38 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
 def test_a_database_locked_by_another_program(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: StudyRecord
 ) -> None:
-    monkeypatch.setattr("results.database.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("results.database.sqlite.WRITER_SECONDS", 0.2)
+    expected = (
+        f"another program has {tmp_path / 'sweeps.db'} locked; close it, or let it save or undo what it changes there"
+    )
+    editor = Editor(tmp_path / "sweeps.db")
     with Store.open(url) as store:
-        other = sqlite3.connect(tmp_path / "sweeps.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(ResultsError) as error:
-            store.add_study(study)
-        other.close()
-        assert str(error.value) == (
-            f"another program has had {tmp_path / 'sweeps.db'} locked for 0 s; close it and start again"
-        )
+        store.patience = 0.0
+        editor.begin()
+        for write in (lambda: store.add_study(study), store.keep_claims):
+            with pytest.raises(AwayError) as error:
+                write()
+            assert str(error.value) == expected
+        monkeypatch.setattr(outage, "PATIENCE", 0.5)
+        assert line(url) == expected
+        store.patience = 60.0
+        threading.Timer(1.0, editor.over).start()
         store.add_study(study)
+        assert store.keep_claims() == set()
+
+
+def test_who_may_not_wait_long_waits_no_longer_for_a_lock(store: Store, tmp_path: Path) -> None:
+    editor = Editor(tmp_path / "sweeps.db")
+    editor.begin()
+    began = time.monotonic()
+    with outage.waiting_at_most(0.5):
+        for _ in range(10):  # all together
+            with pytest.raises(AwayError):
+                store.set_state("models", "paused")
+    assert 0.4 < time.monotonic() - began < 5
+    editor.over()
+    with outage.waiting_at_most(0.0):
+        store.set_state("models", "paused")
 
 
 def test_a_full_disk(store: Store, tmp_path: Path, new_trial: object) -> None:
@@ -197,7 +223,7 @@ def test_settings_of_sqlite(store: Store) -> None:
         for name in ("journal_mode", "foreign_keys", "busy_timeout")
     }
     connection.close()
-    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 60000}
+    assert found == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000}
 
 
 def test_optuna_first_then_the_store(url: str, study: StudyRecord) -> None:

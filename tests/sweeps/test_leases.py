@@ -146,7 +146,8 @@ class LeaseMachine(RuleBasedStateMachine):
     def cancel(self, trial: int) -> None:
         may = trial in self.store and not self.store[trial].done
         (action,) = self.send(Cancelled(trial))
-        assert isinstance(action, Close) == may
+        assert (action == Close(trial, cancelled=True)) == may
+        assert isinstance(action, Refuse) != may
 
     @rule(trial=st.integers(0, 5))
     def retry(self, trial: int) -> None:

@@ -47,8 +47,8 @@ class Site:
     told: list[str] = field(default_factory=list)
     time: float = 0.0
 
-    def client(self) -> Client:
-        return Client(self.url, TOKEN)
+    def client(self) -> Remote:
+        return Remote(self.url, TOKEN)
 
     def lease(self, worker: str = "w1") -> Lease:
         with self.client() as client:
@@ -490,3 +490,27 @@ def test_a_worker_is_seen_with_every_word_and_forgotten_after_a_day(site: Site) 
             client.heartbeat(lease)  # says nothing of a trial that is its own
         site.lease("w2")
     assert list(last_seen()) == shown() == ["w2"]
+
+
+def test_who_is_silent_for_as_long_as_a_lease_lasts_does_not_count_as_a_worker(site: Site) -> None:
+    """Each start of `sweep worker` has a name of its own: machines that were reset would stay for a day."""
+
+    def shown() -> tuple[list[str], float]:
+        status = site.coordinator.status()
+        return [one["worker"] for one in status["workers"]], status["eta_seconds"]
+
+    with site.client() as client:
+        lease = site.lease("w0")
+        client.report(lease, report(1))
+        client.report(lease, report(2))
+        client.finish(lease, result())  # of 60 s
+        leases = [site.lease(worker) for worker in ("w1", "w2", "w3")]
+        assert shown() == (["w0", "w1", "w2", "w3"], 3 * 60.0 / 4)
+        for seconds in range(5, 45, 5):
+            site.time = float(seconds)
+            client.heartbeat(leases[0])
+            site.registry.tick()
+        assert shown() == (["w1"], 3 * 60.0)
+        client.report(leases[0], report(1, leases[0].trial))
+        assert shown()[0] == ["w1"]
+    assert [one["worker"] for one in site.registry.workers()] == ["w0", "w1", "w2", "w3"], "sweep workers says when"

@@ -14,12 +14,14 @@ from made_up import ASK, Bench, run
 
 from results.database.urls import named
 from runner.protocol import EpochReport
-from sweeps.access import artifact_store
+from sweeps.access import artifact_store, runfile
 from sweeps.access.remote import Remote, server_option
 from sweeps.access.source import Source
 from sweeps.artifacts import Place
 from sweeps.cli import main
 from sweeps.leases.coordinator import Coordinator
+from sweeps.server.app import Server, create_app
+from sweeps.server.registry import Registry
 
 
 def test_an_order_leaves_trainings_alone_and_writes_nothing_where_one_stands(
@@ -60,6 +62,31 @@ def test_a_study_that_is_finished_stays_so_when_it_is_resumed_or_paused(
     line = "sweep: study made_up is finished (everything was tried): there is nothing to pause\n"
     assert capsys.readouterr() == ("", line)
     assert bench.dump() == before
+
+
+def test_a_process_that_runs_another_study_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench, registry = Bench(tmp_path), Registry()
+    with bench.study("study=other"):
+        pass
+    monkeypatch.chdir(tmp_path)
+    lock = runfile.own("sqlite:///sweeps.db")
+    assert lock
+    with lock, bench.study() as study, Server(create_app(registry, "token")) as server:
+        registry.add(Coordinator(study))
+        runfile.write("sqlite:///sweeps.db", runfile.RunFile(server.url, "token", os.getpid(), "made_up"))
+        line = (
+            f"sweep: process {os.getpid()} runs study made_up on the database sqlite:///sweeps.db, and only that one; "
+            "wait, or end it with: sweep stop\n"
+        )
+        for order in (["pause"], ["resume"], ["trials", "retry", "0"], ["trials", "cancel", "0"]):
+            assert main([*order, "--study", "other"]) == 1
+            assert capsys.readouterr() == ("", line)
+        assert main(["pause", "--study", "nowhere"]) == 1
+        assert capsys.readouterr().err == "sweep: there is no study nowhere; there are: made_up\n"
+        assert main(["pause"]) == 0
+    lock.release()
 
 
 def test_messages_show_no_password(tmp_path: Path) -> None:

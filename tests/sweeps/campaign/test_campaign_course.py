@@ -73,6 +73,21 @@ def test_a_start_goes_on_where_the_last_one_stopped(tmp_path: Path, capsys: Capt
     assert [row.number for row in bench.rows("backbones")] == [0, 1]
 
 
+def test_sweep_stop_ends_a_campaign_well_where_it_has_a_winner(tmp_path: Path, capsys: Captured) -> None:
+    """As `sweep stop` of a study with a complete trial does."""
+    bench = Bench(tmp_path, score, stop_in="backbones", stopped=True)
+    assert bench.start() == 0
+    out, err = capsys.readouterr()
+    assert "campaign particles is not finished; go on with: sweep start campaign.yaml" in err
+    assert "the best is trial 0 of study particles.backbones" in out
+    bench.stop_in, bench.text = "models", TWO_STAGES.replace("particles", "others")
+    assert bench.start() == 0
+    bench.text, bench.fault = TWO_STAGES.replace("particles", "broken"), "the workers gave up: no disk"
+    assert bench.start() == 1
+    bench.text, bench.fault, bench.scores = TWO_STAGES.replace("particles", "in_vain"), None, lambda row: None
+    assert bench.start() == 1
+
+
 def test_means_over_seeds_decide_and_not_the_luckiest_run(tmp_path: Path) -> None:
     """solov2 has the best single run of all, and the worst mean."""
     lucky = {("solov2", 0): 0.9, ("solov2", 1): 0.1}
