@@ -20,7 +20,7 @@ from runner.paths import TrialPaths
 from runner.protocol import Lease
 
 # every model once, then again and again those that score an image quickest
-QUICK = ("rtmdet_ins", "condinst", "mask2former")
+QUICK = ("condinst", "mask2former")
 KINDS = (BACKBONES, MODELS, AUGMENTATIONS, SCHEDULES)
 CYCLES = (
     itertools.cycle(BACKBONES),
@@ -39,7 +39,7 @@ def losses(trial: Lease) -> list[float]:
 
 @pytest.mark.parametrize(("backbone", "model", "augmentation", "schedule"), ROWS)
 def test_every_name_trains(tmp_path: Path, backbone: str, model: str, augmentation: str, schedule: str) -> None:
-    epochs = 3 if model == "solov2" else 2  # its loss rises at first
+    epochs = 3 if model in ("solov2", "rtmdet_ins") else 2  # their loss rises at first
     trial = combination(
         model, backbone, augmentation=() if augmentation == "none" else (augmentation,), schedule=schedule,
         optimizer=part("optimizer", "AdamW"), epochs=epochs, image_size=[128, 128],
