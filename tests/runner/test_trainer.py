@@ -89,7 +89,7 @@ def start() -> Iterator[Callable[[Lease], Trainer]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def locked_out(idle_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lease, Trainer]]:
+def locked_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lease, Trainer]]:
     """A trainer whose folder another one holds. It waits twenty seconds, while the other tests run."""
     held = lease(tmp_path_factory.mktemp("locked"), small())
     paths = places(held)
