@@ -51,6 +51,15 @@ def logs_of_its_own() -> Iterator[None]:
         sys.modules["mmengine.logging"].MMLogger._instance_dict.clear()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def catalog_as_it_was() -> Iterator[None]:
+    """What the plugins of a file's tests add to the catalog is taken out after it."""
+    yield
+    if userparts := sys.modules.get("runner.userparts"):
+        for module in list(userparts.loaded()):
+            userparts.unload(module)
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """An empty desk; what a failed test left running is ended."""

@@ -136,6 +136,7 @@ def test_a_contradiction_is_refused(model: str, params: dict[str, float], found:
 
 def test_why_a_contradiction_is_refused() -> None:
     """MMDetection takes it without a word: the upper bound of background is ignored."""
+    register_all_modules(init_default_scope=True)
     boxes = InstanceData(priors=torch.tensor([[0.0, 0, 10, 4.5]]))  # IoU 0.45
     truth = InstanceData(bboxes=torch.tensor([[0.0, 0, 10, 10]]), labels=torch.tensor([0]))
     for neg, assigned in ((0.5, 1), (0.4, 1)):
