@@ -32,8 +32,9 @@ def wait_for_locks(engine: Engine, seconds: float) -> None:
     """Let the engine's transactions wait so long for a lock, and no longer than their thread may wait."""
 
     def begin(connection: Connection) -> None:
-        milliseconds = 1000 * max(_AT_LEAST, left_of(seconds))
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds:.0f}")
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute(f"PRAGMA busy_timeout = {1000 * max(_AT_LEAST, left_of(seconds)):.0f}")
 
     event.listen(engine, "begin", begin)
 
