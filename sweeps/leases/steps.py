@@ -56,8 +56,8 @@ class Steps:
     def pause(self, reason: str = "by a user") -> None:
         """Nothing new begins; what runs goes on to its end."""
         with self._turn():
-            self.paused, self._status = reason, None
             self.study.set_state("paused", reason)
+            self.paused, self._status = reason, None
 
     def resume(self) -> None:
         """Trials begin again; one that was not paused stays as it is, finished for instance."""

@@ -241,6 +241,20 @@ def test_heartbeats_are_answered_while_others_wait(
         assert [len(study.store.epochs("made_up", number)) for number in range(4)] == [1, 1, 1, 0]
 
 
+def test_a_pause_that_was_refused_has_not_happened(
+    bench: Bench, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "_WAIT_SECONDS", 0.2)
+    with bench.study() as study:
+        coordinator = Coordinator(study)
+        trouble.begin()
+        with pytest.raises(AwayError, match=trouble.line):
+            coordinator.pause()
+        trouble.over()
+        assert coordinator.paused is None
+        assert train(coordinator) == [0, 1, 2, 3]
+
+
 def test_optunas_tables_are_waited_for_no_longer_than_ours(tmp_path: Path) -> None:
     editor = Editor(tmp_path / "sweeps.db")
     with Bench(tmp_path).study() as study:
