@@ -27,7 +27,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in (".", "tests")]  # tests/sweeps is no package
+sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in (".", "tests"))  # tests/sweeps is no package
 from made_up import Bench, result
 
 from results.records import TrialRecord, now
