@@ -9,7 +9,6 @@ from typing import Protocol
 
 import click
 
-from results.database.urls import named
 from results.ranking.stages import Stages, finalists
 from results.reader import Reader
 from results.records import StudyRecord
@@ -308,14 +307,8 @@ def _stopped(campaign: Campaign, place: Place, outcome: Outcome, command: str) -
 
 def _watch(campaign: Campaign, options: Options, plan: Plan) -> int:
     """Follows the run of another process through its stages; Ctrl-C ends the watching only."""
-    run: runfile.RunFile | None = owner(plan.storage)
-    assert run
-    if run.study not in map(campaign.study, campaign.stages):
-        raise UserError(
-            f"the database {named(plan.storage)} is in use: process {run.pid} runs study {run.study}; "
-            "wait, end it with `sweep stop`, or name another database with --storage"
-        )
-    click.echo(f"campaign {campaign.name} runs already (process {run.pid}); watching it", err=True)
+    begun = owner(plan.storage, [campaign.study(stage) for stage in campaign.stages])
+    click.echo(f"campaign {campaign.name} runs already (process {begun.pid}); watching it", err=True)
     with Store.open(plan.storage, readonly=True) as store:
         _check_begun(campaign, options, store, plan)
         told = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import click
@@ -39,11 +39,11 @@ def owning(storage: str, work_dir: Path) -> Iterator[Store | None]:
         lock.release()
 
 
-def owner(storage: str) -> runfile.RunFile:
-    """The run of the process that has the database.
+def owner(storage: str, studies: Collection[str]) -> runfile.RunFile:
+    """The run of the process that has the database, which must be of one of these studies.
 
     Raises:
-        UserError: it is no run of a study, or does not tell.
+        UserError: it is of another one, or of none, or does not tell.
     """
     run = None
     for _ in range(20):  # it may have just begun
@@ -57,6 +57,11 @@ def owner(storage: str) -> runfile.RunFile:
         raise UserError(
             f"the database {named(storage)} is in use: a server (process {run.pid}) has it; "
             f"hand the study to that with: sweep start SPACE --server {run.url}"
+        )
+    if run.study not in studies:
+        raise UserError(
+            f"the database {named(storage)} is in use: process {run.pid} runs study {run.study}; "
+            "wait, end it with `sweep stop`, or name another database with --storage"
         )
     return run
 

@@ -281,12 +281,7 @@ def _report(plan: Plan, store: Store, outcome: Outcome) -> int:
 
 def _watch(plan: Plan) -> int:
     """Follows the run of another process, line by line, until it ends; Ctrl-C ends the watching only."""
-    run = owner(plan.storage)
-    if run.study != plan.space.study:
-        raise UserError(
-            f"the database {named(plan.storage)} is in use: process {run.pid} runs study {run.study}; "
-            "wait, end it with `sweep stop`, or name another database with --storage"
-        )
+    run = owner(plan.storage, [plan.space.study])
     click.echo(f"study {run.study} runs already (process {run.pid}); watching it", err=True)
     with Store.open(plan.storage, readonly=True) as store:
         check_identity(store, plan.space, plan.scale, plan.data)
