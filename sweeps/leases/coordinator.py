@@ -43,15 +43,14 @@ class Coordinator(Steps):
         super().__init__(study, announce, clock)
         self.needs = Needs(study=self.name, data=study.data, plugins=study.space.plugins)
         self._stopping, self.looks = False, 0
-        self._workers: dict[str, LeaseRequest] = {}  # that work here now, or wait for a trial
-        self._heard: dict[str, float] = {}  # when each of them said anything last
+        # that work here now, or wait for a trial: the last request of each, and when it said anything last
+        self._workers: dict[str, tuple[LeaseRequest, float]] = {}
         self.progress = self._board.running
 
     def lease(self, request: LeaseRequest) -> LeaseReply:
         """A trial for a worker with a free slot, a new one if none waits."""
         with self._turn():
-            self._workers[request.worker], self._status = request, None
-            self._heard[request.worker] = self._clock()
+            self._workers[request.worker], self._status = (request, self._clock()), None
             if self._stopping:
                 return LeaseReply()
             if self.paused:
@@ -175,8 +174,8 @@ class Coordinator(Steps):
         with self._turn(), self._all_or_nothing():
             now = self._clock()
             self._apply(events.Passed(now))
-            for worker in [one for one, at in self._heard.items() if at + LEASE_SECONDS <= now]:
-                del self._workers[worker], self._heard[worker]
+            for worker in [one for one, (_, at) in self._workers.items() if at + LEASE_SECONDS <= now]:
+                del self._workers[worker]
                 self._status = None
 
     def stop(self) -> None:
@@ -204,8 +203,9 @@ class Coordinator(Steps):
     def _hear(self, trial: int) -> None:
         """Notes that the holder of a trial has just spoken."""
         holder = self._leases.running().get(trial)
-        if holder in self._heard:
-            self._heard[holder] = self._clock()
+        if holder in self._workers:
+            request, _ = self._workers[holder]
+            self._workers[holder] = request, self._clock()
 
     def _unfinished(self) -> list[int]:
         """Trials that have not ended and may be trained now."""
@@ -216,7 +216,7 @@ class Coordinator(Steps):
         by_worker = {worker: trial for trial, worker in self._leases.running().items()}
         workers = [
             {"worker": name, "owner": w.owner, "device": w.device, "trial": by_worker.get(name)}
-            for name, w in self._workers.items()
+            for name, (w, _) in self._workers.items()
         ]
         state = self._state()
         left = self.study.trials_left()
