@@ -7,12 +7,6 @@ from sweeps.artifacts.spool import Place
 from sweeps.artifacts.store import Artifacts
 
 __all__ = [
-    "ArtifactError",
-    "Artifacts",
-    "BackendError",
-    "Limits",
-    "NoRoomError",
-    "Place",
-    "UnknownArtifactError",
+    "ArtifactError", "Artifacts", "BackendError", "Limits", "NoRoomError", "Place", "UnknownArtifactError",
     "open_backend",
 ]  # fmt: skip

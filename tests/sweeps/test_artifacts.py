@@ -22,19 +22,15 @@ from runner.errors import UserError
 from runner.paths import TrialPaths
 from runner.wire.transfer import CHECKPOINTS, largest
 from sweeps.access import artifact_store
-from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, intake, open_backend
+from sweeps.artifacts import Artifacts, Place, UnknownArtifactError, open_backend
 from sweeps.artifacts.backends import Folder
 from sweeps.artifacts.errors import NoRoomError, TooLargeError, WrongContentError, WrongOffsetError
 from sweeps.artifacts.quota import Quota
 from sweeps.artifacts.spool import STALE_SECONDS, Partial
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 OLD, NEW = noise(3_000_001, 1), noise(5_000_003, 2)
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take longer to store a file than a request waits for that."""
-    monkeypatch.setattr(intake, "_ANSWER_SECONDS", 5.0)
 
 
 @pytest.fixture

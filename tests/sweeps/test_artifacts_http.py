@@ -18,17 +18,12 @@ from runner.wire import line
 from runner.wire.transfer import PIECE_BYTES
 from sweeps.access import exports, remote
 from sweeps.access.remote import Remote
-from sweeps.artifacts import intake
 from sweeps.artifacts.spool import Place
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 DATA = noise(3_000_000)
 PATH = "/studies/made_up/trials/0/artifacts"
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take longer to store a file than a request waits for that."""
-    monkeypatch.setattr(intake, "_ANSWER_SECONDS", 5.0)
 
 
 @pytest.fixture
